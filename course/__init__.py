@@ -1,0 +1,1 @@
+"""What notebooks import: the lab, checks, widgets, progress, grading."""
