@@ -33,9 +33,7 @@ class Timer:
 
     __slots__ = ("args", "background", "fn", "seq", "when")
 
-    def __init__(
-        self, when: float, seq: int, fn: Callable[..., None], args: tuple[Any, ...], background: bool
-    ):
+    def __init__(self, when: float, seq: int, fn: Callable[..., None], args: tuple[Any, ...], background: bool):
         self.when, self.seq, self.background = when, seq, background
         self.fn: Callable[..., None] | None = fn
         self.args = args
@@ -85,9 +83,7 @@ class Loop:
     def call_soon(self, fn: Callable[..., None], *args: Any) -> None:
         self._ready.append((fn, args))
 
-    def call_later(
-        self, delay: float, fn: Callable[..., None], *args: Any, background: bool = False
-    ) -> Timer:
+    def call_later(self, delay: float, fn: Callable[..., None], *args: Any, background: bool = False) -> Timer:
         """Call `fn(*args)` after `delay` virtual seconds."""
         self._seq += 1
         timer = Timer(self.now + max(delay, 0.0), self._seq, fn, args, background)
@@ -161,9 +157,7 @@ class Loop:
                     fn, args = ready.popleft()
                     budget -= 1
                     if budget < 0:
-                        raise RuntimeError(
-                            f"the loop does not come to rest at {self.timestamp()}: last was {fn}"
-                        )
+                        raise RuntimeError(f"the loop does not come to rest at {self.timestamp()}: last was {fn}")
                     self._call(fn, args)
                 if not timers or timers[0].when > until:
                     return

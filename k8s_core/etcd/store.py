@@ -1,0 +1,421 @@
+"""The v3 key space of one etcd member: every revision of every key, as etcd's mvcc package keeps it.
+
+Promises: a revision is one transaction, revisions only grow, a past revision can be read until it is compacted,
+a watch sees every event once and in order. Keys and values are bytes. Knows nothing of Kubernetes, HTTP or gRPC.
+Watchers are called inside the write that made the event, after it is applied.
+"""
+
+import hashlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from sortedcontainers import SortedDict
+
+from k8s_core.clock import Loop, Timer
+
+NO_END = b"\0"
+"""A range end that means "all keys from here on" (and, with key \\0, "all keys")."""
+
+
+class EtcdError(Exception):
+    """An error in etcd's own words; `code` is the gRPC code's name."""
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+def compacted() -> EtcdError:
+    return EtcdError("OUT_OF_RANGE", "etcdserver: mvcc: required revision has been compacted")
+
+
+def future_revision() -> EtcdError:
+    return EtcdError("OUT_OF_RANGE", "etcdserver: mvcc: required revision is a future revision")
+
+
+def lease_not_found() -> EtcdError:
+    return EtcdError("NOT_FOUND", "etcdserver: requested lease not found")
+
+
+class KeyValue(NamedTuple):
+    """One key at one revision. `version` 0 marks a tombstone: the key was deleted at `mod_revision`."""
+
+    key: bytes
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    version: int
+    lease: int = 0
+
+
+class Event(NamedTuple):
+    """What a watcher sees: `kv` after the change (a tombstone for DELETE) and `prev` before it, if any."""
+
+    type: Literal["PUT", "DELETE"]
+    kv: KeyValue
+    prev: KeyValue | None
+
+
+class RangeResult(NamedTuple):
+    kvs: list[KeyValue]
+    count: int
+    more: bool
+    revision: int
+
+
+class Compare(NamedTuple):
+    """One guard of a transaction: `target` of `key` stands in `op` to `value`; a missing key counts as zeros."""
+
+    key: bytes
+    target: Literal["version", "create", "mod", "value", "lease"]
+    op: Literal["=", "!=", "<", ">"]
+    value: int | bytes
+
+
+class Put(NamedTuple):
+    key: bytes
+    value: bytes
+    lease: int = 0
+
+
+class DeleteRange(NamedTuple):
+    key: bytes
+    range_end: bytes = b""
+
+
+class Range(NamedTuple):
+    key: bytes
+    range_end: bytes = b""
+    limit: int = 0
+    revision: int = 0
+
+
+Op = Put | DeleteRange | Range
+
+
+class TxnResult(NamedTuple):
+    """`responses`: for a Put the previous KeyValue or None, for a DeleteRange the deleted ones, or a RangeResult."""
+
+    succeeded: bool
+    revision: int
+    responses: list[KeyValue | None | list[KeyValue] | RangeResult]
+
+
+@dataclass(eq=False)
+class Watcher:
+    """A running watch; `cancel` ends it."""
+
+    store: "Store"
+    key: bytes
+    range_end: bytes
+    on_events: Callable[[list[Event]], None]
+
+    def matches(self, key: bytes) -> bool:
+        return within(key, self.key, self.range_end)
+
+    def cancel(self) -> None:
+        if self in self.store.watchers:
+            self.store.watchers.remove(self)
+
+
+@dataclass
+class Lease:
+    id: int
+    ttl: int
+    granted: float
+    keys: set[bytes] = field(default_factory=set)
+    timer: Timer | None = None
+
+
+def within(key: bytes, start: bytes, end: bytes) -> bool:
+    """Whether a range request for [start, end) covers `key`."""
+    if not end:
+        return key == start
+    return key >= start and (end == NO_END or key < end)
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The range end that makes a range cover exactly the keys with this prefix."""
+    for i in range(len(prefix) - 1, -1, -1):
+        if prefix[i] < 0xFF:
+            return prefix[:i] + bytes([prefix[i] + 1])
+    return NO_END
+
+
+class Store:
+    """The key space. `loop` gives time to leases; without it leases never expire."""
+
+    def __init__(self, loop: Loop | None = None):
+        self.loop = loop
+        self.revision = 1
+        self.compact_revision = 0
+        self.watchers: list[Watcher] = []
+        self.leases: dict[int, Lease] = {}
+        self._next_lease = 1
+        self._current: SortedDict = SortedDict()  # key -> KeyValue, live keys only
+        self._history: SortedDict = SortedDict()  # key -> list[KeyValue], oldest first, tombstones included
+        self._log: list[Event] = []  # every event after the last compaction, in order
+        self._log_revisions: list[int] = []
+
+    # --- reading --------------------------------------------------------------------------------------------
+    def get(self, key: bytes) -> KeyValue | None:
+        found: KeyValue | None = self._current.get(key)
+        return found
+
+    def range(self, key: bytes, range_end: bytes = b"", *, limit: int = 0, revision: int = 0) -> RangeResult:
+        """Live keys in [key, range_end) in key order, as of `revision` (0: now). `count` ignores `limit`."""
+        if revision > self.revision:
+            raise future_revision()
+        if revision and revision < self.compact_revision:
+            raise compacted()
+        if not range_end:
+            one = self._at(key, revision) if revision else self._current.get(key)
+            kvs = [one] if one else []
+            return RangeResult(kvs, len(kvs), False, self.revision)
+        if revision and revision < self.revision:
+            found = (self._at(k, revision) for k in self._keys(self._history, key, range_end))
+            kvs = [kv for kv in found if kv]
+            count = len(kvs)
+        else:
+            keys = list(self._keys(self._current, key, range_end))
+            count = len(keys)
+            kvs = [self._current[k] for k in (keys[:limit] if limit else keys)]
+        if limit:
+            kvs = kvs[:limit]
+        return RangeResult(kvs, count, len(kvs) < count, self.revision)
+
+    @staticmethod
+    def _keys(index: SortedDict, key: bytes, range_end: bytes) -> Iterator[bytes]:
+        end = None if range_end == NO_END else range_end
+        keys: Iterator[bytes] = index.irange(key, end, inclusive=(True, False))
+        return keys
+
+    def _at(self, key: bytes, revision: int) -> KeyValue | None:
+        versions: list[KeyValue] = self._history.get(key, [])
+        i = bisect_right(versions, revision, key=lambda kv: kv.mod_revision)
+        return versions[i - 1] if i and versions[i - 1].version else None
+
+    def events_since(self, revision: int) -> Iterator[Event]:
+        """Every event with a revision of at least `revision`; raises if that is compacted away."""
+        if revision <= self.compact_revision:
+            raise compacted()
+        start = bisect_left(self._log_revisions, revision)
+        return (self._log[i] for i in range(start, len(self._log)))
+
+    # --- writing --------------------------------------------------------------------------------------------
+    def put(self, key: bytes, value: bytes, lease: int = 0) -> KeyValue | None:
+        """Write one key; returns what was there before."""
+        (previous,) = self.txn((), (Put(key, value, lease),)).responses
+        assert previous is None or isinstance(previous, KeyValue)
+        return previous
+
+    def delete_range(self, key: bytes, range_end: bytes = b"") -> list[KeyValue]:
+        (deleted,) = self.txn((), (DeleteRange(key, range_end),)).responses
+        assert isinstance(deleted, list)
+        return deleted
+
+    def txn(self, compares: Iterable[Compare], success: Sequence[Op], failure: Sequence[Op] = ()) -> TxnResult:
+        """Run `success` if every compare holds, else `failure`, as one revision if anything is written."""
+        succeeded = all(map(self._holds, compares))
+        ops = success if succeeded else failure
+        for op in ops:
+            if isinstance(op, Put) and op.lease and op.lease not in self.leases:
+                raise lease_not_found()
+        revision = self.revision + 1
+        events: list[Event] = []
+        responses: list[KeyValue | list[KeyValue] | RangeResult | None] = []
+        for op in ops:
+            if isinstance(op, Put):
+                responses.append(self._put(op, revision, events))
+            elif isinstance(op, DeleteRange):
+                responses.append(self._delete(op, revision, events))
+            else:
+                responses.append(self.range(op.key, op.range_end, limit=op.limit, revision=op.revision))
+        if events:
+            self.revision = revision
+            self._log.extend(events)
+            self._log_revisions.extend([revision] * len(events))
+            self._notify(events)
+        return TxnResult(succeeded, self.revision, responses)
+
+    def _holds(self, compare: Compare) -> bool:
+        kv = self._current.get(compare.key) or KeyValue(compare.key, b"", 0, 0, 0)
+        if compare.target == "value" and not kv.version:
+            return False  # etcd: a missing key has no value to compare, not an empty one
+        names = {"version": "version", "create": "create_revision", "mod": "mod_revision"}
+        have = getattr(kv, names.get(compare.target, compare.target))
+        want = compare.value
+        return bool({"=": have == want, "!=": have != want, "<": have < want, ">": have > want}[compare.op])
+
+    def _put(self, op: Put, revision: int, events: list[Event]) -> KeyValue | None:
+        previous: KeyValue | None = self._current.get(op.key)
+        if previous:
+            kv = KeyValue(op.key, op.value, previous.create_revision, revision, previous.version + 1, op.lease)
+        else:
+            kv = KeyValue(op.key, op.value, revision, revision, 1, op.lease)
+        if previous and previous.lease and previous.lease != op.lease and previous.lease in self.leases:
+            self.leases[previous.lease].keys.discard(op.key)
+        if op.lease:
+            self.leases[op.lease].keys.add(op.key)
+        self._current[op.key] = kv
+        self._record(kv)
+        events.append(Event("PUT", kv, previous))
+        return previous
+
+    def _delete(self, op: DeleteRange, revision: int, events: list[Event]) -> list[KeyValue]:
+        if op.range_end:
+            doomed = [self._current[k] for k in self._keys(self._current, op.key, op.range_end)]
+        else:
+            doomed = [self._current[op.key]] if op.key in self._current else []
+        for kv in doomed:
+            del self._current[kv.key]
+            if kv.lease in self.leases:
+                self.leases[kv.lease].keys.discard(kv.key)
+            tombstone = KeyValue(kv.key, b"", 0, revision, 0)
+            self._record(tombstone)
+            events.append(Event("DELETE", tombstone, kv))
+        return doomed
+
+    def _record(self, kv: KeyValue) -> None:
+        versions = self._history.get(kv.key)
+        if versions is None:
+            self._history[kv.key] = [kv]
+        else:
+            versions.append(kv)
+
+    # --- watching -------------------------------------------------------------------------------------------
+    def watch(
+        self,
+        key: bytes,
+        range_end: bytes,
+        on_events: Callable[[list[Event]], None],
+        *,
+        start_revision: int = 0,
+    ) -> Watcher:
+        """Call `on_events` for every later change in [key, range_end), one call a revision.
+
+        With a `start_revision` the past from there on comes first; EtcdError if it is compacted.
+        """
+        watcher = Watcher(self, key, range_end, on_events)
+        if start_revision:
+            past = [event for event in self.events_since(start_revision) if watcher.matches(event.kv.key)]
+            for events in _by_revision(past):
+                on_events(events)
+        self.watchers.append(watcher)
+        return watcher
+
+    def _notify(self, events: list[Event]) -> None:
+        for watcher in list(self.watchers):
+            seen = [event for event in events if watcher.matches(event.kv.key)]
+            if seen:
+                watcher.on_events(seen)
+
+    # --- leases ---------------------------------------------------------------------------------------------
+    def lease_grant(self, ttl: int, id: int = 0) -> Lease:
+        """A lease of `ttl` seconds; when it expires its keys are deleted."""
+        if ttl <= 0:
+            raise EtcdError(
+                "OUT_OF_RANGE", "etcdserver: too large lease TTL" if ttl else "etcdserver: lease TTL is 0"
+            )
+        if id in self.leases:
+            raise EtcdError("FAILED_PRECONDITION", "etcdserver: lease already exists")
+        if not id:
+            id = self._next_lease
+        self._next_lease = max(self._next_lease, id) + 1
+        lease = self.leases[id] = Lease(id, ttl, self.loop.now if self.loop else 0.0)
+        self._arm(lease)
+        return lease
+
+    def lease_keep_alive(self, id: int) -> Lease:
+        lease = self._lease(id)
+        lease.granted = self.loop.now if self.loop else 0.0
+        self._arm(lease)
+        return lease
+
+    def lease_revoke(self, id: int) -> None:
+        lease = self._lease(id)
+        if lease.timer:
+            lease.timer.cancel()
+        keys = sorted(lease.keys)
+        del self.leases[id]
+        if keys:
+            self.txn((), [DeleteRange(key) for key in keys])
+
+    def lease_time_to_live(self, id: int) -> float:
+        """Seconds left, or -1 if there is no such lease."""
+        lease = self.leases.get(id)
+        if not lease:
+            return -1
+        return lease.granted + lease.ttl - (self.loop.now if self.loop else 0.0)
+
+    def _lease(self, id: int) -> Lease:
+        if id not in self.leases:
+            raise lease_not_found()
+        return self.leases[id]
+
+    def _arm(self, lease: Lease) -> None:
+        if lease.timer:
+            lease.timer.cancel()
+        if self.loop:
+            lease.timer = self.loop.call_later(lease.ttl, self._expire, lease.id, background=True)
+
+    def _expire(self, id: int) -> None:
+        if id in self.leases:
+            self.lease_revoke(id)
+
+    # --- compaction -----------------------------------------------------------------------------------------
+    def compact(self, revision: int) -> None:
+        """Forget what was overwritten or deleted before `revision`; reads and watches below it fail."""
+        if revision <= self.compact_revision:
+            raise compacted()
+        if revision > self.revision:
+            raise future_revision()
+        self.compact_revision = revision
+        for key in list(self._history):
+            versions: list[KeyValue] = self._history[key]
+            keep = bisect_right(versions, revision, key=lambda kv: kv.mod_revision) - 1
+            if keep >= 0 and not versions[keep].version:
+                keep += 1  # the newest thing at that revision is a tombstone: nothing to read there
+            if keep >= len(versions):
+                del self._history[key]
+            elif keep > 0:
+                self._history[key] = versions[keep:]
+        cut = bisect_right(self._log_revisions, revision)
+        del self._log[:cut], self._log_revisions[:cut]
+
+    def hash(self) -> int:
+        """A 32-bit digest of all live keys at this revision, equal on equal stores."""
+        digest = hashlib.sha256()
+        for kv in self._current.values():
+            digest.update(repr(kv).encode())
+        return int.from_bytes(digest.digest()[:4], "big")
+
+    def live(self) -> Iterator[KeyValue]:
+        """Every live key, in order."""
+        return iter(self._current.values())
+
+    def restore(self, revision: int, kvs: Iterable[KeyValue], leases: Iterable[tuple[int, int]] = ()) -> None:
+        """Become the state that a snapshot holds: live keys at `revision`, no history before it."""
+        self.revision, self.compact_revision = revision, revision
+        self._current.clear()
+        self._history.clear()
+        self._log.clear()
+        self._log_revisions.clear()
+        self.leases.clear()
+        for id, ttl in leases:
+            self.lease_grant(ttl, id)
+        for kv in kvs:
+            self._current[kv.key] = kv
+            self._history[kv.key] = [kv]
+            if kv.lease in self.leases:
+                self.leases[kv.lease].keys.add(kv.key)
+
+
+def _by_revision(events: list[Event]) -> Iterator[list[Event]]:
+    start = 0
+    for i in range(1, len(events) + 1):
+        if i == len(events) or events[i].kv.mod_revision != events[start].kv.mod_revision:
+            yield events[start:i]
+            start = i
