@@ -19,7 +19,7 @@ def test_list_and_patch_semantics_of_containers() -> None:
     """Containers are a map list by name and merge by name."""
     containers = POD.fields["spec"].fields["containers"]
     assert (containers.kind, containers.list_type, containers.list_keys) == ("list", "map", ("name",))
-    assert (containers.patch_strategy, containers.merge_key) == ({"merge"}, "name")
+    assert (set(containers.patch_strategy), containers.merge_key) == ({"merge"}, "name")
     assert containers.items is not None
     ports = containers.items.fields["ports"]
     assert (ports.list_keys, ports.merge_key) == (("containerPort", "protocol"), "containerPort")
@@ -66,5 +66,5 @@ def test_options_and_status_belong_to_every_group() -> None:
 def test_other_versions_load(version: str) -> None:
     """Every shipped version has Pods; a version that is not shipped is a ValueError."""
     assert schema.load(version).kind("", "v1", "Pod").fields["spec"].fields["containers"].merge_key == "name"
-    with pytest.raises(ValueError, match="1.99"):
+    with pytest.raises(ValueError, match=r"1\.99"):
         schema.load("1.99")
