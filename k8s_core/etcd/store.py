@@ -58,7 +58,8 @@ class Event(NamedTuple):
     prev: KeyValue | None
 
 
-class RangeResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RangeResult:
     kvs: list[KeyValue]
     count: int
     more: bool
@@ -100,7 +101,7 @@ class TxnResult(NamedTuple):
 
     succeeded: bool
     revision: int
-    responses: list[KeyValue | None | list[KeyValue] | RangeResult]
+    responses: list[KeyValue | list[KeyValue] | RangeResult | None]
 
 
 @dataclass(eq=False)
