@@ -5,6 +5,9 @@ Seconds and bytes unless a name says otherwise.
 
 # --- kube-apiserver ----------------------------------------------------------------------------------------------
 MAX_REQUEST_BODY = 3 * 1024 * 1024  # DefaultMaxRequestSizeBytes
+MAX_JSON_PATCH_OPERATIONS = 10_000  # maxJSONPatchOperations
+MAX_UPDATE_MANAGERS = 10  # DefaultMaxUpdateManagers: more are summed up as "ancient-changes"
+MAX_ANNOTATIONS_SIZE = 256 * 1024  # TotalAnnotationSizeLimitB
 EVENT_TTL = 3600.0  # --event-ttl
 WATCH_CACHE_WINDOW = 1024  # events a resource's watch cache keeps before it falls back on etcd
 BOOKMARK_PERIOD = 60.0  # a watch that allows bookmarks gets one about this often
