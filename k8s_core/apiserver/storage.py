@@ -1,0 +1,197 @@
+"""Objects in etcd: the one place where an object becomes bytes and a revision becomes a resourceVersion.
+
+Each resource has a cache of decoded objects, kept by etcd's own watch and never by the writer, so that the cache
+says what etcd says. Keys are those of a real cluster (/registry/pods/default/web). Stands for apiserver
+storage/etcd3 and storage/cacher. Conflicts are reported as None or a StatusError by the callers above; nothing
+here knows of kinds, users or HTTP.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+import orjson
+from sortedcontainers import SortedDict
+
+from k8s_core.api import Object, errors
+from k8s_core.apiserver.watch import Change, Hub
+from k8s_core.clock import Loop
+from k8s_core.etcd.store import Compare, DeleteRange, EtcdError, Event, KeyValue, Lease, Put, Store, prefix_end
+from k8s_core.limits import WATCH_CACHE_WINDOW
+
+ROOT = "/registry/"
+LEASE_REUSE = 60.0  # seconds for which keys with the same time to live share a lease (leaseManager)
+
+
+@dataclass(eq=False)
+class Cache:
+    """One resource: what is in etcd now, the last changes, and who watches."""
+
+    prefix: str
+    items: SortedDict = field(default_factory=SortedDict)  # etcd key -> Object
+    window: deque[Change] = field(default_factory=lambda: deque(maxlen=WATCH_CACHE_WINDOW))
+    hub: Hub = field(default_factory=Hub)
+
+    def select(self, start: str, end: str) -> Iterator[Object]:
+        for key in self.items.irange(start, end, inclusive=(True, False)):
+            yield self.items[key]
+
+
+def decode(kv: KeyValue) -> Object:
+    """The object that a key holds, at the revision that wrote it."""
+    obj: Object = orjson.loads(kv.value)
+    obj["metadata"]["resourceVersion"] = str(kv.mod_revision)
+    return obj
+
+
+def encode(obj: Object) -> bytes:
+    """What etcd keeps: everything but the resourceVersion, which etcd knows better."""
+    meta = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    return orjson.dumps({**obj, "metadata": meta})
+
+
+class Storage:
+    """The apiserver's view of etcd. Objects that it returns are shared: never change them."""
+
+    def __init__(self, store: Store, loop: Loop):
+        self.store, self.loop = store, loop
+        self._caches: dict[str, Cache] = {}
+        self._written: tuple[str, Object] | None = None
+        self._leases: dict[int, Lease] = {}
+        self._watcher = store.watch(ROOT.encode(), prefix_end(ROOT.encode()), self._on_events)
+
+    @property
+    def revision(self) -> int:
+        return self.store.revision
+
+    def close(self) -> None:
+        """Let go of etcd and end every watch."""
+        self._watcher.cancel()
+        for cache in self._caches.values():
+            for watch in cache.hub.all():
+                watch.end()
+
+    # --- reading --------------------------------------------------------------------------------------------
+    def cache(self, prefix: str) -> Cache:
+        """The cache of one resource, e.g. "pods" or "services/specs"; filled from etcd when first asked for."""
+        found = self._caches.get(prefix)
+        if found is None:
+            found = self._caches[prefix] = Cache(prefix)
+            start = f"{ROOT}{prefix}/".encode()
+            for kv in self.store.range(start, prefix_end(start)).kvs:
+                found.items[kv.key.decode()] = decode(kv)
+        return found
+
+    def key(self, prefix: str, namespace: str, name: str) -> str:
+        return f"{ROOT}{prefix}/{namespace}/{name}" if namespace else f"{ROOT}{prefix}/{name}"
+
+    def get(self, prefix: str, namespace: str, name: str) -> Object | None:
+        found: Object | None = self.cache(prefix).items.get(self.key(prefix, namespace, name))
+        return found
+
+    def list(self, prefix: str, namespace: str = "", *, after: str = "", revision: int = 0) -> Iterator[Object]:
+        """Objects in key order, from the key after `after` ("ns/name"); in the past when a revision is given."""
+        base = f"{ROOT}{prefix}/"
+        scope = f"{base}{namespace}/" if namespace else base
+        start = f"{base}{after}\0" if after else scope
+        end = prefix_end(scope.encode()).decode()
+        if revision and revision != self.store.revision:
+            try:
+                found = self.store.range(start.encode(), end.encode(), revision=revision)
+            except EtcdError as error:
+                raise errors.expired(
+                    f"The provided continue parameter is too old or the revision was compacted: {error.message}"
+                ) from error
+            return (decode(kv) for kv in found.kvs)
+        return self.cache(prefix).select(start, end)
+
+    def changes_since(self, prefix: str, revision: int) -> list[Change]:
+        """Every change of one resource after `revision`; 410 when etcd has forgotten them."""
+        window = self.cache(prefix).window
+        if len(window) == WATCH_CACHE_WINDOW and window[0].revision <= revision >= self.store.compact_revision:
+            recent = takewhile(lambda change: change.revision > revision, reversed(window))
+            return list(recent)[::-1]
+        try:
+            start = f"{ROOT}{prefix}/".encode()
+            events = [e for e in self.store.events_since(revision + 1) if e.kv.key.startswith(start)]
+        except EtcdError as error:
+            oldest = self.store.compact_revision
+            raise errors.expired(f"too old resource version: {revision} ({oldest})") from error
+        return [self._change(event) for event in events]
+
+    # --- writing --------------------------------------------------------------------------------------------
+    def create(self, prefix: str, namespace: str, name: str, obj: Object, *, ttl: float = 0) -> Object | None:
+        """Store a new object; None if the key is taken."""
+        key = self.key(prefix, namespace, name)
+        return self._write(prefix, key, obj, Compare(key.encode(), "mod", "=", 0), ttl)
+
+    def update(self, prefix: str, namespace: str, name: str, obj: Object, revision: str) -> Object | None:
+        """Replace an object that is still at `revision`; None if it is not."""
+        key = self.key(prefix, namespace, name)
+        kv = self.store.get(key.encode())
+        lease = kv.lease if kv else 0
+        return self._write(prefix, key, obj, Compare(key.encode(), "mod", "=", int(revision)), lease=lease)
+
+    def delete(self, prefix: str, namespace: str, name: str, revision: str) -> bool:
+        """Delete an object that is still at `revision`."""
+        key = self.key(prefix, namespace, name).encode()
+        self.cache(prefix)
+        return self.store.txn([Compare(key, "mod", "=", int(revision))], [DeleteRange(key)]).succeeded
+
+    def _write(
+        self, prefix: str, key: str, obj: Object, guard: Compare, ttl: float = 0, *, lease: int = 0
+    ) -> Object | None:
+        cache = self.cache(prefix)
+        if ttl:
+            lease = self._lease(int(ttl))
+        self._written = (key, obj)
+        try:
+            done = self.store.txn([guard], [Put(key.encode(), encode(obj), lease)])
+        finally:
+            self._written = None
+        if not done.succeeded:
+            return None
+        stored: Object = cache.items[key]
+        return stored
+
+    def _lease(self, ttl: int) -> int:
+        known = self._leases.get(ttl)
+        if known is None or known.id not in self.store.leases or self.loop.now - known.granted > LEASE_REUSE:
+            known = self._leases[ttl] = self.store.lease_grant(ttl + int(LEASE_REUSE))
+        return known.id
+
+    # --- etcd's watch ---------------------------------------------------------------------------------------
+    def _on_events(self, events: list[Event]) -> None:
+        for event in events:
+            key = event.kv.key.decode()
+            cache = self._cache_of(key)
+            if cache is None:
+                continue
+            change = self._change(event, cache.items.get(key))
+            if change.new is None:
+                cache.items.pop(key, None)
+            else:
+                cache.items[key] = change.new
+            cache.window.append(change)
+            cache.hub.publish(change)
+
+    def _cache_of(self, key: str) -> Cache | None:
+        first, _, rest = key[len(ROOT) :].partition("/")
+        return self._caches.get(first) or self._caches.get(f"{first}/{rest.partition('/')[0]}")
+
+    def _change(self, event: Event, known: Object | None = None) -> Change:
+        old = known or (decode(event.prev) if event.prev else None)
+        new: Object | None = None
+        if event.type == "PUT":
+            revision = event.kv.mod_revision
+            if self._written and self._written[0] == event.kv.key.decode():
+                obj = self._written[1]
+                new = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(revision)}}
+            else:
+                try:
+                    new = decode(event.kv)
+                except (ValueError, KeyError, TypeError):
+                    self.loop.log("kube-apiserver", f"value of {event.kv.key!r} is not an object; ignored")
+                    new = None
+        return Change(event.kv.mod_revision, new, old)
