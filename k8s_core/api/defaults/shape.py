@@ -1,0 +1,126 @@
+"""The shape that Go's types give an object on the wire.
+
+kube-apiserver decodes into Go structs and encodes them again, so a client reads back something slightly different
+from what it wrote: nulls and empty `omitempty` values are gone (`hostNetwork: false`, `args: []`), structs are
+always there (`resources: {}`, `status: {}`), zero timestamps are null and quantities are canonical (`1000m` is
+`1`). `data/shape.json` holds those facts, taken from the field tags of k8s.io/api:
+
+    kinds   "apps/v1 Deployment" -> type
+    types   type -> field -> 0 (left out when empty), or [left out when empty, container:type of the value,
+            whether it holds quantities, the value that is written when it is missing (if any)]
+
+A list or map that Go would write as null when it is missing is left out instead.
+"""
+
+import functools
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from k8s_core.api import Object, quantity
+
+_FILE: Final = Path(__file__).parent.parent / "data" / "shape.json"
+
+
+class Rule(NamedTuple):
+    """What is special about one field."""
+
+    drop: bool
+    container: str  # "" an object, "[]" a list, "{}" a map of objects
+    type: str
+    quantities: bool
+
+
+class Plan(NamedTuple):
+    """What is special about one type; `always` are the values written when missing."""
+
+    rules: dict[str, Rule]
+    always: list[tuple[str, Any, str]]
+
+
+def normalize(obj: Object, key: tuple[str, str], old: Object | None = None) -> None:
+    """Bring an object of a built-in kind into wire shape, in place; top-level parts shared with `old` are skipped."""
+    facts = _facts()
+    name = facts["kinds"].get(f"{key[0]} {key[1]}")
+    if name is None:
+        metadata = obj.get("metadata")
+        if isinstance(metadata, dict):
+            _walk(metadata, _plan("meta/v1.ObjectMeta"))
+        return
+    plan = _plan(name)
+    if old is None:
+        _walk(obj, plan)
+        return
+    kept = {part: obj.pop(part) for part, value in old.items() if value and obj.get(part) is value}
+    _walk(obj, plan, kept)
+    obj.update(kept)
+
+
+def _walk(node: Object, plan: Plan, present: Object | None = None) -> None:
+    rules = plan.rules
+    for name in list(node):
+        value = node[name]
+        rule = rules.get(name)
+        if value is None:
+            del node[name]
+        elif rule is not None:
+            if not value and rule.drop:
+                del node[name]
+            elif rule.quantities:
+                node[name] = _quantities(value)
+            elif rule.type:
+                _descend(value, rule.container, _plan(rule.type))
+    for name, zero, type_ in plan.always:
+        if name not in node and (present is None or name not in present):
+            node[name] = value = {} if zero == {} else zero
+            if type_:
+                _walk(value, _plan(type_))
+
+
+def _descend(value: Any, container: str, plan: Plan) -> None:
+    if not container:
+        if isinstance(value, dict):
+            _walk(value, plan)
+    elif container.startswith("[]") and isinstance(value, list):
+        for item in value:
+            _descend(item, container[2:], plan)
+    elif container.startswith("{}") and isinstance(value, dict):
+        for item in value.values():
+            _descend(item, container[2:], plan)
+
+
+def _quantities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _quantities(amount) for name, amount in value.items()}
+    return _canonical(str(value))
+
+
+@functools.lru_cache(maxsize=4096)
+def _canonical(text: str) -> str:
+    try:
+        return quantity.canonical(text)
+    except ValueError:
+        return text
+
+
+@functools.cache
+def _facts() -> Object:
+    facts: Object = orjson.loads(_FILE.read_bytes())
+    return facts
+
+
+@functools.cache
+def _plan(name: str) -> Plan:
+    rules: dict[str, Rule] = {}
+    always: list[tuple[str, Any, str]] = []
+    for field, entry in _facts()["types"].get(name, {}).items():
+        if entry == 0:
+            rules[field] = Rule(True, "", "", False)
+            continue
+        drop, child, quantities, *zero = entry
+        container, _, type_ = child.partition(":")
+        rules[field] = Rule(bool(drop), container, type_, bool(quantities))
+        if zero:
+            always.append((field, zero[0], type_ if zero[0] == {} else ""))
+    return Plan(rules, always)
