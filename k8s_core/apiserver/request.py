@@ -13,7 +13,7 @@ ACTIONS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATC
 TRUE = {"true", "1", "t", "T", "TRUE", "True", ""}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, frozen=True)
 class User:
     """Who asks: the outcome of authentication."""
 
