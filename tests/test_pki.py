@@ -22,7 +22,8 @@ def test_same_seed_same_bytes() -> None:
 def test_kubeadm_layout() -> None:
     """The control-plane node has the files that `kubeadm init` writes."""
     files = {path for path, _ in PKI(0).files(SERVER)}
-    pairs = "ca apiserver apiserver-kubelet-client apiserver-etcd-client front-proxy-ca front-proxy-client".split()
+    pairs = ["ca", "front-proxy-ca", "front-proxy-client"]
+    pairs += ["apiserver", "apiserver-kubelet-client", "apiserver-etcd-client"]
     pairs += ["etcd/ca", "etcd/server", "etcd/peer", "etcd/healthcheck-client"]
     expected = {f"pki/{name}.{kind}" for name in pairs for kind in ("crt", "key")} | {"pki/sa.key", "pki/sa.pub"}
     kubeconfigs = {"admin.conf", "super-admin.conf", "kubelet.conf", "scheduler.conf", "controller-manager.conf"}
