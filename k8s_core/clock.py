@@ -61,9 +61,9 @@ class Loop:
         self._stamp = (-1, "")
 
     # --- time -----------------------------------------------------------------------------------------------
-    def timestamp(self) -> str:
-        """Now as metav1.Time prints it: whole seconds, UTC."""
-        second = int(self.now)
+    def timestamp(self, ahead: float = 0) -> str:
+        """Now (or `ahead` seconds later) as metav1.Time prints it: whole seconds, UTC."""
+        second = int(self.now + ahead)
         if self._stamp[0] != second:
             self._stamp = (second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         return self._stamp[1]

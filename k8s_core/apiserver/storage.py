@@ -90,7 +90,7 @@ class Storage:
         found: Object | None = self.cache(prefix).items.get(self.key(prefix, namespace, name))
         return found
 
-    def list(self, prefix: str, namespace: str = "", *, after: str = "", revision: int = 0) -> Iterator[Object]:
+    def select(self, prefix: str, namespace: str = "", *, after: str = "", revision: int = 0) -> Iterator[Object]:
         """Objects in key order, from the key after `after` ("ns/name"); in the past when a revision is given."""
         base = f"{ROOT}{prefix}/"
         scope = f"{base}{namespace}/" if namespace else base

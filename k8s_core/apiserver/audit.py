@@ -1,0 +1,79 @@
+"""Who did what, when, and how it ended: an audit log of every request, bounded, for learners and checks.
+
+Entries have the fields of audit.k8s.io Events that people look at, and one more: the trace of the stages the
+request went through. They are kept as small tuples and become dicts when somebody asks.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from k8s_core.api import Object
+from k8s_core.apiserver.request import Request
+from k8s_core.limits import AUDIT_LOG_SIZE
+
+
+class Entry(NamedTuple):
+    number: int
+    time: str
+    user: str
+    agent: str
+    verb: str
+    resource: str
+    group: str
+    namespace: str
+    name: str
+    path: str
+    code: int
+    message: str
+    trace: tuple[tuple[str, str], ...]
+
+
+class AuditLog:
+    """The last `AUDIT_LOG_SIZE` requests, oldest first; `number` counts all that ever were."""
+
+    def __init__(self) -> None:
+        self.entries: deque[Entry] = deque(maxlen=AUDIT_LOG_SIZE)
+        self.number = 0
+
+    def add(self, request: Request, time: str, code: int, message: str = "") -> None:
+        self.number += 1
+        resource = request.resource
+        self.entries.append(
+            Entry(
+                self.number,
+                time,
+                request.user.name,
+                request.headers.get("user-agent", ""),
+                request.verb,
+                request.target,
+                resource.group if resource else "",
+                request.namespace,
+                request.name,
+                request.path,
+                code,
+                message,
+                tuple(request.trace),
+            )
+        )
+
+    def since(self, number: int = 0) -> Iterator[Object]:
+        """Entries after `number` as audit events, oldest first."""
+        for entry in self.entries:
+            if entry.number > number:
+                yield {
+                    "number": entry.number,
+                    "verb": entry.verb,
+                    "user": {"username": entry.user},
+                    "userAgent": entry.agent,
+                    "requestURI": entry.path,
+                    "objectRef": {
+                        "resource": entry.resource,
+                        "apiGroup": entry.group,
+                        "namespace": entry.namespace,
+                        "name": entry.name,
+                    },
+                    "responseStatus": {"code": entry.code, "message": entry.message},
+                    "requestReceivedTimestamp": entry.time,
+                    "trace": [list(stage) for stage in entry.trace],
+                }

@@ -1,0 +1,386 @@
+"""One request's way through kube-apiserver. Read `Server.handle` first: it is the whole way on one screen.
+
+    wire ─ resolve ─ authenticate ─ authorize ─ decode ─┬─ default ─ mutate ─ prepare ─ validate ─ etcd
+                                                        └─ (registry.py: create, update, patch, delete)
+    and back: the object, a Table or a stream (presentation.py), and a line in the audit log.
+
+Every stage raises StatusError to refuse; `handle` never raises. Components in the same process come in through
+`call` and `watch`: the same way without the wire. Stands for apiserver's endpoints/filters and handlers.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from k8s_core.api import Object, errors, patch
+from k8s_core.api.decode import decode
+from k8s_core.api.resources import Resources
+from k8s_core.api.schema import Schema
+from k8s_core.apiserver import presentation, version
+from k8s_core.apiserver.audit import AuditLog
+from k8s_core.apiserver.authentication import Authenticator
+from k8s_core.apiserver.authorization import Authorizer
+from k8s_core.apiserver.discovery import Discovery
+from k8s_core.apiserver.lists import filter_of, list_objects, start_watch
+from k8s_core.apiserver.openapi import OpenAPI
+from k8s_core.apiserver.registry import Registry, copy
+from k8s_core.apiserver.request import Request, Response, resolve
+from k8s_core.apiserver.reviews import Reviews
+from k8s_core.apiserver.strategy import CREATE_ON_UPDATE
+from k8s_core.apiserver.subresources import Subresources, patch_kind
+from k8s_core.apiserver.tokens import Tokens
+from k8s_core.apiserver.watch import Sink, Watch
+from k8s_core.clock import Loop
+from k8s_core.streams import Stream
+
+logger = logging.getLogger("k8s_core.apiserver")
+RBAC = "rbac.authorization.k8s.io"
+
+
+@dataclass(eq=False)
+class Server:
+    """The API server. Parts are given by cluster.py, so that a reader can take any of them out and look at it."""
+
+    loop: Loop
+    schema: Schema
+    resources: Resources
+    registry: Registry
+    authenticator: Authenticator
+    authorizer: Authorizer
+    reviews: Reviews
+    tokens: Tokens
+    subresources: Subresources
+    discovery: Discovery
+    openapi: OpenAPI
+    minor: str = version.DEFAULT
+    audit: AuditLog = field(default_factory=AuditLog)
+    ready: bool = True
+
+    # --- the way of a request -------------------------------------------------------------------------------
+    def handle(self, request: Request) -> Response:
+        """Answer one request from the wire."""
+        try:
+            resolve(request, self.resources)
+            request.user = self.authenticator.authenticate(request)
+            request.note("authentication", request.user.name)
+            self._authorize(request)
+            response = self._resource(request) if request.resource else self._path(request)
+        except errors.StatusError as error:
+            response = Response(error.code, error.status, headers=dict(error.headers))
+        except Exception:
+            logger.exception("%s %s", request.method, request.path)
+            response = Response(500, errors.internal("the server met a defect of its own; it is in its log").status)
+        for text in request.warnings:
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+            response.headers["Warning"] = ", ".join(
+                filter(None, [response.headers.get("Warning"), f'299 - "{quoted}"'])
+            )
+        self._log(request, response.code, response.object)
+        return response
+
+    def call(self, request: Request) -> Object:
+        """Answer a component of this process with an object; StatusError when refused."""
+        try:
+            if request.resource is None:
+                raise errors.no_such_path()
+            self._authorize(request)
+            response = self._resource(request)
+        except errors.StatusError as error:
+            self._log(request, error.code, error.status)
+            raise
+        if request.verb not in ("get", "list"):
+            self._log(request, response.code, None)
+        return response.object or {}
+
+    def watch(self, request: Request, on_event: Sink, on_end: Callable[[], None]) -> Watch:
+        """Begin a watch for a component of this process."""
+        self._authorize(request)
+        return start_watch(self.registry, request, on_event, on_end)
+
+    def _authorize(self, request: Request) -> None:
+        resource = request.resource
+        if not self.ready and request.in_process:
+            raise errors.unavailable("apiserver not ready")
+        self.authorizer.check(
+            request.user,
+            request.verb,
+            resource.group if resource else "",
+            resource.name if resource else "",
+            request.subresource,
+            request.namespace,
+            request.name,
+            request.path,
+            field_selector=request.param("fieldSelector") if resource else None,
+        )
+        request.note("authorization", "allowed")
+
+    def _log(self, request: Request, code: int, answer: Object | None) -> None:
+        message = answer.get("message", "") if code >= 400 and answer else ""
+        self.audit.add(request, self.loop.timestamp(), code, message)
+
+    # --- resources ------------------------------------------------------------------------------------------
+    def _resource(self, request: Request) -> Response:
+        resource = request.resource
+        assert resource is not None
+        if request.subresource:
+            known = resource.subresources.get(request.subresource)
+            if known is None:
+                raise errors.no_such_path()
+            verbs: tuple[str, ...] = known.verbs
+        else:
+            verbs = resource.verbs
+        if request.verb not in verbs and not (request.verb == "get" and "create" in verbs and request.subresource):
+            raise errors.StatusError(
+                405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
+            )
+        if resource.namespaced and not request.namespace and request.verb not in ("list", "watch"):
+            raise errors.bad_request("namespace is required") if request.in_process else errors.no_such_path()
+        if not request.in_process:
+            self._decode(request)
+        handler = self.subresources.handler(request) if request.subresource else None
+        if handler:
+            return handler(request)
+        review = self._review(request)
+        if review:
+            return review
+        return getattr(self, "_" + request.verb)(request)  # type: ignore[no-any-return]
+
+    def _decode(self, request: Request) -> None:
+        """Turn the body into an object of the kind that the request is about."""
+        resource = request.resource
+        assert resource is not None
+        media = request.headers.get("content-type", "application/json") or "application/json"
+        level = request.param("fieldValidation") or "Warn"
+        if level not in ("Strict", "Warn", "Ignore"):
+            raise errors.bad_request(
+                f'fieldValidation: Unsupported value: "{level}": supported values: "", "Ignore", "Strict", "Warn"'
+            )
+        if request.verb in ("create", "update"):
+            about = resource.subresources.get(request.subresource) if request.subresource else None
+            group, number, kind = (
+                (about.group, about.version, about.kind)
+                if about
+                else (resource.group, resource.version, resource.kind)
+            )
+            if request.subresource in ("exec", "attach", "portforward", "proxy", "log"):
+                return
+            type_ = self.schema.kind(group, number, kind)
+            request.object, warnings = decode(request.body, media, type_, field_validation=level)
+            request.warnings.extend(warnings)
+            expected = f"{group}/{number}" if group else number
+            self._check_kind(request.object, expected, kind)
+        elif request.verb == "patch":
+            kind = patch_kind(request)
+            if kind == "apply":
+                request.object, warnings = decode(
+                    request.body, "application/yaml", self.registry.type_of(resource), field_validation=level
+                )
+                request.warnings.extend(warnings)
+                self._check_kind(request.object, resource.api_version, resource.kind)
+                if not request.param("fieldManager"):
+                    message = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
+                    raise errors.StatusError(422, "Invalid", message)
+            else:
+                request.object = patch.decode(kind, request.body)
+        elif request.verb in ("delete", "deletecollection"):
+            request.object = {}
+            if request.body.strip():
+                type_ = self.schema.kind("", "v1", "DeleteOptions")
+                request.object, _ = decode(request.body, media, type_, field_validation="Ignore")
+            for name, query in (
+                ("gracePeriodSeconds", request.number("gracePeriodSeconds")),
+                ("propagationPolicy", request.param("propagationPolicy")),
+            ):
+                if query not in (None, ""):
+                    request.object[name] = query
+        request.note("decoding", media)
+
+    @staticmethod
+    def _check_kind(obj: Object, api_version: str, kind: str) -> None:
+        obj.setdefault("apiVersion", api_version)
+        obj.setdefault("kind", kind)
+        if (obj["apiVersion"], obj["kind"]) != (api_version, kind):
+            group, _, number = str(obj["apiVersion"]).rpartition("/")
+            want_group, _, want_number = api_version.rpartition("/")
+            raise errors.bad_request(
+                f"the API version in the data ({obj['apiVersion']}) does not match the expected API version ({api_version})"
+                if (group, number) != (want_group, want_number)
+                else f'{obj["kind"]} in version "{number}" cannot be handled as a {kind}: no kind match'
+            )
+
+    def _review(self, request: Request) -> Response | None:
+        """Reviews are answered, not stored."""
+        resource, reviews = request.resource, self.reviews
+        assert resource is not None
+        answer = {
+            "SelfSubjectAccessReview": reviews.self_subject_access,
+            "SubjectAccessReview": reviews.subject_access,
+            "LocalSubjectAccessReview": reviews.local_subject_access,
+            "SelfSubjectRulesReview": reviews.self_subject_rules,
+            "SelfSubjectReview": reviews.self_subject,
+            "TokenReview": reviews.token,
+        }.get(resource.kind)
+        if answer is None or request.verb != "create":
+            return None
+        return Response(201, answer(request, request.object))
+
+    # --- verbs ----------------------------------------------------------------------------------------------
+    def _get(self, request: Request) -> Response:
+        assert request.resource is not None
+        obj = self.registry.get(request.resource, request.namespace, request.name)
+        return Response(object=obj if request.in_process else presentation.one(request, obj, self.loop))
+
+    def _list(self, request: Request) -> Response:
+        items, meta = list_objects(self.registry, request)
+        if request.in_process:
+            return Response(object={"items": items, "metadata": meta})
+        return Response(object=presentation.many(request, items, meta, self.loop))
+
+    def _watch(self, request: Request) -> Response:
+        stream = Stream()
+        frames = presentation.Frames(request, self.loop, stream)
+        watch = frames.watch = start_watch(self.registry, request, frames, stream.end)
+        stream.on_cancel.append(watch.cancel)
+        return Response(stream=stream, content_type="application/json")
+
+    def _create(self, request: Request) -> Response:
+        obj = copy(request.object) if request.in_process else request.object
+        if request.resource and request.resource.group_resource == "bindings":
+            request.resource, request.subresource = self.resources.find("pods"), "binding"
+            request.name = obj["metadata"]["name"]
+            return self.subresources.bind(request)
+        created = self.registry.create(request, obj)
+        self._stored(request)
+        return Response(201, created if request.in_process else presentation.one(request, created, self.loop))
+
+    def _update(self, request: Request) -> Response:
+        assert request.resource is not None
+        obj = request.object
+        fresh = copy(obj) if request.resource.group_resource in CREATE_ON_UPDATE else None
+
+        def change(old: Object) -> Object:
+            if not request.in_process:
+                return obj  # type: ignore[no-any-return]
+            if request.subresource == "status" or obj.get("spec") is old.get("spec"):
+                return {**obj, "metadata": {**obj["metadata"]}}
+            return copy(obj)  # type: ignore[no-any-return]
+
+        return self._answer(request, *self.registry.update(request, change, may_create=fresh))
+
+    def _patch(self, request: Request) -> Response:
+        body = copy(request.object) if request.in_process else request.object
+        return self._answer(request, *self.registry.patch(request, patch_kind(request), body))
+
+    def _answer(self, request: Request, obj: Object, created: bool) -> Response:
+        self._stored(request)
+        return Response(
+            201 if created else 200, obj if request.in_process else presentation.one(request, obj, self.loop)
+        )
+
+    def _delete(self, request: Request) -> Response:
+        resource = request.resource
+        assert resource is not None
+        obj, gone = self.registry.delete(request, request.object or {})
+        self._stored(request)
+        if gone and resource.group_resource not in RETURN_DELETED:
+            return Response(object=_deleted(request, obj))
+        return Response(object=obj if request.in_process else presentation.one(request, obj, self.loop))
+
+    def _deletecollection(self, request: Request) -> Response:
+        resource = request.resource
+        assert resource is not None
+        wanted = filter_of(request)
+        doomed = [o for o in self.registry.storage.select(resource.storage, wanted.namespace) if wanted(o)]
+        for obj in doomed:
+            one = Request(
+                verb="delete", resource=resource, namespace=obj["metadata"].get("namespace", ""),
+                name=obj["metadata"]["name"], user=request.user, headers=request.headers, query=request.query,
+                object=request.object, in_process=True,
+            )  # fmt: skip
+            try:
+                self.registry.delete(one, request.object or {})
+            except errors.StatusError as error:
+                if not errors.is_not_found(error):
+                    raise
+        self._stored(request)
+        items, meta = doomed, {"resourceVersion": str(self.registry.storage.revision)}
+        return Response(object=presentation.many(request, items, meta, self.loop) if not request.in_process else {})
+
+    def _stored(self, request: Request) -> None:
+        assert request.resource is not None
+        if request.resource.group == RBAC:
+            self.authorizer.invalidate()
+
+    # --- paths that name no resource ------------------------------------------------------------------------
+    def _path(self, request: Request) -> Response:
+        path = request.path.rstrip("/") or "/"
+        root = path.split("/")[1]
+        if request.method in ("GET", "HEAD"):
+            if root in ("healthz", "livez", "readyz"):
+                return self._health(request, path)
+            if path == "/version":
+                return Response(body=orjson.dumps(version.info(self.minor), option=orjson.OPT_INDENT_2))
+            if path == "/openid/v1/jwks":
+                return Response(object=self.tokens.jwks())
+            if path == "/.well-known/openid-configuration":
+                return Response(object=self.tokens.openid_configuration())
+            if path == "/":
+                return Response(object={"paths": self._paths()})
+            if path == "/metrics":
+                return Response(body=self._metrics().encode(), content_type="text/plain; version=0.0.4")
+            found = self.openapi.serve(request) if root == "openapi" else self.discovery.serve(request)
+            if found is not None:
+                return found
+        if root in ("api", "apis"):
+            raise errors.no_such_path()
+        return Response(404, body=b"404 page not found\n", content_type="text/plain; charset=utf-8")
+
+    def _health(self, request: Request, path: str) -> Response:
+        checks = ["ping", "log", "etcd", *(["informer-sync"] if path.startswith("/readyz") else [])]
+        name = path.split("/", 2)[2] if path.count("/") > 1 else ""
+        if name and name not in checks:
+            return Response(404, body=b"404 page not found\n", content_type="text/plain; charset=utf-8")
+        plain = "text/plain; charset=utf-8"
+        if "verbose" not in request.query or name:
+            return Response(body=b"ok", content_type=plain)
+        lines = "".join(f"[+]{check} ok\n" for check in checks)
+        return Response(body=f"{lines}{path.strip('/')} check passed\n".encode(), content_type=plain)
+
+    def _paths(self) -> list[str]:
+        groups = self.resources.groups()
+        versions = [f"/apis/{g.name}/{v}" for g in groups for v in g.versions]
+        return sorted(
+            ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics",
+             "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version",
+             *(f"/apis/{group.name}" for group in groups), *versions]
+        )  # fmt: skip
+
+    def _metrics(self) -> str:
+        caches: dict[str, Any] = {
+            r.group_resource: self.registry.storage.cache(r.storage) for r in self.resources if "list" in r.verbs
+        }
+        lines = [
+            "# HELP apiserver_storage_objects Number of stored objects",
+            "# TYPE apiserver_storage_objects gauge",
+        ]
+        lines += [
+            f'apiserver_storage_objects{{resource="{name}"}} {len(cache.items)}' for name, cache in caches.items()
+        ]
+        lines += ["# TYPE apiserver_request_total counter", f"apiserver_request_total {self.audit.number}"]
+        return "\n".join(lines) + "\n"
+
+
+# Kinds whose deletion answers with the object even when it is gone at once.
+RETURN_DELETED = {"pods", "services", "serviceaccounts", "resourcequotas", "podtemplates", "persistentvolumeclaims",
+                  "persistentvolumes"}  # fmt: skip
+
+
+def _deleted(request: Request, obj: Object) -> Object:
+    resource = request.resource
+    assert resource is not None
+    details = {"name": request.name, "group": resource.group, "kind": resource.name, "uid": obj["metadata"]["uid"]}
+    found = {key: value for key, value in details.items() if value}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": found}

@@ -1,0 +1,202 @@
+"""What differs from kind to kind when an object is created, changed or deleted (pkg/registry/*/strategy.go).
+
+Mostly tables: which kinds count generations, what an empty status looks like, what a status update may touch. The
+few hooks below are the rest. Everything here works on a private copy of the object that is on its way in.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from k8s_core.api import Object
+from k8s_core.api.quantity import milli
+
+if TYPE_CHECKING:
+    from k8s_core.apiserver.request import Request
+
+# Kinds whose metadata.generation counts changes of the desired state.
+GENERATION = {
+    "pods", "replicationcontrollers", "deployments.apps", "replicasets.apps", "daemonsets.apps", "statefulsets.apps",
+    "jobs.batch", "cronjobs.batch", "poddisruptionbudgets.policy", "ingresses.networking.k8s.io",
+    "networkpolicies.networking.k8s.io", "endpointslices.discovery.k8s.io", "ingressclasses.networking.k8s.io",
+    "customresourcedefinitions.apiextensions.k8s.io", "flowschemas.flowcontrol.apiserver.k8s.io",
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", "priorityclasses.scheduling.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+    "mutatingadmissionpolicies.admissionregistration.k8s.io",
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
+    "podtemplates",
+}  # fmt: skip
+
+# The status of a new object: the fields that a typed server always writes.
+EMPTY_STATUS: dict[str, Object] = {
+    "replicationcontrollers": {"replicas": 0},
+    "replicasets.apps": {"replicas": 0},
+    "statefulsets.apps": {"availableReplicas": 0, "replicas": 0},
+    "daemonsets.apps": {
+        "currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0,
+    },
+    "poddisruptionbudgets.policy": {
+        "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0,
+    },
+    "horizontalpodautoscalers.autoscaling": {"currentMetrics": None, "desiredReplicas": 0},
+    "services": {"loadBalancer": {}},
+    "ingresses.networking.k8s.io": {"loadBalancer": {}},
+    "namespaces": {"phase": "Active"},
+    "persistentvolumes": {"phase": "Pending"},
+    "persistentvolumeclaims": {"phase": "Pending"},
+    "nodes": None,  # a node reports its own
+    "customresourcedefinitions.apiextensions.k8s.io": {"acceptedNames": {"kind": "", "plural": ""}, "conditions": [],
+                                                       "storedVersions": []},
+}  # fmt: skip
+
+# PUT may create these (AllowCreateOnUpdate).
+CREATE_ON_UPDATE = {
+    "services", "endpoints", "events", "limitranges", "podtemplates", "leases.coordination.k8s.io",
+    "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io", "runtimeclasses.node.k8s.io",
+    "clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
+}  # fmt: skip
+
+# PUT must say which version it replaces (AllowUnconditionalUpdate is false).
+NEEDS_REVISION = {
+    "leases.coordination.k8s.io", "customresourcedefinitions.apiextensions.k8s.io", "poddisruptionbudgets.policy",
+    "apiservices.apiregistration.k8s.io", "controllerrevisions.apps", "validatingadmissionpolicies.admissionregistration.k8s.io",
+}  # fmt: skip
+
+# Deleting these orphans what they own unless the client says otherwise.
+ORPHAN_BY_DEFAULT: set[str] = {"replicationcontrollers"}
+
+
+def qos_class(pod: Object) -> str:
+    """Guaranteed, Burstable or BestEffort, from the requests and limits of all containers (ComputePodQOS)."""
+    spec = pod["spec"]
+    some = False
+    guaranteed = True
+    for container in [*spec.get("containers", ()), *spec.get("initContainers", ())]:
+        resources = container.get("resources") or {}
+        requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+        for name in ("cpu", "memory"):
+            request, limit = requests.get(name), limits.get(name)
+            some = some or any(value is not None and milli(str(value)) > 0 for value in (request, limit))
+            if limit is None or milli(str(limit)) == 0 or milli(str(request or limit)) != milli(str(limit)):
+                guaranteed = False
+    if not some:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _create_pod(obj: Object, request: "Request") -> None:
+    obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
+
+
+def _create_namespace(obj: Object, request: "Request") -> None:
+    finalizers = (obj.get("spec") or {}).get("finalizers") or []
+    obj["spec"] = {"finalizers": finalizers if "kubernetes" in finalizers else [*finalizers, "kubernetes"]}
+
+
+def _create_csr(obj: Object, request: "Request") -> None:
+    user = request.user
+    obj["spec"] = {**obj.get("spec", {}), "username": user.name, "groups": list(user.groups)}
+    for name, value in (("uid", user.uid), ("extra", user.extra)):
+        obj["spec"].pop(name, None)
+        if value:
+            obj["spec"][name] = value
+
+
+def _create_job(obj: Object, request: "Request") -> None:
+    """A job without a selector of its own gets one by its uid, and its Pods the labels for it."""
+    spec, uid = obj["spec"], obj["metadata"]["uid"]
+    if spec.get("manualSelector") or spec.get("selector"):
+        return
+    spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    labels = spec.setdefault("template", {}).setdefault("metadata", {}).setdefault("labels", {})
+    name = obj["metadata"]["name"]
+    labels |= {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name}
+    labels |= {"controller-uid": uid, "job-name": name}
+
+
+PREPARE_CREATE: dict[str, Callable[[Object, "Request"], None]] = {
+    "pods": _create_pod,
+    "namespaces": _create_namespace,
+    "certificatesigningrequests.certificates.k8s.io": _create_csr,
+    "jobs.batch": _create_job,
+}
+
+
+def has_status(resource: str, subresources: object) -> bool:
+    return "status" in subresources  # type: ignore[operator]
+
+
+def prepare_create(resource: str, obj: Object, request: "Request", *, with_status: bool) -> None:
+    """Drop what a client may not set, give the first generation, start the status."""
+    meta = obj["metadata"]
+    meta.pop("deletionTimestamp", None)
+    meta.pop("deletionGracePeriodSeconds", None)
+    meta.pop("generation", None)
+    if resource in GENERATION:
+        meta["generation"] = 1
+    if with_status:
+        empty = EMPTY_STATUS.get(resource, {})
+        if empty is not None:
+            obj["status"] = {**empty}
+    hook = PREPARE_CREATE.get(resource)
+    if hook:
+        hook(obj, request)
+
+
+SYSTEM_META = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "selfLink",
+)
+
+
+def prepare_update(resource: str, new: Object, old: Object, subresource: str, *, with_status: bool) -> None:
+    """Keep what this way of writing may not touch, and count a generation if the desired state changed."""
+    meta, was = new["metadata"], old["metadata"]
+    for name in SYSTEM_META:
+        if name in was:
+            meta[name] = was[name]
+        else:
+            meta.pop(name, None)
+    if subresource == "status":
+        for part in [part for part in new if part not in ("apiVersion", "kind", "metadata", "status")]:
+            del new[part]
+        new |= {
+            part: value for part, value in old.items() if part not in ("apiVersion", "kind", "metadata", "status")
+        }
+        if resource.endswith((".apps", "pods")):
+            _keep(meta, was, "ownerReferences" if resource == "pods" else "labels")
+    else:
+        if with_status:
+            _keep(new, old, "status")
+        if resource in GENERATION and _desired(new) != _desired(old):
+            meta["generation"] = was.get("generation", 0) + 1
+    if resource == "namespaces" and subresource != "finalize":
+        _keep(new, old, "spec")
+
+
+def _keep(new: Object, old: Object, part: str) -> None:
+    if part in old:
+        new[part] = old[part]
+    else:
+        new.pop(part, None)
+
+
+def _desired(obj: Object) -> Object:
+    return {part: value for part, value in obj.items() if part not in ("metadata", "status", "apiVersion", "kind")}
+
+
+def graceful_seconds(resource: str, obj: Object, asked: int | None) -> int:
+    """How long a deletion may take: only Pods that run somewhere are given time (podStrategy.CheckGracefulDelete)."""
+    if resource != "pods":
+        return 0
+    spec, status = obj["spec"], obj.get("status", {})
+    period = asked if asked is not None else spec.get("terminationGracePeriodSeconds", 0)
+    if not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+        return 0
+    return 1 if period < 0 else int(period)

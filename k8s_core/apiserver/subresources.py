@@ -1,0 +1,282 @@
+"""What hangs below an object: scale, binding, eviction, token, log, exec, attach and the rest.
+
+`status` and `finalize` are ordinary updates and stand in registry.py. What needs the node goes through `dial`,
+which gives the kubelet's server of a node, as the apiserver dials port 10250.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from k8s_core.api import Object, errors, field
+from k8s_core.api.selectors import from_label_selector, from_labels
+from k8s_core.apiserver.request import Request, Response
+from k8s_core.apiserver.tokens import Tokens
+from k8s_core.streams import Session, Stream
+
+if TYPE_CHECKING:
+    from k8s_core.apiserver.registry import Registry
+
+
+class KubeletServer(Protocol):
+    """What the apiserver asks of a kubelet."""
+
+    def container_logs(self, namespace: str, pod: str, container: str, **options: Any) -> Stream: ...
+    def exec(self, namespace: str, pod: str, container: str, command: list[str], **options: Any) -> Session: ...
+    def attach(self, namespace: str, pod: str, container: str, **options: Any) -> Session: ...
+
+
+Dial = Callable[[str], KubeletServer | None]
+
+
+class Subresources:
+    """Serves them; `handler(resource, subresource)` is None for what the registry does by itself."""
+
+    def __init__(self, registry: "Registry", tokens: Tokens, dial: Dial):
+        self.registry, self.tokens, self.dial = registry, tokens, dial
+        self._handlers: dict[tuple[str, str], Callable[[Request], Response]] = {
+            ("pods", "binding"): self.bind,
+            ("pods", "eviction"): self.evict,
+            ("pods", "log"): self.log,
+            ("pods", "exec"): self.exec,
+            ("pods", "attach"): self.attach,
+            ("serviceaccounts", "token"): self.token,
+        }
+
+    def handler(self, request: Request) -> Callable[[Request], Response] | None:
+        assert request.resource is not None
+        if request.subresource == "scale":
+            return self.scale
+        return self._handlers.get((request.resource.group_resource, request.subresource))
+
+    # --- scale ----------------------------------------------------------------------------------------------
+    def scale(self, request: Request) -> Response:
+        """GET, PUT and PATCH of the replica count as an autoscaling/v1 Scale."""
+        resource = request.resource
+        assert resource is not None
+        obj = self.registry.get(resource, request.namespace, request.name)
+        if request.verb == "get":
+            return Response(object=_scale_of(obj))
+        wanted = request.object
+        if request.verb == "patch":
+            from k8s_core.api import patch  # noqa: PLC0415
+
+            kind = patch_kind(request)
+            wanted = patch.apply(kind, _scale_of(obj), request.object, None)
+        replicas = (wanted.get("spec") or {}).get("replicas") or 0
+        if not isinstance(replicas, int):
+            raise errors.bad_request("spec.replicas must be an integer")
+        if replicas < 0:
+            problem = field.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+            raise errors.invalid("Scale.autoscaling", request.name, [problem])
+        revision = (wanted.get("metadata") or {}).get("resourceVersion")
+        if revision and revision != obj["metadata"]["resourceVersion"]:
+            raise errors.conflict(resource, request.name)
+
+        def change(old: Object) -> Object:
+            return {**old, "metadata": {**old["metadata"]}, "spec": {**old["spec"], "replicas": replicas}}
+
+        new, _ = self.registry.update(request, change)
+        return Response(object=_scale_of(new))
+
+    # --- pods -----------------------------------------------------------------------------------------------
+    def bind(self, request: Request) -> Response:
+        """The scheduler's last word: which node a Pod goes to."""
+        binding = request.object
+        node = (binding.get("target") or {}).get("name", "")
+        if not node:
+            problem = field.required("target.name")
+            raise errors.invalid("Binding", request.name, [problem])
+        now = self.registry.loop.timestamp()
+
+        def change(pod: Object) -> Object:
+            spec, meta = pod["spec"], {**pod["metadata"]}
+            if "deletionTimestamp" in meta:
+                raise errors.conflict(
+                    "pods/binding", request.name, f"pod {request.name} is being deleted, cannot be assigned to a host"
+                )
+            if spec.get("nodeName"):
+                why = f'pod {request.name} is already assigned to node "{spec["nodeName"]}"'
+                raise errors.conflict("pods/binding", request.name, why)
+            if spec.get("schedulingGates"):
+                raise errors.conflict(
+                    "pods/binding", request.name, f"pod {request.name} has non-empty .spec.schedulingGates"
+                )
+            annotations = (binding.get("metadata") or {}).get("annotations")
+            if annotations:
+                meta["annotations"] = {**(meta.get("annotations") or {}), **annotations}
+            status = pod.get("status", {})
+            others = [c for c in status.get("conditions", ()) if c["type"] != "PodScheduled"]
+            scheduled = {
+                "type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now,
+                "observedGeneration": meta.get("generation", 1),
+            }  # fmt: skip
+            return {
+                **pod,
+                "metadata": meta,
+                "spec": {**spec, "nodeName": node},
+                "status": {**status, "conditions": [*others, scheduled]},
+            }
+
+        self.registry.update(request, change)
+        return Response(201, _success(201))
+
+    def evict(self, request: Request) -> Response:
+        """Delete a Pod unless a PodDisruptionBudget says that too few would be left."""
+        registry, resource = self.registry, request.resource
+        assert resource is not None
+        options = request.object.get("deleteOptions") or {}
+        pod = registry.get(resource, request.namespace, request.name)
+        running = pod.get("status", {}).get("phase") not in ("Succeeded", "Failed", "Pending")
+        if running and "deletionTimestamp" not in pod["metadata"]:
+            self._spend_disruption(request, pod)
+        if not request.dry_run and "All" not in (options.get("dryRun") or ()):
+            registry.delete(request, options)
+        return Response(201, _success(201))
+
+    def _spend_disruption(self, request: Request, pod: Object) -> None:
+        registry = self.registry
+        budgets = registry.resources.find("poddisruptionbudgets.policy")
+        assert budgets is not None
+        labels = pod["metadata"].get("labels") or {}
+        for budget in list(registry.storage.select(budgets.storage, request.namespace)):
+            if not from_label_selector(budget["spec"].get("selector")).matches(labels):
+                continue
+            status = budget.get("status", {})
+            if status.get("disruptionsAllowed", 0) > 0:
+                ours = Request(
+                    verb="update", resource=budgets, subresource="status", namespace=request.namespace,
+                    name=budget["metadata"]["name"], user=request.user, headers=request.headers, in_process=True,
+                )  # fmt: skip
+                spent = {**status, "disruptionsAllowed": status["disruptionsAllowed"] - 1}
+                registry.update(ours, lambda old, s=spent: {**old, "metadata": {**old["metadata"]}, "status": s})  # type: ignore[misc]
+                continue
+            name = budget["metadata"]["name"]
+            cause = {
+                "reason": "DisruptionBudget",
+                "message": f"The disruption budget {name} needs {status.get('desiredHealthy', 0)} healthy pods"
+                f" and has {status.get('currentHealthy', 0)} currently",
+            }
+            message = "Cannot evict pod as it would violate the pod's disruption budget."
+            raise errors.too_many_requests(message, causes=[cause])
+
+    def log(self, request: Request) -> Response:
+        pod, container = self._container(
+            request, "a container name must be specified for pod {pod}, choose one of: {all}"
+        )
+        server = self._kubelet(request, pod)
+        if server is None:
+            return Response(body=b"", content_type="text/plain")
+        options = {
+            "follow": request.flag("follow"),
+            "previous": request.flag("previous"),
+            "timestamps": request.flag("timestamps"),
+            "tail_lines": request.number("tailLines"),
+            "since_seconds": request.number("sinceSeconds"),
+            "since_time": request.param("sinceTime") or None,
+            "limit_bytes": request.number("limitBytes"),
+        }
+        stream = server.container_logs(request.namespace, request.name, container, **options)
+        return Response(stream=stream, content_type="text/plain")
+
+    def exec(self, request: Request) -> Response:
+        command = request.query.get("command") or []
+        if not command:
+            raise errors.bad_request("you must specify at least one command for the container")
+        pod, container = self._container(
+            request, "a container name must be specified for pod {pod}, choose one of: {all}"
+        )
+        return self._attached(request, pod, container, command)
+
+    def attach(self, request: Request) -> Response:
+        pod, container = self._container(
+            request, "a container name must be specified for pod {pod}, choose one of: {all}"
+        )
+        return self._attached(request, pod, container, None)
+
+    def _attached(self, request: Request, pod: Object, container: str, command: list[str] | None) -> Response:
+        server = self._kubelet(request, pod)
+        if server is None:
+            raise errors.bad_request(f"pod {request.name} does not have a host assigned")
+        options = {name: request.flag(name) for name in ("stdin", "stdout", "stderr", "tty")}
+        place = (request.namespace, request.name, container)
+        session = server.exec(*place, command, **options) if command else server.attach(*place, **options)
+        return Response(101, session=session)
+
+    def _container(self, request: Request, question: str) -> tuple[Object, str]:
+        """The Pod and the container that is meant: the one named, or the only one."""
+        assert request.resource is not None
+        pod = self.registry.get(request.resource, request.namespace, request.name)
+        spec = pod["spec"]
+        lists = ("initContainers", "containers", "ephemeralContainers")
+        names = [c["name"] for part in lists for c in spec.get(part) or ()]
+        asked = request.param("container")
+        if asked:
+            if asked not in names:
+                raise errors.bad_request(f"container {asked} is not valid for pod {request.name}")
+            return pod, asked
+        default = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+        if default in names:
+            return pod, str(default)
+        plain = [c["name"] for c in spec["containers"]]
+        if len(plain) == 1:
+            return pod, plain[0]
+        text = question.format(pod=request.name, all="[" + " ".join(plain) + "]")
+        inits = [c["name"] for c in spec.get("initContainers") or ()]
+        if inits:
+            text += f" or one of the init containers: [{' '.join(inits)}]"
+        raise errors.bad_request(text)
+
+    def _kubelet(self, request: Request, pod: Object) -> KubeletServer | None:
+        node = pod["spec"].get("nodeName", "")
+        if not node:
+            return None
+        server = self.dial(node)
+        if server is None:
+            raise errors.StatusError(
+                500, "InternalError", f'Get "https://{node}:10250/": dial tcp: connect: connection refused'
+            )
+        request.note("kubelet", f"asked the kubelet of {node}")
+        return server
+
+    # --- serviceaccounts ------------------------------------------------------------------------------------
+    def token(self, request: Request) -> Response:
+        return Response(201, self.tokens.request(request, request.object))
+
+
+def patch_kind(request: Request) -> str:
+    """json, merge, strategic or apply, from the Content-Type; 415 for anything else."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip()
+    for kind, name in PATCH_MEDIA.items():
+        if media == name:
+            return kind
+    raise errors.unsupported_media_type(list(PATCH_MEDIA.values()))
+
+
+PATCH_MEDIA = {
+    "json": "application/json-patch+json",
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+
+
+def _success(code: int) -> Object:
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code}
+
+
+def _scale_of(obj: Object) -> Object:
+    meta, spec, status = obj["metadata"], obj["spec"], obj.get("status", {})
+    selector = spec.get("selector")
+    plain = isinstance(selector, dict) and not {"matchLabels", "matchExpressions"} & set(selector)
+    text = str(from_labels(selector) if plain else from_label_selector(selector)) if selector else ""
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    found: Object = {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: meta[key] for key in kept if key in meta},
+        "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
+        "status": {"replicas": status.get("replicas", 0)},
+    }
+    if text:
+        found["status"]["selector"] = text
+    return found
