@@ -42,3 +42,9 @@ POD_GC_QUARANTINE = 40.0  # quarantineTime: how long a node must be missing befo
 TERMINATED_POD_GC_THRESHOLD = 12_500  # --terminated-pod-gc-threshold
 NAMESPACE_RETRY = 5.0  # how long the namespace controller waits for content that is still going
 JOB_BACKOFF = (10.0, 600.0)  # DefaultJobPodFailureBackOff, MaxJobPodFailureBackOff
+
+# --- kube-scheduler ----------------------------------------------------------------------------------------------
+SCHEDULER_INITIAL_BACKOFF = 1.0  # podInitialBackoffSeconds
+SCHEDULER_MAX_BACKOFF = 10.0  # podMaxBackoffSeconds
+SCHEDULER_UNSCHEDULABLE_TIMEOUT = 300.0  # --pod-max-in-unschedulable-pods-duration
+SCHEDULER_FLUSH_PERIOD = 30.0  # how often Pods are checked for that

@@ -1,0 +1,332 @@
+"""The cycle that takes a Pod through the plugins to a node: PreFilter, Filter, PostFilter, PreScore, Score.
+
+Stands for framework/runtime and schedule_one.go's algorithm. A `Framework` is one profile: plugins in order, with
+weights. It decides and changes nothing; queueing, binding and events are the Scheduler's. Left out: extenders,
+Permit and PreBind (nothing here has to wait).
+
+Answers of local plugins are kept in the node's memo until the node changes, so the replicas of one ReplicaSet cost
+one node each, not all of them.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from operator import add
+
+from k8s_core.scheduler.cache import Cache, NodeInfo, PodInfo
+from k8s_core.scheduler.plugin import Code, Event, Handle, Plugin, State, Status, has, unresolvable
+
+MIN_FEASIBLE_NODES = 100  # minFeasibleNodesToFind
+MIN_FEASIBLE_PERCENTAGE = 5  # minFeasibleNodesPercentageToFind
+MAX_CLASSES = 10_000
+
+
+NOTHING_SAID = Status(Code.UNRESOLVABLE)
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """Why no node was found: a Status per node looked at, one for all others, the plugins to blame."""
+
+    total: int
+    nodes: dict[str, Status] = field(default_factory=dict)
+    absent: Status = NOTHING_SAID
+    plugins: set[str] = field(default_factory=set)
+    pre_filter_message: str = ""
+    post_filter_message: str = ""
+
+    def message(self) -> str:
+        """FitError.Error: 0/3 nodes are available: 1 Insufficient cpu, 2 ... preemption: ..."""
+        text = f"0/{self.total} nodes are available:"
+        if self.pre_filter_message:
+            text += f" {self.pre_filter_message}."
+        else:
+            counts = Counter(reason for status in self.nodes.values() for reason in status.reasons)
+            for reason in self.absent.reasons if len(self.nodes) < self.total else ():
+                counts[reason] += self.total - len(self.nodes)
+            if counts:
+                text += f" {', '.join(sorted(f'{number} {reason}' for reason, number in counts.items()))}."
+        return f"{text} {self.post_filter_message}" if self.post_filter_message else text
+
+    def potential(self, cache: Cache) -> list[NodeInfo]:
+        """Nodes that might pass if Pods left them."""
+        return [node for node in cache.nodes if self.nodes.get(node.name, self.absent).code == Code.UNSCHEDULABLE]
+
+
+class FitError(Exception):
+    """No node fits. `nominate` is the node preemption makes room on, "" to clear, None to leave as it is."""
+
+    def __init__(self, diagnosis: Diagnosis, nominate: str | None = None):
+        super().__init__(diagnosis.message())
+        self.diagnosis, self.nominate = diagnosis, nominate
+
+
+class NoNodesError(Exception):
+    def __init__(self) -> None:
+        super().__init__("no nodes available to schedule pods")
+
+
+@dataclass(slots=True)
+class ScoreTable:
+    """Scores of the feasible nodes: per plugin the raw and normalized columns and the weight."""
+
+    columns: dict[str, tuple[Sequence[int], Sequence[int], int]]
+    total: list[int]
+
+
+@dataclass(slots=True)
+class Result:
+    """Where the Pod goes, and how that came about."""
+
+    node: str
+    feasible: list[NodeInfo]
+    filtered: dict[str, Status]
+    table: ScoreTable | None
+    ties: list[str]
+
+
+class Framework:
+    """One profile: its plugins in order, each with its weight, and the algorithm that asks them."""
+
+    def __init__(
+        self,
+        handle: Handle,
+        plugins: Sequence[tuple[Plugin, int]],
+        *,
+        name: str = "default-scheduler",
+        percentage_of_nodes_to_score: int = 0,
+    ):
+        self.handle, self.name = handle, name
+        self.percentage_of_nodes_to_score = percentage_of_nodes_to_score
+        self.plugins = {plugin.name: plugin for plugin, _ in plugins}
+        self.weights = {plugin.name: weight or 1 for plugin, weight in plugins}
+        chosen = [plugin for plugin, _ in plugins]
+        self._pre_enqueue = [p for p in chosen if has(p, "pre_enqueue")]
+        self._pre_filter = [p for p in chosen if has(p, "pre_filter")]
+        self._filter = [p for p in chosen if has(p, "filter")]
+        self._post_filter = [p for p in chosen if has(p, "post_filter")]
+        self._score = [p for p in chosen if has(p, "score", "scores")]
+        self._next_start = 0
+        self._classes: dict[bytes, int] = {}
+        self._class_ids = count(1)
+
+    # --- queueing -------------------------------------------------------------------------------------------
+    def pre_enqueue(self, pod: PodInfo) -> Status | None:
+        for plugin in self._pre_enqueue:
+            status = plugin.pre_enqueue(pod)
+            if status:
+                return Status(status.code, status.reasons, plugin.name)
+        return None
+
+    def helps(self, event: Event, pod: PodInfo, blamed: set[str]) -> bool:
+        """Whether the event may let `pod` past one of the plugins that turned it away."""
+        for name in blamed:
+            plugin = self.plugins.get(name)
+            if plugin is None or (event.kind in plugin.events and plugin.helps(event, pod)):
+                return True
+        return not blamed
+
+    # --- the scheduling cycle -------------------------------------------------------------------------------
+    def schedule(self, pod: PodInfo) -> Result:
+        """Find the best node for `pod`. Raises FitError after PostFilter was tried, or NoNodesError."""
+        if not self.handle.cache.nodes:
+            raise NoNodesError
+        state: State = {}
+        feasible, diagnosis = self._find_feasible(state, pod)
+        if not feasible:
+            nominate, diagnosis.post_filter_message = self._run_post_filter(state, pod, diagnosis)
+            raise FitError(diagnosis, nominate)
+        if len(feasible) == 1:
+            return Result(feasible[0].name, feasible, diagnosis.nodes, None, [])
+        table = self._run_score(state, pod, feasible)
+        best = max(table.total)
+        ties = [node.name for node, total in zip(feasible, table.total, strict=True) if total == best]
+        node = ties[self.handle.random_index(len(ties))] if len(ties) > 1 else ties[0]
+        return Result(node, feasible, diagnosis.nodes, table, ties if len(ties) > 1 else [])
+
+    def _find_feasible(self, state: State, pod: PodInfo) -> tuple[list[NodeInfo], Diagnosis]:
+        cache = self.handle.cache
+        diagnosis = Diagnosis(total=len(cache.nodes))
+        names, refusal = self.run_pre_filter(state, pod, cache.nodes)
+        if refusal:
+            diagnosis.absent = refusal
+            diagnosis.pre_filter_message = refusal.message
+            diagnosis.plugins.add(refusal.plugin)
+            return [], diagnosis
+        nominated = cache.get((pod.pod.get("status") or {}).get("nominatedNodeName", ""))
+        if nominated is not None:
+            feasible = self._run_filters(state, pod, [nominated], diagnosis)
+            if feasible:
+                return feasible, diagnosis
+        nodes = cache.nodes
+        if names is not None:
+            allowed, restricting = names
+            nodes = [node for name in sorted(allowed) if (node := cache.get(name))]
+            diagnosis.absent = unresolvable(f"node(s) didn't satisfy plugin(s) [{' '.join(restricting)}]")
+            diagnosis.plugins.update(restricting)
+        else:
+            start = self._next_start % len(nodes)
+            nodes = nodes[start:] + nodes[:start] if start else nodes
+        feasible = self._run_filters(state, pod, nodes, diagnosis)
+        self._next_start = (self._next_start + len(feasible) + len(diagnosis.nodes)) % len(cache.nodes)
+        return feasible, diagnosis
+
+    def run_pre_filter(
+        self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]
+    ) -> tuple[tuple[frozenset[str], list[str]] | None, Status | None]:
+        """Run PreFilter; `state["skip"]` then names the plugins whose Filter is spared.
+
+        Returns (names of the only possible nodes with the plugins that said so, or None for all; a refusal).
+        """
+        skip: set[str] = set()
+        state["skip"] = skip
+        names: frozenset[str] | None = None
+        restricting: list[str] = []
+        refusal: Status | None = None
+        for plugin in self._pre_filter:
+            said = plugin.pre_filter(state, pod, nodes)
+            if said is None:
+                continue
+            if isinstance(said, frozenset):
+                names = said if names is None else names & said
+                restricting.append(plugin.name)
+                if not names:
+                    reason = f"node(s) didn't satisfy plugin {plugin.name}"
+                    if len(restricting) > 1:
+                        reason = f"node(s) didn't satisfy plugin(s) [{' '.join(restricting)}] simultaneously"
+                    return None, Status(Code.UNRESOLVABLE, (reason,), plugin.name)
+            elif said.code == Code.SKIP:
+                skip.add(plugin.name)
+            else:
+                refusal = Status(said.code, said.reasons, plugin.name)
+                if said.code == Code.UNRESOLVABLE:
+                    return None, refusal
+        state["filters"] = self._active_filters(skip)
+        return ((names, sorted(restricting)) if names is not None else None), refusal
+
+    def _active_filters(self, skip: set[str]) -> tuple[list[Plugin], list[Plugin]]:
+        active = [plugin for plugin in self._filter if plugin.name not in skip]
+        return [p for p in active if p.local], [p for p in active if not p.local]
+
+    def _class(self, pod: PodInfo) -> int:
+        """A number for all Pods of this signature: the memo's key for their filter, negative for their scores."""
+        known = self._classes.get(pod.signature)
+        if known is None:
+            if len(self._classes) >= MAX_CLASSES:
+                self._classes.clear()
+            known = self._classes[pod.signature] = next(self._class_ids)
+        return known
+
+    def _nodes_to_find(self, total: int) -> int:
+        """numFeasibleNodesToFind: all of a small cluster, a shrinking share of a large one."""
+        if not self._score:
+            return 1
+        if total < MIN_FEASIBLE_NODES:
+            return total
+        percentage = self.percentage_of_nodes_to_score
+        if not percentage:
+            percentage = max(50 - total // 125, MIN_FEASIBLE_PERCENTAGE)
+        return max(total * percentage // 100, MIN_FEASIBLE_NODES)
+
+    def _run_filters(
+        self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo], diagnosis: Diagnosis
+    ) -> list[NodeInfo]:
+        wanted = self._nodes_to_find(len(nodes))
+        feasible: list[NodeInfo] = []
+        local, wide = state["filters"]
+        key = self._class(pod)
+        nominated = self.handle.nominated
+        for node in nodes:
+            if nominated(node.name):
+                status = self.filter_with_nominated(state, pod, node)
+            else:
+                status = node.memo.get(key, key)
+                if status == key:
+                    status = node.remember(key, _first_refusal(local, state, pod, node))
+                if status is None and wide:
+                    status = _first_refusal(wide, state, pod, node)
+            if status is None:
+                feasible.append(node)
+                if len(feasible) >= wanted:
+                    break
+            else:
+                diagnosis.nodes[node.name] = status
+                diagnosis.plugins.add(status.plugin)
+        return feasible
+
+    def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
+        """Run every filter on one node, without memory."""
+        local, wide = state["filters"]
+        return _first_refusal(local, state, pod, node) or _first_refusal(wide, state, pod, node)
+
+    def filter_with_nominated(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
+        """As if the Pods of equal or higher priority nominated to the node ran there; then without them."""
+        waiting = [
+            other
+            for other in self.handle.nominated(node.name)
+            if other.priority >= pod.priority and other.uid != pod.uid and other.uid not in node.pods
+        ]
+        if waiting:
+            twin = node.copy()
+            for other in waiting:
+                twin.add(other)
+            status = self.filter(self.imagine(pod, twin), pod, twin)
+            if status:
+                return status
+        return self.filter(state, pod, node)
+
+    def imagine(self, pod: PodInfo, twin: NodeInfo) -> State:
+        """The state of a cycle in which `twin` stands in for the node of its name."""
+        state: State = {}
+        nodes = [twin if node.name == twin.name else node for node in self.handle.cache.nodes]
+        self.run_pre_filter(state, pod, nodes)
+        state.setdefault("filters", self._active_filters(set()))
+        return state
+
+    def _run_post_filter(self, state: State, pod: PodInfo, diagnosis: Diagnosis) -> tuple[str | None, str]:
+        nominate: str | None = None
+        reasons: list[str] = []
+        for plugin in self._post_filter:
+            node, status = plugin.post_filter(self, state, pod, diagnosis)
+            if status is None and node is not None:
+                return node, ""
+            if node is not None:
+                nominate = node
+            if status is not None:
+                reasons.extend(status.reasons)
+        return nominate, ", ".join(reasons)
+
+    def _run_score(self, state: State, pod: PodInfo, nodes: list[NodeInfo]) -> ScoreTable:
+        active = [plugin for plugin in self._score if plugin.pre_score(state, pod, nodes)]
+        local = [plugin for plugin in active if plugin.local]
+        raw: dict[str, Sequence[int]] = {}
+        if local:
+            key = -self._class(pod)
+            rows = []
+            for node in nodes:
+                row = node.memo.get(key)
+                if row is None:
+                    row = node.remember(key, tuple([plugin.score(state, pod, node) for plugin in local]))
+                rows.append(row)
+            raw = dict(zip([plugin.name for plugin in local], zip(*rows, strict=True), strict=True))
+        total = [0] * len(nodes)
+        columns: dict[str, tuple[Sequence[int], Sequence[int], int]] = {}
+        for plugin in active:
+            scores = raw[plugin.name] if plugin.local else plugin.scores(state, pod, nodes)
+            normalized: Sequence[int] = scores
+            if has(plugin, "normalize"):
+                normalized = plugin.normalize(state, list(scores), nodes)
+            weight = self.weights[plugin.name]
+            columns[plugin.name] = (scores, normalized, weight)
+            weighted = normalized if weight == 1 else [weight * score for score in normalized]
+            total = list(map(add, total, weighted))
+        return ScoreTable(columns, total)
+
+
+def _first_refusal(plugins: Sequence[Plugin], state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
+    for plugin in plugins:
+        status = plugin.filter(state, pod, node)
+        if status is not None:
+            return Status(status.code, status.reasons, plugin.name)
+    return None

@@ -1,0 +1,256 @@
+"""Plugins that look at the node itself: is it open, is it the one asked for, do its taints and labels suit.
+
+Stand for plugins/nodeunschedulable, nodename, tainttoleration, nodeaffinity and nodeports. Left out:
+NodeAffinityArgs.addedAffinity.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from k8s_core.api import Object
+from k8s_core.scheduler.cache import NodeInfo, PodInfo
+from k8s_core.scheduler.plugin import (
+    SKIP,
+    Event,
+    Plugin,
+    Refusal,
+    State,
+    Status,
+    default_normalize,
+    unresolvable,
+    unschedulable,
+)
+
+UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+
+
+# --- taints and tolerations -------------------------------------------------------------------------------------
+def tolerates(toleration: Object, taint: Object) -> bool:
+    """Toleration.ToleratesTaint."""
+    effect, key = toleration.get("effect"), toleration.get("key")
+    if (effect and effect != taint.get("effect")) or (key and key != taint.get("key")):
+        return False
+    operator = toleration.get("operator") or "Equal"
+    if operator == "Exists":
+        return True
+    have, want = taint.get("value") or "", toleration.get("value") or ""
+    if operator == "Equal":
+        return bool(have == want)
+    try:
+        return int(have) < int(want) if operator == "Lt" else int(have) > int(want)
+    except ValueError:
+        return False
+
+
+def untolerated(taints: Iterable[Object], pod: PodInfo, effects: Sequence[str]) -> Object | None:
+    """The first taint with one of these effects that no toleration of the Pod covers."""
+    tolerations = pod.spec.get("tolerations") or ()
+    for taint in taints:
+        if taint.get("effect") in effects and not any(tolerates(t, taint) for t in tolerations):
+            return taint
+    return None
+
+
+KEEPS_OUT = ("NoSchedule", "NoExecute")
+
+
+class NodeUnschedulable(Plugin):
+    name = "NodeUnschedulable"
+    local = True
+    events = frozenset({"Node/Add", "Node/Update", "TargetPod/Update"})
+
+    def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
+        if not node.unschedulable or not untolerated([UNSCHEDULABLE_TAINT], pod, KEEPS_OUT):
+            return None
+        return unresolvable("node(s) were unschedulable")
+
+    def helps(self, event: Event, pod: PodInfo) -> bool:
+        if event.kind == "TargetPod/Update":
+            return _tolerations_changed(event)
+        was, now = (_unschedulable(node) for node in (event.old, event.new))
+        return not now and (event.old is None or was)
+
+
+def _unschedulable(node: Object | None) -> bool:
+    return bool(node and (node.get("spec") or {}).get("unschedulable"))
+
+
+def _tolerations_changed(event: Event) -> bool:
+    return bool(event.old.spec.get("tolerations") != event.new.spec.get("tolerations"))
+
+
+class NodeName(Plugin):
+    name = "NodeName"
+    local = True
+    events = frozenset({"Node/Add"})
+
+    def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
+        wanted = pod.spec.get("nodeName")
+        if not wanted or wanted == node.name:
+            return None
+        return unresolvable("node(s) didn't match the requested node name")
+
+    def helps(self, event: Event, pod: PodInfo) -> bool:
+        return bool(pod.spec.get("nodeName") == event.new["metadata"]["name"])
+
+
+class TaintToleration(Plugin):
+    """Keeps Pods off nodes with taints they do not tolerate; prefers fewer untolerated PreferNoSchedule taints."""
+
+    name = "TaintToleration"
+    local = True
+    events = frozenset({"Node/Add", "Node/Update", "TargetPod/Update"})
+
+    def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
+        if not node.taints or not (taint := untolerated(node.taints, pod, KEEPS_OUT)):
+            return None
+        if self.args.get("nameTaint"):  # how releases before 1.35 worded it
+            return unresolvable(f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value') or ''}}}")
+        return unresolvable("node(s) had untolerated taint(s)")
+
+    def score(self, state: State, pod: PodInfo, node: NodeInfo) -> int:
+        if not node.taints:
+            return 0
+        tolerations = [
+            t for t in pod.spec.get("tolerations") or () if t.get("effect") in (None, "", "PreferNoSchedule")
+        ]
+        return sum(
+            taint.get("effect") == "PreferNoSchedule" and not any(tolerates(t, taint) for t in tolerations)
+            for taint in node.taints
+        )
+
+    def normalize(self, state: State, scores: list[int], nodes: Sequence[NodeInfo]) -> list[int]:
+        return default_normalize(scores, reverse=True)
+
+    def helps(self, event: Event, pod: PodInfo) -> bool:
+        if event.kind == "TargetPod/Update":
+            return _tolerations_changed(event)
+        if untolerated(_taints(event.new), pod, KEEPS_OUT):
+            return False
+        return event.old is None or untolerated(_taints(event.old), pod, KEEPS_OUT) is not None
+
+
+def _taints(node: Object) -> list[Object]:
+    return (node.get("spec") or {}).get("taints") or []
+
+
+# --- node affinity ----------------------------------------------------------------------------------------------
+def _compares(have: str | None, values: Sequence[str], test: Callable[[int, int], bool]) -> bool:
+    try:
+        return have is not None and test(int(have), int(values[0]))
+    except (ValueError, IndexError):
+        return False
+
+
+OPERATORS: dict[str, Callable[[str | None, Sequence[str]], bool]] = {
+    "In": lambda have, values: have is not None and have in values,
+    "NotIn": lambda have, values: have is None or have not in values,
+    "Exists": lambda have, values: have is not None,
+    "DoesNotExist": lambda have, values: have is None,
+    "Gt": lambda have, values: _compares(have, values, lambda a, b: a > b),
+    "Lt": lambda have, values: _compares(have, values, lambda a, b: a < b),
+}
+
+
+def term_matches(term: Object, labels: dict[str, str], name: str) -> bool:
+    """A NodeSelectorTerm: all its expressions hold. An empty term matches no node."""
+    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
+    if not expressions and not fields:
+        return False
+    return all(OPERATORS[e["operator"]](labels.get(e["key"]), e.get("values") or ()) for e in expressions) and all(
+        OPERATORS[e["operator"]](name if e["key"] == "metadata.name" else None, e.get("values") or ()) for e in fields
+    )
+
+
+def _node_rules(pod: PodInfo) -> Object:
+    return (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
+
+
+def required_affinity_matches(pod: PodInfo, labels: dict[str, str], name: str) -> bool:
+    """Whether a node suits spec.nodeSelector and the required node affinity (RequiredNodeAffinity.Match)."""
+    selector = pod.spec.get("nodeSelector")
+    if selector and any(labels.get(key) != value for key, value in selector.items()):
+        return False
+    required = _node_rules(pod).get("requiredDuringSchedulingIgnoredDuringExecution")
+    if required is None:
+        return True
+    return any(term_matches(term, labels, name) for term in required.get("nodeSelectorTerms") or ())
+
+
+class NodeAffinity(Plugin):
+    """nodeSelector and required affinity filter; preferred affinity adds its weights."""
+
+    name = "NodeAffinity"
+    local = True
+    events = frozenset({"Node/Add", "Node/Update", "TargetPod/Update"})
+
+    def pre_filter(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Refusal:
+        required = _node_rules(pod).get("requiredDuringSchedulingIgnoredDuringExecution")
+        if required is None and not pod.spec.get("nodeSelector"):
+            return SKIP
+        names: set[str] = set()
+        for term in (required or {}).get("nodeSelectorTerms") or ():
+            # Terms are alternatives, so each must name its nodes for the names to be the only possible ones.
+            fields = [
+                frozenset(e.get("values") or ())
+                for e in term.get("matchFields") or ()
+                if e["key"] == "metadata.name" and e["operator"] == "In"
+            ]
+            if not fields:
+                return None
+            names |= frozenset.intersection(*fields)
+        if not required or not required.get("nodeSelectorTerms"):
+            return None
+        if not names:
+            return unresolvable("pod affinity terms conflict")
+        return frozenset(names)
+
+    def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
+        if required_affinity_matches(pod, node.labels, node.name):
+            return None
+        return unresolvable("node(s) didn't match Pod's node affinity/selector")
+
+    def pre_score(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> bool:
+        return bool(_node_rules(pod).get("preferredDuringSchedulingIgnoredDuringExecution"))
+
+    def score(self, state: State, pod: PodInfo, node: NodeInfo) -> int:
+        terms: list[Any] = _node_rules(pod)["preferredDuringSchedulingIgnoredDuringExecution"]
+        return sum(
+            term["weight"] for term in terms if term_matches(term.get("preference") or {}, node.labels, node.name)
+        )
+
+    def normalize(self, state: State, scores: list[int], nodes: Sequence[NodeInfo]) -> list[int]:
+        return default_normalize(scores)
+
+    def helps(self, event: Event, pod: PodInfo) -> bool:
+        if event.kind == "TargetPod/Update":
+            return any(event.old.spec.get(part) != event.new.spec.get(part) for part in ("nodeSelector", "affinity"))
+        return self._suits(pod, event.new) and (event.old is None or not self._suits(pod, event.old))
+
+    def _suits(self, pod: PodInfo, node: Object) -> bool:
+        meta = node["metadata"]
+        return required_affinity_matches(pod, meta.get("labels") or {}, meta["name"])
+
+
+# --- host ports -------------------------------------------------------------------------------------------------
+def ports_collide(a: tuple[str, str, int], b: tuple[str, str, int]) -> bool:
+    return a[1:] == b[1:] and (a[0] == b[0] or "0.0.0.0" in (a[0], b[0]))
+
+
+class NodePorts(Plugin):
+    name = "NodePorts"
+    local = True
+    events = frozenset({"AssignedPod/Delete", "Node/Add", "Node/Update"})
+
+    def pre_filter(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Refusal:
+        return None if pod.ports else SKIP
+
+    def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
+        if any(ports_collide(wanted, used) for wanted in pod.ports for used in node.ports):
+            return unschedulable("node(s) didn't have free ports for the requested pod ports")
+        return None
+
+    def helps(self, event: Event, pod: PodInfo) -> bool:
+        if event.kind != "AssignedPod/Delete":
+            return event.old is None
+        return any(ports_collide(wanted, freed) for wanted in pod.ports for freed in event.old.ports)
