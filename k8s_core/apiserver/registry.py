@@ -6,7 +6,6 @@ by the hooks of `allocator`. Optimistic concurrency: a write names the revision 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from k8s_core.api import Object, conversion, defaults, errors, field, managedfields, patch, validation
@@ -47,16 +46,36 @@ def copy(value: Any) -> Any:
     return value
 
 
-@dataclass(eq=False)
+class StoredObjects:
+    """What authentication, authorization and admission read: the store itself, with nobody asking who they are."""
+
+    def __init__(self, registry: "Registry"):
+        self._registry = registry
+
+    def _resource(self, name: str) -> Resource:
+        resource = self._registry.resources.find(name)
+        if resource is None:
+            raise errors.no_such_path()
+        return resource
+
+    def get(self, resource: str, name: str, namespace: str = "") -> Object:
+        """The object, or StatusError 404."""
+        return self._registry.get(self._resource(resource), namespace, name)
+
+    def list(self, resource: str, namespace: str = "") -> list[Object]:
+        """All objects, or those of one namespace, in etcd's order."""
+        return list(self._registry.storage.select(self._resource(resource).storage, namespace))
+
+
 class Registry:
     """All stored resources. Raises StatusError; never stores anything that it then reports as failed."""
 
-    storage: Storage
-    loop: Loop
-    schema: Schema
-    resources: Resources
     admission: Admission
     allocator: Allocator
+
+    def __init__(self, storage: Storage, loop: Loop, schema: Schema, resources: Resources):
+        self.storage, self.loop, self.schema, self.resources = storage, loop, schema, resources
+        self.reader = StoredObjects(self)
 
     # --- reading --------------------------------------------------------------------------------------------
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
@@ -157,6 +176,26 @@ class Registry:
                 break
         return name
 
+    def install(self, obj: Object) -> Object:
+        """Store an object that the server itself brings along: defaulted, but asked nothing. For boot only."""
+        group, _, number = obj["apiVersion"].rpartition("/")
+        resource = self.resources.by_kind(group, number, obj["kind"])
+        if resource is None:
+            return obj  # a kind that this version does not have
+        obj = copy(obj)
+        meta = obj["metadata"]
+        meta["uid"], meta["creationTimestamp"] = self.loop.uid(), self.loop.timestamp()
+        status = obj.get("status")
+        defaults.apply(obj)
+        request = Request(verb="create", resource=resource, headers={"user-agent": "kube-apiserver"})
+        strategy.prepare_create(
+            resource.group_resource, obj, request, with_status="status" in resource.subresources and not status
+        )
+        if resource.group_resource == "services":
+            self.allocator.allocate(obj)
+        self._own(request, None, obj)
+        return self._store_new(resource, meta.get("namespace", ""), obj)
+
     # --- updating -------------------------------------------------------------------------------------------
     def update(self, request: Request, change: Change, *, may_create: Object | None = None) -> tuple[Object, bool]:
         """Replace the stored object by what `change` makes of it; returns it and whether it was created."""
@@ -209,11 +248,14 @@ class Registry:
             return old
         if request.dry_run:
             return new
-        if "deletionTimestamp" in was and not meta.get("finalizers") and not meta.get("deletionGracePeriodSeconds"):
-            # The last finalizer went: the update completes the deletion.
-            if not (resource.group_resource == "namespaces" and new["spec"].get("finalizers")):
-                self._remove(request, resource, old)
-                return new
+        held = (
+            meta.get("finalizers")
+            or meta.get("deletionGracePeriodSeconds")
+            or (resource.group_resource == "namespaces" and new["spec"].get("finalizers"))
+        )
+        if "deletionTimestamp" in was and not held:  # the last finalizer went: the update completes the deletion
+            self._remove(request, resource, old)
+            return new
         stored = self.storage.update(
             resource.storage,
             request.namespace if resource.namespaced else "",
@@ -285,7 +327,8 @@ class Registry:
         fresh = None
         if self.find(resource, request.namespace, request.name) is None:
             if (body.get("metadata") or {}).get("uid"):
-                why = f"uid mismatch: the provided object specified uid {body['metadata']['uid']}, and no existing object was found"
+                uid = body["metadata"]["uid"]
+                why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
                 raise errors.conflict(resource, request.name, why)
             body.setdefault("metadata", {})["name"] = request.name
             fresh = change(None)
