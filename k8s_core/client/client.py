@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from k8s_core.api import Object
+from k8s_core.api.resources import Resources
 from k8s_core.apiserver.request import Request, User
 from k8s_core.client.events import Recorder
 from k8s_core.client.informer import Informer
@@ -36,6 +37,11 @@ class Client:
         self.server, self.loop, self.user, self.agent = server, loop, user, agent
         self._informers: dict[tuple[str, str, str, str], Informer] = {}
 
+    @property
+    def resources(self) -> Resources:
+        """What discovery lists, at any time: custom resources come and go."""
+        return self.server.resources
+
     def get(self, resource: str, name: str, namespace: str = "") -> Object:
         return self._call("get", resource, namespace, name)
 
@@ -58,13 +64,12 @@ class Client:
     def create(self, resource: str, obj: Object, namespace: str = "") -> Object:
         return self._call("create", resource, namespace or obj["metadata"].get("namespace", ""), "", obj)
 
-    def update(self, resource: str, obj: Object) -> Object:
+    def update(self, resource: str, obj: Object, subresource: str = "") -> Object:
         meta = obj["metadata"]
-        return self._call("update", resource, meta.get("namespace", ""), meta["name"], obj)
+        return self._call("update", resource, meta.get("namespace", ""), meta["name"], obj, subresource)
 
     def update_status(self, resource: str, obj: Object) -> Object:
-        meta = obj["metadata"]
-        return self._call("update", resource, meta.get("namespace", ""), meta["name"], obj, "status")
+        return self.update(resource, obj, "status")
 
     def patch(
         self,
