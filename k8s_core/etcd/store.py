@@ -200,7 +200,7 @@ class Store:
 
     def events_since(self, revision: int) -> Iterator[Event]:
         """Every event with a revision of at least `revision`; raises if that is compacted away."""
-        if revision <= self.compact_revision:
+        if revision < self.compact_revision:
             raise compacted()
         start = bisect_left(self._log_revisions, revision)
         return (self._log[i] for i in range(start, len(self._log)))
@@ -383,7 +383,7 @@ class Store:
                 del self._history[key]
             elif keep > 0:
                 self._history[key] = versions[keep:]
-        cut = bisect_right(self._log_revisions, revision)
+        cut = bisect_left(self._log_revisions, revision)
         del self._log[:cut], self._log_revisions[:cut]
 
     def hash(self) -> int:
