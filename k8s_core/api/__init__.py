@@ -4,3 +4,5 @@ from typing import Any
 
 Object = dict[str, Any]
 """An API object exactly as the wire carries it: plain JSON values, never changed in place once stored."""
+
+Objects = list[Object]

@@ -8,7 +8,7 @@ by the hooks of `allocator`. Optimistic concurrency: a write names the revision 
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from k8s_core.api import Object, conversion, defaults, errors, field, managedfields, patch, validation
+from k8s_core.api import Object, Objects, conversion, defaults, errors, field, managedfields, patch, validation
 from k8s_core.api.decode import normalise
 from k8s_core.api.resources import Resource, Resources
 from k8s_core.api.schema import Schema, Type
@@ -62,7 +62,7 @@ class StoredObjects:
         """The object, or StatusError 404."""
         return self._registry.get(self._resource(resource), namespace, name)
 
-    def list(self, resource: str, namespace: str = "") -> list[Object]:
+    def list(self, resource: str, namespace: str = "") -> Objects:
         """All objects, or those of one namespace, in etcd's order."""
         return list(self._registry.storage.select(self._resource(resource).storage, namespace))
 
@@ -256,19 +256,25 @@ class Registry:
         if "deletionTimestamp" in was and not held:  # the last finalizer went: the update completes the deletion
             self._remove(request, resource, old)
             return new
-        stored = self.storage.update(
-            resource.storage,
-            request.namespace if resource.namespaced else "",
-            request.name,
-            conversion.to_storage(new),
-            was["resourceVersion"],
-        )
-        if stored is None:
-            raise errors.conflict(resource, request.name)
+        stored = self.rewrite(resource, new)
         if is_service:
             self._keep_addresses(stored, old)
         request.note("etcd", f"updated at revision {stored['metadata']['resourceVersion']}")
         return self._view(stored, resource)
+
+    def rewrite(self, resource: Resource, obj: Object) -> Object:
+        """Store `obj` in the place of the revision that it names, asking nothing; 409 if that is no longer there."""
+        meta = obj["metadata"]
+        stored = self.storage.update(
+            resource.storage,
+            meta.get("namespace", ""),
+            meta["name"],
+            conversion.to_storage(obj),
+            meta["resourceVersion"],
+        )
+        if stored is None:
+            raise errors.conflict(resource, meta["name"])
+        return stored
 
     def _check(self, resource: Resource, obj: Object, problems: list[field.FieldError]) -> None:
         if problems:
@@ -376,15 +382,7 @@ class Registry:
         marked = {**obj, "metadata": changed}
         if resource.group_resource == "namespaces":
             marked["status"] = {**obj.get("status", {}), "phase": "Terminating"}
-        stored = self.storage.update(
-            resource.storage,
-            meta.get("namespace", ""),
-            meta["name"],
-            conversion.to_storage(marked),
-            meta["resourceVersion"],
-        )
-        if stored is None:
-            raise errors.conflict(resource, request.name)
+        stored = self.rewrite(resource, marked)
         request.note("etcd", f"marked for deletion at revision {stored['metadata']['resourceVersion']}")
         return self._view(stored, resource), False
 

@@ -86,38 +86,33 @@ class Subresources:
         if not node:
             problem = field.required("target.name")
             raise errors.invalid("Binding", request.name, [problem])
-        now = self.registry.loop.timestamp()
-
-        def change(pod: Object) -> Object:
-            spec, meta = pod["spec"], {**pod["metadata"]}
-            if "deletionTimestamp" in meta:
-                raise errors.conflict(
-                    "pods/binding", request.name, f"pod {request.name} is being deleted, cannot be assigned to a host"
-                )
-            if spec.get("nodeName"):
-                why = f'pod {request.name} is already assigned to node "{spec["nodeName"]}"'
-                raise errors.conflict("pods/binding", request.name, why)
-            if spec.get("schedulingGates"):
-                raise errors.conflict(
-                    "pods/binding", request.name, f"pod {request.name} has non-empty .spec.schedulingGates"
-                )
-            annotations = (binding.get("metadata") or {}).get("annotations")
-            if annotations:
-                meta["annotations"] = {**(meta.get("annotations") or {}), **annotations}
-            status = pod.get("status", {})
-            others = [c for c in status.get("conditions", ()) if c["type"] != "PodScheduled"]
-            scheduled = {
-                "type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now,
-                "observedGeneration": meta.get("generation", 1),
-            }  # fmt: skip
-            return {
-                **pod,
-                "metadata": meta,
-                "spec": {**spec, "nodeName": node},
-                "status": {**status, "conditions": [*others, scheduled]},
-            }
-
-        self.registry.update(request, change)
+        resource = request.resource
+        assert resource is not None
+        pod = self.registry.get(resource, request.namespace, request.name)
+        spec, meta, status = pod["spec"], {**pod["metadata"]}, pod.get("status", {})
+        refused = ""
+        if "deletionTimestamp" in meta:
+            refused = f"pod {request.name} is being deleted, cannot be assigned to a host"
+        elif spec.get("nodeName"):
+            refused = f'pod {request.name} is already assigned to node "{spec["nodeName"]}"'
+        elif spec.get("schedulingGates"):
+            refused = f"pod {request.name} has non-empty .spec.schedulingGates"
+        if refused:
+            raise errors.conflict("pods/binding", request.name, refused)
+        annotations = (binding.get("metadata") or {}).get("annotations")
+        if annotations:
+            meta["annotations"] = {**(meta.get("annotations") or {}), **annotations}
+        scheduled = {
+            "type": "PodScheduled",
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": self.registry.loop.timestamp(),
+            "observedGeneration": meta.get("generation", 1),
+        }
+        others = [c for c in status.get("conditions", ()) if c["type"] != "PodScheduled"]
+        if not request.dry_run:  # past the strategies, as upstream: no new generation, no field manager
+            bound = {**pod, "metadata": meta, "spec": {**spec, "nodeName": node}}
+            self.registry.rewrite(resource, {**bound, "status": {**status, "conditions": [*others, scheduled]}})
         return Response(201, _success(201))
 
     def evict(self, request: Request) -> Response:
@@ -143,12 +138,9 @@ class Subresources:
                 continue
             status = budget.get("status", {})
             if status.get("disruptionsAllowed", 0) > 0:
-                ours = Request(
-                    verb="update", resource=budgets, subresource="status", namespace=request.namespace,
-                    name=budget["metadata"]["name"], user=request.user, headers=request.headers, in_process=True,
-                )  # fmt: skip
                 spent = {**status, "disruptionsAllowed": status["disruptionsAllowed"] - 1}
-                registry.update(ours, lambda old, s=spent: {**old, "metadata": {**old["metadata"]}, "status": s})  # type: ignore[misc]
+                if not request.dry_run:
+                    registry.rewrite(budgets, {**budget, "status": spent})
                 continue
             name = budget["metadata"]["name"]
             cause = {

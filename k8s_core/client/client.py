@@ -7,7 +7,7 @@ validated, stored and written to the audit log. Answers are shared objects: neve
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from k8s_core.api import Object
+from k8s_core.api import Object, Objects
 from k8s_core.api.resources import Resources
 from k8s_core.apiserver.request import Request, User
 from k8s_core.client.events import Recorder
@@ -45,12 +45,12 @@ class Client:
     def get(self, resource: str, name: str, namespace: str = "") -> Object:
         return self._call("get", resource, namespace, name)
 
-    def list(self, resource: str, namespace: str = "", *, labels: str = "", fields: str = "") -> list[Object]:
+    def list(self, resource: str, namespace: str = "", *, labels: str = "", fields: str = "") -> Objects:
         return self.list_revision(resource, namespace, labels=labels, fields=fields)[0]
 
     def list_revision(
         self, resource: str, namespace: str = "", *, labels: str = "", fields: str = ""
-    ) -> tuple[list[Object], str]:
+    ) -> tuple[Objects, str]:
         """The objects and the resourceVersion of the list."""
         request = self._request("list", resource, namespace, "")
         if labels:
@@ -58,7 +58,7 @@ class Client:
         if fields:
             request.query["fieldSelector"] = [fields]
         result = self.server.call(request)
-        items: list[Object] = result["items"]
+        items: Objects = result["items"]
         return items, result["metadata"]["resourceVersion"]
 
     def create(self, resource: str, obj: Object, namespace: str = "") -> Object:

@@ -8,7 +8,7 @@ and reports the difference.
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from k8s_core.api import Object
+from k8s_core.api import Object, Objects
 from k8s_core.api.errors import StatusError
 from k8s_core.clock import Timer
 from k8s_core.limits import REFLECTOR_BACKOFF
@@ -60,7 +60,7 @@ class Informer:
     def get_key(self, key: str) -> Object | None:
         return self.items.get(key)
 
-    def list(self, namespace: str = "") -> list[Object]:
+    def list(self, namespace: str = "") -> Objects:
         return list(self._namespaces.get(namespace, {}).values() if namespace else self.items.values())
 
     def index(self, name: str, fn: IndexFunction) -> None:
@@ -74,7 +74,7 @@ class Informer:
             for value in fn(obj):
                 table.setdefault(value, {})[key] = obj
 
-    def by_index(self, name: str, value: str) -> list[Object]:
+    def by_index(self, name: str, value: str) -> Objects:
         return list(self._indexes[name].get(value, {}).values())
 
     def on(self, added: OnOne | None = None, updated: OnUpdate | None = None, deleted: OnOne | None = None) -> None:
