@@ -1,0 +1,57 @@
+"""Every plugin, state in and verdict out: cases/*.yaml, with numbers worked out by hand beside them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from k8s_core.scheduler.cache import PodInfo
+from k8s_core.scheduler.framework import FitError, Result
+from cluster_on_paper import framework, pod
+
+CASES = [
+    pytest.param(case, id=f"{path.stem}: {case['holds']}")
+    for path in sorted(Path(__file__).with_name("cases").glob("*.yaml"))
+    for case in yaml.safe_load(path.read_text())
+]
+
+
+def verdict(result: Result, asked: dict[str, Any]) -> dict[str, Any]:
+    """What a case asks for, in the case's own form."""
+    feasible = [node.name for node in result.feasible]
+    table = result.table
+    found: dict[str, Any] = {
+        "filtered": {name: status.message for name, status in result.filtered.items()},
+        "chosen": result.node,
+        "ties": result.ties,
+        "feasible": feasible,
+        "scores": {},
+    }
+    if table:
+        found["total"] = dict(zip(feasible, table.total, strict=True))
+        for plugin in asked.get("scores", {}):
+            if plugin in table.columns:
+                raw, normalized, weight = table.columns[plugin]
+                weighted = [weight * score for score in normalized]
+                rows = zip(raw, normalized, weighted, strict=True)
+                found["scores"][plugin] = {name: list(row) for name, row in zip(feasible, rows, strict=True)}
+            else:
+                found["scores"][plugin] = "skipped"
+    return {key: value for key, value in found.items() if key in asked}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_case(case: dict[str, Any]) -> None:
+    """The framework filters, scores and explains as the case says."""
+    asked = {key: case[key] for key in ("filtered", "scores", "total", "chosen", "ties", "feasible") if key in case}
+    incoming = PodInfo(pod("incoming", case["pod"]))
+    try:
+        result = framework(case).schedule(incoming)
+    except FitError as error:
+        assert str(error) == case.get("message"), "no node fits"
+        filtered = {name: status.message for name, status in error.diagnosis.nodes.items()}
+        assert filtered == case.get("filtered", filtered)
+    else:
+        assert "message" not in case, f"scheduled to {result.node}"
+        assert verdict(result, asked) == asked
