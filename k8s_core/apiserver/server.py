@@ -15,14 +15,14 @@ from typing import Any
 
 import orjson
 
-from k8s_core.api import Object, errors, patch
-from k8s_core.api.decode import decode
+from k8s_core.api import Object, errors
 from k8s_core.api.resources import Resources
 from k8s_core.api.schema import Schema
 from k8s_core.apiserver import presentation, version
 from k8s_core.apiserver.audit import AuditLog
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
+from k8s_core.apiserver.body import decode_body
 from k8s_core.apiserver.discovery import Discovery
 from k8s_core.apiserver.lists import filter_of, list_objects, start_watch
 from k8s_core.apiserver.openapi import OpenAPI
@@ -139,7 +139,8 @@ class Server:
         if resource.namespaced and not request.namespace and request.verb not in ("list", "watch"):
             raise errors.bad_request("namespace is required") if request.in_process else errors.no_such_path()
         if not request.in_process:
-            self._decode(request)
+            decode_body(request, self.schema)
+            request.note("decoding", request.headers.get("content-type", ""))
         handler = self.subresources.handler(request) if request.subresource else None
         if handler:
             return handler(request)
@@ -147,69 +148,6 @@ class Server:
         if review:
             return review
         return getattr(self, "_" + request.verb)(request)  # type: ignore[no-any-return]
-
-    def _decode(self, request: Request) -> None:
-        """Turn the body into an object of the kind that the request is about."""
-        resource = request.resource
-        assert resource is not None
-        media = request.headers.get("content-type", "application/json") or "application/json"
-        level = request.param("fieldValidation") or "Warn"
-        if level not in ("Strict", "Warn", "Ignore"):
-            raise errors.bad_request(
-                f'fieldValidation: Unsupported value: "{level}": supported values: "", "Ignore", "Strict", "Warn"'
-            )
-        if request.verb in ("create", "update"):
-            about = resource.subresources.get(request.subresource) if request.subresource else None
-            group, number, kind = (
-                (about.group, about.version, about.kind)
-                if about
-                else (resource.group, resource.version, resource.kind)
-            )
-            if request.subresource in ("exec", "attach", "portforward", "proxy", "log"):
-                return
-            type_ = self.schema.kind(group, number, kind)
-            request.object, warnings = decode(request.body, media, type_, field_validation=level)
-            request.warnings.extend(warnings)
-            expected = f"{group}/{number}" if group else number
-            self._check_kind(request.object, expected, kind)
-        elif request.verb == "patch":
-            kind = patch_kind(request)
-            if kind == "apply":
-                request.object, warnings = decode(
-                    request.body, "application/yaml", self.registry.type_of(resource), field_validation=level
-                )
-                request.warnings.extend(warnings)
-                self._check_kind(request.object, resource.api_version, resource.kind)
-                if not request.param("fieldManager"):
-                    message = 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-                    raise errors.StatusError(422, "Invalid", message)
-            else:
-                request.object = patch.decode(kind, request.body)
-        elif request.verb in ("delete", "deletecollection"):
-            request.object = {}
-            if request.body.strip():
-                type_ = self.schema.kind("", "v1", "DeleteOptions")
-                request.object, _ = decode(request.body, media, type_, field_validation="Ignore")
-            for name, query in (
-                ("gracePeriodSeconds", request.number("gracePeriodSeconds")),
-                ("propagationPolicy", request.param("propagationPolicy")),
-            ):
-                if query not in (None, ""):
-                    request.object[name] = query
-        request.note("decoding", media)
-
-    @staticmethod
-    def _check_kind(obj: Object, api_version: str, kind: str) -> None:
-        obj.setdefault("apiVersion", api_version)
-        obj.setdefault("kind", kind)
-        if (obj["apiVersion"], obj["kind"]) != (api_version, kind):
-            group, _, number = str(obj["apiVersion"]).rpartition("/")
-            want_group, _, want_number = api_version.rpartition("/")
-            raise errors.bad_request(
-                f"the API version in the data ({obj['apiVersion']}) does not match the expected API version ({api_version})"
-                if (group, number) != (want_group, want_number)
-                else f'{obj["kind"]} in version "{number}" cannot be handled as a {kind}: no kind match'
-            )
 
     def _review(self, request: Request) -> Response | None:
         """Reviews are answered, not stored."""

@@ -61,7 +61,8 @@ CREATE_ON_UPDATE = {
 # PUT must say which version it replaces (AllowUnconditionalUpdate is false).
 NEEDS_REVISION = {
     "leases.coordination.k8s.io", "customresourcedefinitions.apiextensions.k8s.io", "poddisruptionbudgets.policy",
-    "apiservices.apiregistration.k8s.io", "controllerrevisions.apps", "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "apiservices.apiregistration.k8s.io", "controllerrevisions.apps",
+    "validatingadmissionpolicies.admissionregistration.k8s.io",
 }  # fmt: skip
 
 # Deleting these orphans what they own unless the client says otherwise.
@@ -124,10 +125,6 @@ PREPARE_CREATE: dict[str, Callable[[Object, "Request"], None]] = {
 }
 
 
-def has_status(resource: str, subresources: object) -> bool:
-    return "status" in subresources  # type: ignore[operator]
-
-
 def prepare_create(resource: str, obj: Object, request: "Request", *, with_status: bool) -> None:
     """Drop what a client may not set, give the first generation, start the status."""
     meta = obj["metadata"]
@@ -145,6 +142,8 @@ def prepare_create(resource: str, obj: Object, request: "Request", *, with_statu
         hook(obj, request)
 
 
+# What of its spec a Pod's other subresources may change.
+POD_SPEC_PART = {"ephemeralcontainers": "ephemeralContainers", "resize": "containers"}
 SYSTEM_META = (
     "uid",
     "creationTimestamp",
@@ -171,6 +170,14 @@ def prepare_update(resource: str, new: Object, old: Object, subresource: str, *,
         }
         if resource.endswith((".apps", "pods")):
             _keep(meta, was, "ownerReferences" if resource == "pods" else "labels")
+    elif resource == "pods" and subresource in POD_SPEC_PART:
+        part = POD_SPEC_PART[subresource]
+        wanted = new.get("spec", {}).get(part)
+        new |= {"spec": {**old["spec"], part: wanted}, "status": old.get("status", {})}
+        if new["spec"] != old["spec"]:
+            meta["generation"] = was.get("generation", 0) + 1
+    elif subresource == "approval":
+        new |= {"spec": old["spec"], "status": {**old.get("status", {}), **_approval(new)}}
     else:
         if with_status:
             _keep(new, old, "status")
@@ -178,6 +185,11 @@ def prepare_update(resource: str, new: Object, old: Object, subresource: str, *,
             meta["generation"] = was.get("generation", 0) + 1
     if resource == "namespaces" and subresource != "finalize":
         _keep(new, old, "spec")
+
+
+def _approval(csr: Object) -> Object:
+    conditions = csr.get("status", {}).get("conditions")
+    return {"conditions": conditions} if conditions else {}
 
 
 def _keep(new: Object, old: Object, part: str) -> None:

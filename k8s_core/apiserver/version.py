@@ -4,7 +4,7 @@ from k8s_core.api import Object
 
 DEFAULT = "1.36"
 
-# Minor version -> gitVersion, gitCommit, buildDate, goVersion of a release of it. 1.30.1 is the source notes' cluster.
+# Minor version -> gitVersion, gitCommit, buildDate, goVersion of one release of it.
 RELEASES: dict[str, tuple[str, str, str, str]] = {
     "1.30": ("v1.30.1", "6911225c3f747e1cd9d109c305436d08b668f086", "2024-05-14T10:42:02Z", "go1.22.2"),
     "1.36": ("v1.36.2", "0000000000000000000000000000000000000000", "2026-06-16T12:00:00Z", "go1.26.3"),
