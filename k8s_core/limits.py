@@ -40,7 +40,9 @@ LARGE_CLUSTER_SIZE_THRESHOLD = 50  # --large-cluster-size-threshold
 POD_GC_PERIOD = 20.0  # gcCheckPeriod
 POD_GC_QUARANTINE = 40.0  # quarantineTime: how long a node must be missing before its Pods are
 TERMINATED_POD_GC_THRESHOLD = 12_500  # --terminated-pod-gc-threshold
-NAMESPACE_RETRY = 5.0  # how long the namespace controller waits for content that is still going
+NAMESPACE_DELETION_GRACE = 5.0  # namespaceDeletionGracePeriod: how long a namespace's end is let sink in
+GC_DISCOVERY_PERIOD = 30.0  # how often the garbage collector looks for new resources to watch
+GC_UNKNOWN_KIND_RETRY = 30.0  # when it looks again at an owner of a kind it does not know
 JOB_BACKOFF = (10.0, 600.0)  # DefaultJobPodFailureBackOff, MaxJobPodFailureBackOff
 
 # --- kube-scheduler ----------------------------------------------------------------------------------------------

@@ -1,0 +1,33 @@
+"""The controllers: each brings one thing of the world in line with what the API says it should be.
+
+`CONTROLLERS` is kube-controller-manager's list, in its names. manager.py starts them; controller.py is the loop they
+share; every other file is one controller.
+"""
+
+from k8s_core.controllers.clusterroleaggregation import ClusterRoleAggregationController
+from k8s_core.controllers.controller import Controller
+from k8s_core.controllers.deployment import DeploymentController
+from k8s_core.controllers.endpoints import EndpointsController
+from k8s_core.controllers.endpointslice import EndpointSliceController
+from k8s_core.controllers.garbagecollector import GarbageCollector
+from k8s_core.controllers.namespace import NamespaceController
+from k8s_core.controllers.replicaset import ReplicaSetController
+from k8s_core.controllers.replicationcontroller import ReplicationController
+from k8s_core.controllers.rootcacertpublisher import RootCACertPublisher
+from k8s_core.controllers.serviceaccount import ServiceAccountController
+
+CONTROLLERS: dict[str, type[Controller]] = {
+    each.name: each
+    for each in (
+        ServiceAccountController,
+        EndpointsController,
+        EndpointSliceController,
+        ReplicationController,
+        NamespaceController,
+        GarbageCollector,
+        DeploymentController,
+        ReplicaSetController,
+        ClusterRoleAggregationController,
+        RootCACertPublisher,
+    )
+}
