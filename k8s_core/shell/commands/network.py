@@ -1,0 +1,357 @@
+"""Commands that talk over the network: wget, curl, nc, nslookup, ping, ip. Their network is machine.network.
+
+What they need of it is NetworkNamespace (k8s_core/shell/sockets.py); a machine without one has no network. The way
+of a packet through Services and DNS belongs to k8s_core/network, which plugs in behind that interface.
+"""
+
+import re
+from collections.abc import Generator
+
+from k8s_core.shell.commands.options import UsageError, parse, usage
+from k8s_core.shell.fs import FileError
+from k8s_core.shell.process import Command, Process, Steps, Wait
+from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Request, Response
+
+URL = re.compile(r"(?:(https?)://)?(?:[^@/]*@)?(\[[^\]]+\]|[^:/?#]+)(?::(\d+))?([/?].*)?$")
+
+
+def http(
+    process: Process, method: str, url: str, headers: dict[str, str], body: bytes = b"", timeout: float = 30.0
+) -> Generator[Wait, None, tuple[Response, str, int, str]]:
+    """(response, address, port, path); raises NetworkError or ValueError for a bad URL."""
+    match = URL.match(url)
+    if not match:
+        raise ValueError(url)
+    scheme, host, port = match[1] or "http", match[2], int(match[3] or (443 if match[1] == "https" else 80))
+    path = match[4] or "/"
+    path = path if path.startswith("/") else "/" + path
+    network = process.machine.network
+    if network is None:
+        raise NetworkError("unreachable", "Network is unreachable")
+    address = yield from network.resolve(host)
+    request = Request(method, path, {"Host": host if not match[3] else f"{host}:{port}", **headers}, body)
+    response = yield from network.http(address, port, request, timeout, secure=scheme == "https")
+    return response, address, port, path
+
+
+def wget(process: Process) -> Steps:
+    options, operands = parse(
+        process,
+        "qcS",
+        "OTtYUe",
+        {
+            "timeout": "T",
+            "tries": "t",
+            "quiet": "q",
+            "output-document": "O",
+            "header": "e",
+            "spider": "s",
+            "post-data": "p",
+            "no-check-certificate": "k",
+        },
+    )
+    if not operands:
+        process.err("wget: missing URL\n")
+        return 1
+    url = operands[0]
+    quiet = "q" in options
+    host, port = _where(url)
+    try:
+        if not quiet:
+            address = yield from process.machine.network.resolve(host) if process.machine.network else _nowhere()
+            process.err(f"Connecting to {host} ({address}:{port})\n")
+        response, _, _, path = yield from http(
+            process,
+            "POST" if "p" in options else "GET",
+            url,
+            {"User-Agent": "Wget", "Connection": "close"},
+            options.get("p", "").encode(),
+            float(options.get("T", "900")),
+        )
+    except NetworkError as error:
+        if error.kind == "resolve":
+            process.err(f"wget: bad address '{host}'\n")
+        elif error.kind == "timeout":
+            process.err("wget: download timed out\n")
+        else:
+            process.err(
+                f"wget: can't connect to remote host{f' ({error.address})' if error.address else ''}: "
+                f"{error.message}\n"
+            )
+        return 1
+    except ValueError:
+        process.err(f"wget: bad address '{url}'\n")
+        return 1
+    if response.status >= 400:
+        reason = HTTP_REASONS.get(response.status, "")
+        process.err(f"wget: server returned error: HTTP/1.1 {response.status} {reason}\n")
+        return 1
+    if "s" in options:
+        if not quiet:
+            process.err("remote file exists\n")
+        return 0
+    target = options.get("O", path.split("?")[0].rsplit("/", 1)[-1] or "index.html")
+    if target == "-":
+        process.out(response.body)
+        name = "-"
+    else:
+        process.open_output(target).write(response.body)
+        name = target
+    if not quiet:
+        if target == "-":
+            process.err("writing to stdout\n")
+        else:
+            process.err(f"saving to '{target}'\n")
+        process.err(
+            f"{name[:20]:20} 100% |********************************| {len(response.body):5}  0:00:00 ETA\n"
+            + ("written to stdout\n" if target == "-" else f"'{target}' saved\n")
+        )
+    return 0
+
+
+def _nowhere() -> Generator[Wait, None, str]:
+    raise NetworkError("unreachable", "Network is unreachable")
+    yield 0.0
+
+
+def _where(url: str) -> tuple[str, int]:
+    match = URL.match(url)
+    return (match[2], int(match[3] or (443 if match[1] == "https" else 80))) if match else (url, 80)
+
+
+def curl(process: Process) -> Steps:
+    try:
+        options, operands = parse(
+            process,
+            "sSvkiIfLgN46",
+            "HXdomwAu",
+            {
+                "silent": "s",
+                "show-error": "S",
+                "verbose": "v",
+                "insecure": "k",
+                "include": "i",
+                "head": "I",
+                "fail": "f",
+                "location": "L",
+                "header": "H",
+                "request": "X",
+                "data": "d",
+                "output": "o",
+                "max-time": "m",
+                "connect-timeout": "m",
+                "write-out": "w",
+                "cacert": "u",
+                "cert": "u",
+                "key": "u",
+                "user-agent": "A",
+                "user": "u",
+                "globoff": "g",
+            },
+        )
+    except UsageError as error:
+        process.err(
+            f"curl: option {str(error).rsplit(' ', 1)[-1]}: is unknown\n"
+            "curl: try 'curl --help' or 'curl --manual' for more information\n"
+        )
+        return 2
+    if not operands:
+        process.err("curl: (2) no URL specified\n")
+        return 2
+    method = options.get("X") or ("HEAD" if "I" in options else "POST" if "d" in options else "GET")
+    headers = {"User-Agent": options.get("A", "curl/8.14.1"), "Accept": "*/*"}
+    if ":" in options.get("H", ""):
+        name, _, value = options["H"].partition(":")
+        headers[name.strip()] = value.strip()
+    loud = "s" not in options or "S" in options
+    url = operands[0]
+    host, port = _where(url)
+    try:
+        response, address, port, path = yield from http(
+            process, method, url, headers, options.get("d", "").encode(), float(options.get("m", "130"))
+        )
+    except NetworkError as error:
+        code, text = {
+            "resolve": (6, f"Could not resolve host: {host}"),
+            "timeout": (28, f"Connection timed out after {float(options.get('m', '130')) * 1000:.0f} milliseconds"),
+            "empty": (52, "Empty reply from server"),
+        }.get(error.kind, (7, f"Failed to connect to {host} port {port} after 0 ms: Could not connect to server"))
+        if loud:
+            process.err(f"curl: ({code}) {text}\n")
+        return code
+    except ValueError:
+        process.err("curl: (3) URL rejected: Malformed input to a URL function\n")
+        return 3
+    head = (
+        f"HTTP/1.1 {response.status} {HTTP_REASONS.get(response.status, '')}\r\n"
+        + "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
+        + "\r\n"
+    )
+    if "v" in options:
+        sent = "".join(
+            f"> {name}: {value}\n"
+            for name, value in {"Host": f"{host}:{port}" if port != 80 else host, **headers}.items()
+        )
+        process.err(
+            f"*   Trying {address}:{port}...\n* Connected to {host} ({address}) port {port}\n"
+            f"> {method} {path} HTTP/1.1\n{sent}> \n" + "".join(f"< {line}\n" for line in head.splitlines())
+        )
+    if "f" in options and response.status >= 400:
+        if loud:
+            process.err(f"curl: (22) The requested URL returned error: {response.status}\n")
+        return 22
+    data = (head.encode() if set(options) & set("iI") else b"") + (b"" if "I" in options else response.body)
+    if "o" in options:
+        try:
+            process.open_output(options["o"]).write(data)
+        except FileError:
+            process.err("curl: (23) Failure writing output to destination\n")
+            return 23
+    else:
+        process.out(data)
+    if "w" in options:
+        process.out(
+            options["w"]
+            .replace("\\n", "\n")
+            .replace("%{http_code}", f"{response.status:03}")
+            .replace("%{response_code}", f"{response.status:03}")
+            .replace("%{remote_ip}", address)
+        )
+    return 0
+
+
+def nc(process: Process) -> Steps:
+    options, operands = parse(process, "zvlnuk", "wpe")
+    network = process.machine.network
+    if "l" in options:
+        port = int(options.get("p") or (operands[-1] if operands else "0"))
+        if network is None or not network.listen(port, process, lambda data: b""):
+            return process.fail("bind: Address already in use")
+        yield from process.wait_signal("TERM", "INT")
+        return 0
+    if len(operands) < 2 or not operands[1].isdigit():
+        return process.fail("usage: nc [OPTIONS] HOST PORT")
+    host, port = operands[0], int(operands[1])
+    try:
+        if network is None:
+            raise NetworkError("unreachable", "Network is unreachable")
+        address = yield from network.resolve(host)
+        data = b"" if "z" in options else (yield from process.stdin.read_all())
+        answer = yield from network.tcp(address, port, data, float(options.get("w", "130")))
+    except NetworkError as error:
+        if error.kind == "resolve":
+            return process.fail(f"bad address '{host}'")
+        return process.fail(f"{host} ({error.address}:{port}): {error.message}") if "v" in options else 1
+    if "v" in options:
+        process.err(f"{host} ({address}:{port}) open\n")
+    process.out(answer)
+    return 0
+
+
+def nslookup(process: Process) -> Steps:
+    name = next((a for a in process.argv[1:] if not a.startswith("-")), "")
+    network = process.machine.network
+    server = network.nameserver if network else "127.0.0.1"
+    process.out(f"Server:\t\t{server}\nAddress:\t{server}:53\n\n")
+    try:
+        if network is None:
+            raise NetworkError("resolve", "")
+        address = yield from network.resolve(name)
+    except NetworkError:
+        process.out(f"** server can't find {name}: NXDOMAIN\n\n")
+        return 1
+    process.out(f"Name:\t{name}\nAddress: {address}\n\n")
+    return 0
+
+
+def ping(process: Process) -> Steps:
+    options, operands = parse(process, "q46", "cWwi")
+    network = process.machine.network
+    if not operands:
+        return process.fail("missing host operand")
+    host, count = operands[0], int(options.get("c", "1000000"))
+    try:
+        address = yield from network.resolve(host) if network else _nowhere()
+    except NetworkError:
+        return process.fail(f"bad address '{host}'")
+    process.out(f"PING {host} ({address}): 56 data bytes\n")
+    got = 0
+    for number in range(count):
+        if network.reachable(address):
+            got += 1
+            process.out(f"64 bytes from {address}: seq={number} ttl=63 time=0.084 ms\n")
+        if number < count - 1:
+            yield 1.0
+    lost = 100 * (count - got) // count
+    process.out(
+        f"\n--- {host} ping statistics ---\n{count} packets transmitted, {got} packets received, "
+        f"{lost}% packet loss\n"
+    )
+    if got:
+        process.out("round-trip min/avg/max = 0.084/0.084/0.084 ms\n")
+    return int(not got)
+
+
+def ip(process: Process) -> Steps:
+    network = process.machine.network
+    address = network.address if network else "127.0.0.1"
+    words = [w for w in process.argv[1:] if not w.startswith("-")]
+    if words[:1] and "route".startswith(words[0]):
+        gateway = address.rsplit(".", 1)[0] + ".1"
+        subnet = f"{gateway.rsplit('.', 1)[0]}.0/24"
+        process.out(f"default via {gateway} dev eth0 \n{subnet} dev eth0 scope link  src {address} \n")
+        return 0
+    process.out(
+        "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue qlen 1000\n"
+        "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    inet 127.0.0.1/8 scope host lo\n"
+        "       valid_lft forever preferred_lft forever\n"
+    )
+    if network:
+        mac = ":".join(f"{int(part):02x}" for part in address.split("."))
+        process.out(
+            "2: eth0@if7: <BROADCAST,MULTICAST,UP,LOWER_UP,M-DOWN> mtu 1450 qdisc noqueue \n"
+            f"    link/ether 0a:58:{mac} brd ff:ff:ff:ff:ff:ff\n"
+            f"    inet {address}/24 brd {address.rsplit('.', 1)[0]}.255 scope global eth0\n"
+            "       valid_lft forever preferred_lft forever\n"
+        )
+    return 0
+    yield 0.0
+
+
+def netstat(process: Process) -> Steps:
+    process.out(
+        "Active Internet connections (only servers)\n"
+        "Proto Recv-Q Send-Q Local Address           Foreign Address         State       \n"
+    )
+    network = process.machine.network
+    for port in sorted(network.listeners) if network else ():
+        process.out(f"tcp        0      0 {f'0.0.0.0:{port}':23} 0.0.0.0:*               LISTEN      \n")
+    return 0
+    yield 0.0
+
+
+def _checked(command: Command) -> Command:
+    def run(process: Process) -> Steps:
+        try:
+            return (yield from command(process))
+        except UsageError as error:
+            return usage(process, error)
+        except ValueError:
+            return process.fail("invalid number")
+
+    return run
+
+
+TOOLS: dict[str, Command] = {
+    name: _checked(c)
+    for name, c in {
+        "nslookup": nslookup,
+        "ping": ping,
+        "ip": ip,
+        "netstat": netstat,
+        "nc": nc,
+        "wget": wget,
+        "curl": curl,
+    }.items()
+}
+BUSYBOX: dict[str, Command] = {name: c for name, c in TOOLS.items() if name != "curl"}

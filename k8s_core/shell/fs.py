@@ -1,0 +1,352 @@
+"""The file tree a process sees: directories, files, links and devices in memory, and real folders mounted into it.
+
+Stands for the kernel's VFS. A volume is a Directory that several containers' trees hold under different names;
+a hostPath is a HostDirectory, which never leaves its real folder, whatever links lie in it. Permissions are kept
+for `ls -l` and read-only mounts are enforced; ownership is not.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Union
+
+Node = Union["File", "Directory", "Link", "Device"]
+
+
+class FileError(Exception):
+    """A failed file operation; its text is the C library's (`No such file or directory`)."""
+
+
+NOT_FOUND, IS_DIRECTORY, NOT_DIRECTORY = "No such file or directory", "Is a directory", "Not a directory"
+EXISTS, READ_ONLY, NOT_EMPTY = "File exists", "Read-only file system", "Directory not empty"
+TOO_MANY_LINKS, NO_SPACE = "Too many levels of symbolic links", "No space left on device"
+MAX_LINKS = 40
+MAX_FILE = 4 << 20
+"""A simulated file holds at most 4 MiB: a runaway script meets a full disk, not the real machine's memory."""
+
+
+class File:
+    """A regular file; `read` may be given instead of data for a file that is made when looked at (/proc)."""
+
+    __slots__ = ("_data", "_read", "mode", "mtime")
+
+    def __init__(self, data: bytes = b"", *, mode: int = 0o644, read: Callable[[], bytes] | None = None) -> None:
+        self._data, self._read, self.mode, self.mtime = data, read, mode, 0.0
+
+    def read(self) -> bytes:
+        return self._read() if self._read else self._data
+
+    def write(self, data: bytes, *, append: bool = False) -> None:
+        content = self.read() + data if append else data
+        if len(content) > MAX_FILE:
+            raise FileError(NO_SPACE)
+        self._data, self._read = content, None
+
+
+class HostFile(File):
+    """A real file below a HostDirectory."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(mode=path.stat().st_mode & 0o7777 if path.exists() else 0o644)
+        self.path = path
+
+    def read(self) -> bytes:
+        try:
+            with self.path.open("rb") as stream:
+                return stream.read(MAX_FILE)
+        except OSError as error:
+            raise FileError(error.strerror or str(error)) from None
+
+    def write(self, data: bytes, *, append: bool = False) -> None:
+        if len(data) > MAX_FILE:
+            raise FileError(NO_SPACE)
+        try:
+            with self.path.open("ab" if append else "wb") as stream:
+                stream.write(data)
+        except OSError as error:
+            raise FileError(error.strerror or str(error)) from None
+
+
+class Link:
+    """A symbolic link."""
+
+    __slots__ = ("mode", "mtime", "target")
+
+    def __init__(self, target: str) -> None:
+        self.target, self.mode, self.mtime = target, 0o777, 0.0
+
+
+class Device:
+    """A character device: null, zero, stdin, stdout, stderr, tty."""
+
+    __slots__ = ("kind", "mode", "mtime")
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.mode, self.mtime = kind, 0o666, 0.0
+
+
+class Directory:
+    """A directory in memory."""
+
+    __slots__ = ("entries", "mode", "mtime", "read_only")
+
+    def __init__(self, entries: dict[str, Node] | None = None, *, mode: int = 0o755) -> None:
+        self.entries: dict[str, Node] = entries if entries is not None else {}
+        self.mode, self.mtime, self.read_only = mode, 0.0, False
+
+    def get(self, name: str) -> Node | None:
+        return self.entries.get(name)
+
+    def set(self, name: str, node: Node) -> None:
+        self.entries[name] = node
+
+    def remove(self, name: str) -> None:
+        del self.entries[name]
+
+    def names(self) -> list[str]:
+        return sorted(self.entries)
+
+    def new_file(self, name: str) -> File:
+        """A new empty file under that name."""
+        self.entries[name] = file = File()
+        return file
+
+
+class HostDirectory(Directory):
+    """A real folder. Links in it are not followed, so nothing outside is ever reached."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def get(self, name: str) -> Node | None:
+        mounted = self.entries.get(name)
+        if mounted is not None or "/" in name or name in (".", "..") or "\0" in name:
+            return mounted
+        path = self.path / name
+        if path.is_symlink():
+            return Link(str(path.readlink()))
+        if path.is_dir():
+            return HostDirectory(path)
+        return HostFile(path) if path.is_file() else None
+
+    def set(self, name: str, node: Node) -> None:
+        path = self.path / name
+        if isinstance(node, Directory):
+            path.mkdir(exist_ok=True)
+        elif isinstance(node, File):
+            HostFile(path).write(node.read())
+        elif isinstance(node, Link):
+            path.unlink(missing_ok=True)
+            path.symlink_to(node.target)
+
+    def remove(self, name: str) -> None:
+        path = self.path / name
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        real = {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
+        return sorted(real | set(self.entries))
+
+    def new_file(self, name: str) -> File:
+        path = self.path / name
+        path.touch()
+        return HostFile(path)
+
+
+class FileSystem:
+    """One process's view: a root directory plus what is mounted in it. Paths are POSIX paths, absolute or against cwd."""
+
+    def __init__(self, root: Directory, clock: Callable[[], float]) -> None:
+        self.root, self.clock = root, clock
+        self.mounts: dict[str, tuple[Node, bool]] = {}  # path -> (node, read-only)
+
+    def mount(self, path: str, node: Node, *, read_only: bool = False) -> None:
+        path = normalize(path)
+        if path != "/":
+            parent = self.make_directories(path.rsplit("/", 1)[0] or "/")
+            name = path.rsplit("/", 1)[1]
+            if isinstance(parent, HostDirectory):
+                parent.entries[name] = node
+            else:
+                parent.set(name, node)
+        self.mounts[path] = (node, read_only)
+
+    def lookup(self, path: str, cwd: str = "/", *, follow: bool = True) -> Node | None:
+        """The node at a path, or None."""
+        try:
+            return self._walk(path, cwd, follow)[0]
+        except FileError:
+            return None
+
+    def resolve(self, path: str, cwd: str = "/", *, follow: bool = True) -> tuple[Node, str]:
+        """The node and its real path; raises FileError."""
+        node, real = self._walk(path, cwd, follow)
+        if node is None:
+            raise FileError(NOT_FOUND)
+        return node, real
+
+    def _walk(self, path: str, cwd: str, follow: bool) -> tuple[Node | None, str]:
+        todo = [p for p in (path if path.startswith("/") else f"{cwd}/{path}").split("/") if p and p != "."][::-1]
+        stack: list[tuple[str, Node]] = [("", self.root)]
+        links = 0
+        while todo:
+            name = todo.pop()
+            here = stack[-1][1]
+            if name == "..":
+                if len(stack) > 1:
+                    stack.pop()
+                continue
+            if not isinstance(here, Directory):
+                raise FileError(NOT_DIRECTORY)
+            node = here.get(name)
+            if node is None:
+                if todo:
+                    raise FileError(NOT_FOUND)
+                return None, "/".join(n for n, _ in stack) + "/" + name
+            if isinstance(node, Link) and (todo or follow):
+                links += 1
+                if links > MAX_LINKS:
+                    raise FileError(TOO_MANY_LINKS)
+                todo.extend(p for p in reversed(node.target.split("/")) if p and p != ".")
+                if node.target.startswith("/"):
+                    del stack[1:]
+                continue
+            stack.append((name, node))
+        return stack[-1][1], "/".join(n for n, _ in stack) or "/"
+
+    def parent(self, path: str, cwd: str = "/") -> tuple[Directory, str]:
+        """The writable directory that holds (or would hold) a path, and the last name."""
+        absolute = normalize(path, cwd)
+        folder, _, name = absolute.rpartition("/")
+        node, real = self.resolve(folder or "/")
+        if not isinstance(node, Directory):
+            raise FileError(NOT_DIRECTORY)
+        self._check_writable(f"{real.rstrip('/')}/{name}")
+        return node, name
+
+    def _check_writable(self, path: str) -> None:
+        best, read_only = "", False
+        for mounted, (_, ro) in self.mounts.items():
+            if len(mounted) > len(best) and (path == mounted or path.startswith(mounted.rstrip("/") + "/")):
+                best, read_only = mounted, ro
+        if read_only:
+            raise FileError(READ_ONLY)
+
+    def read(self, path: str, cwd: str = "/") -> bytes:
+        node, _ = self.resolve(path, cwd)
+        if isinstance(node, Directory):
+            raise FileError(IS_DIRECTORY)
+        return node.read() if isinstance(node, File) else b""
+
+    def open_write(self, path: str, cwd: str = "/", *, truncate: bool = True) -> File | Device:
+        """The file to write to, made if it is not there."""
+        node, real = self._walk(path, cwd, True)
+        if isinstance(node, Directory):
+            raise FileError(IS_DIRECTORY)
+        if isinstance(node, Device):
+            return node
+        folder, name = self.parent(real)
+        if node is None:
+            node = folder.new_file(name)
+        assert isinstance(node, File)
+        if truncate:
+            node.write(b"")
+        node.mtime = folder.mtime = self.clock()
+        return node
+
+    def write(self, path: str, data: bytes, cwd: str = "/", *, append: bool = False) -> None:
+        file = self.open_write(path, cwd, truncate=False)
+        if isinstance(file, File):
+            file.write(data, append=append)
+
+    def make_directory(self, path: str, cwd: str = "/") -> Directory:
+        folder, name = self.parent(path, cwd)
+        if not name or folder.get(name) is not None:
+            raise FileError(EXISTS)
+        folder.set(name, Directory())
+        made = folder.get(name)
+        assert isinstance(made, Directory)
+        made.mtime = folder.mtime = self.clock()
+        return made
+
+    def make_directories(self, path: str, cwd: str = "/") -> Directory:
+        """mkdir -p."""
+        walked, node = "", self.root
+        for name in normalize(path, cwd).split("/")[1:]:
+            if not name:
+                continue
+            walked += "/" + name
+            found = self.lookup(walked)
+            if found is None:
+                node = self.make_directory(walked)
+            elif isinstance(found, Directory):
+                node = found
+            else:
+                raise FileError(EXISTS)
+        return node
+
+    def remove(self, path: str, cwd: str = "/", *, recursive: bool = False) -> None:
+        folder, name = self.parent(path, cwd)
+        node = folder.get(name)
+        if node is None:
+            raise FileError(NOT_FOUND)
+        if isinstance(node, Directory):
+            if node.names() and not recursive:
+                raise FileError(NOT_EMPTY)
+            for child in node.names():
+                self.remove(f"{normalize(path, cwd)}/{child}", recursive=True)
+        if normalize(path, cwd) in self.mounts:
+            raise FileError("Device or resource busy")
+        folder.remove(name)
+        folder.mtime = self.clock()
+
+    def place(self, path: str, node: Node, cwd: str = "/") -> None:
+        """Put a node under a path (mv, ln, cp)."""
+        folder, name = self.parent(path, cwd)
+        folder.set(name, node)
+        folder.mtime = self.clock()
+
+    def walk(self, path: str) -> Iterator[tuple[str, Node]]:
+        """Every path below (and with) a path, depth first, in name order; links are not followed."""
+        node = self.lookup(path, follow=False)
+        if node is None:
+            return
+        yield path, node
+        if isinstance(node, Directory):
+            for name in node.names():
+                yield from self.walk(f"{path.rstrip('/')}/{name}")
+
+
+def normalize(path: str, cwd: str = "/") -> str:
+    """An absolute path without `.`, `..` and doubled slashes (links are not looked at)."""
+    parts: list[str] = []
+    for part in (path if path.startswith("/") else f"{cwd}/{path}").split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part and part != ".":
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
+def tree(files: dict[str, str | bytes]) -> Directory:
+    """A directory from {path: content}; a path that ends with / makes an empty directory, "-> x" content a link."""
+    root = Directory()
+    fs = FileSystem(root, lambda: 0.0)
+    for path, content in files.items():
+        if path.endswith("/"):
+            fs.make_directories(path)
+            continue
+        folder = fs.make_directories(path.rsplit("/", 1)[0] or "/")
+        name = path.rsplit("/", 1)[1]
+        if isinstance(content, str) and content.startswith("-> "):
+            folder.set(name, Link(content[3:]))
+        else:
+            folder.set(name, File(content.encode() if isinstance(content, str) else content))
+    return root

@@ -1,0 +1,482 @@
+"""Simulated processes: generators that the loop drives, with pipes, signals and a process table per machine.
+
+Stands for the kernel's scheduler. A process yields a number (sleep so many virtual seconds) or a Waiters (sleep
+until notified) and returns its exit code. Busy loops are slowed down more and more, so that no script can hold
+the loop. PID 1 of a machine ignores signals it has no handler for, as Linux does.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from k8s_core.shell.fs import Device, Directory, File, FileError, FileSystem
+
+if TYPE_CHECKING:
+    from k8s_core.clock import Loop, Timer
+
+SIGNALS = {
+    "HUP": 1,
+    "INT": 2,
+    "QUIT": 3,
+    "KILL": 9,
+    "USR1": 10,
+    "USR2": 12,
+    "PIPE": 13,
+    "TERM": 15,
+    "CHLD": 17,
+    "CONT": 18,
+    "STOP": 19,
+    "WINCH": 28,
+}
+BUSY_STEPS = 200
+"""Commands a script may run before it must let time pass."""
+BUSY_LONGEST = 60.0
+MAX_PROCESSES = 500
+"""Processes a machine can have (a Pod's PID limit); a fork bomb meets it."""
+PIPE_LIMIT = 1 << 20
+"""Bytes a pipe holds before its oldest are refused; keeps a runaway producer from filling memory."""
+
+
+class Waiters:
+    """A condition variable: processes yield it, `notify` wakes them all."""
+
+    __slots__ = ("_tasks",)
+
+    def __init__(self) -> None:
+        self._tasks: list[Task] = []
+
+    def add(self, task: "Task") -> None:
+        self._tasks.append(task)
+
+    def discard(self, task: "Task") -> None:
+        if task in self._tasks:
+            self._tasks.remove(task)
+
+    def notify(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.wake()
+
+
+Wait = float | Waiters
+Steps = Generator[Wait, None, int]
+"""What a program is: it yields waits and returns an exit code."""
+
+
+class Killed(Exception):
+    """Thrown into a process's generator by a deadly signal."""
+
+    def __init__(self, process: "Process", signal: int) -> None:
+        super().__init__(signal)
+        self.process, self.signal = process, signal
+
+
+class BrokenPipe(Exception):
+    """Nobody reads what is written (SIGPIPE)."""
+
+
+class Task:
+    """Drives one generator on the loop."""
+
+    __slots__ = ("_background", "_generator", "_loop", "_on_done", "_timer", "_waiting", "done")
+
+    def __init__(
+        self, loop: "Loop", generator: Steps, on_done: Callable[[int], None], background: Callable[[], bool]
+    ) -> None:
+        self._loop, self._generator, self._on_done, self._background = loop, generator, on_done, background
+        self._timer: Timer | None = None
+        self._waiting: Waiters | None = None
+        self.done = False
+        loop.call_soon(self._step, None)
+
+    def _step(self, error: BaseException | None) -> None:
+        if self.done:
+            return
+        self._timer = self._waiting = None
+        try:
+            wait = self._generator.throw(error) if error else self._generator.send(None)
+        except StopIteration as stop:
+            self._finish(int(stop.value or 0))
+        except Killed as killed:
+            self._finish(128 + killed.signal)
+        except BrokenPipe:
+            self._finish(128 + SIGNALS["PIPE"])
+        except RecursionError:
+            self._finish(139)
+        else:
+            if isinstance(wait, Waiters):
+                self._waiting = wait
+                wait.add(self)
+            else:
+                self._timer = self._loop.call_later(wait, self._step, None, background=self._background())
+
+    def _finish(self, code: int) -> None:
+        self.done = True
+        self._on_done(code)
+
+    def wake(self) -> None:
+        self._waiting = None
+        self._loop.call_soon(self._step, None)
+
+    def throw(self, error: BaseException) -> None:
+        """Raise inside the generator, now."""
+        if self.done:
+            return
+        if self._timer:
+            self._timer.cancel()
+        if self._waiting:
+            self._waiting.discard(self)
+        self._loop.call_soon(self._step, error)
+
+    def cancel(self) -> None:
+        """Drop the generator without a word (SIGKILL)."""
+        if self.done:
+            return
+        self.done = True
+        if self._timer:
+            self._timer.cancel()
+        if self._waiting:
+            self._waiting.discard(self)
+        with suppress(RuntimeError, ValueError):  # it is running right now (it killed itself), or yields on its way
+            self._generator.close()
+
+
+class Output(Protocol):
+    """Where a process writes."""
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class Sink:
+    """An Output that calls a function with every piece."""
+
+    def __init__(self, write: Callable[[bytes], None], close: Callable[[], None] | None = None) -> None:
+        self.write = write
+        self._close = close
+
+    def close(self) -> None:
+        if self._close:
+            self._close()
+
+
+class Discard:
+    """/dev/null."""
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class FileOutput:
+    """An open file; writes go to its end."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data, append=True)
+
+    def close(self) -> None:
+        pass
+
+
+class Pipe:
+    """Bytes from a writer to a reader; also any input: a file's content is a pipe already filled and closed."""
+
+    __slots__ = ("_buffer", "_waiters", "closed", "reader_gone")
+
+    def __init__(self, data: bytes = b"", *, closed: bool = False) -> None:
+        self._buffer = bytearray(data)
+        self._waiters = Waiters()
+        self.closed, self.reader_gone = closed, False
+
+    def write(self, data: bytes) -> None:
+        if self.reader_gone:
+            raise BrokenPipe
+        if len(self._buffer) < PIPE_LIMIT:
+            self._buffer += data
+        self._waiters.notify()
+
+    def close(self) -> None:
+        self.closed = True
+        self._waiters.notify()
+
+    def interrupt(self) -> None:
+        """Drop what was typed but not read (^C)."""
+        self._buffer.clear()
+
+    def read(self) -> Generator[Wait, None, bytes]:
+        """What is there, at least a byte; b"" at the end."""
+        while not self._buffer and not self.closed:
+            yield self._waiters
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    def read_line(self) -> Generator[Wait, None, bytes]:
+        """One line with its newline; the rest at the end; b"" when there is no more."""
+        while (end := self._buffer.find(b"\n")) < 0 and not self.closed:
+            yield self._waiters
+        end = len(self._buffer) if end < 0 else end + 1
+        line = bytes(self._buffer[:end])
+        del self._buffer[:end]
+        return line
+
+    def read_all(self) -> Generator[Wait, None, bytes]:
+        """Everything until the end."""
+        pieces = []
+        while piece := (yield from self.read()):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+Command = Callable[["Process"], Steps]
+"""A program: reads process.argv, env, stdin ... and returns its exit code."""
+
+
+class Machine:
+    """What a process sees of the world: a container, or a node. Later parts subclass or fill it."""
+
+    def __init__(self, loop: "Loop", hostname: str, commands: Mapping[str, Command], *, user: str = "root") -> None:
+        self.loop, self.hostname, self.commands, self.user = loop, hostname, commands, user
+        self.uid = self.gid = 0 if user == "root" else 1000
+        self.path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        self.shell = "ash"  # which prompt and error words: ash, dash or bash
+        self.processes: dict[int, Process] = {}
+        self.network: Any = None  # a network namespace (sockets.NetworkNamespace)
+        self.extra: dict[str, Any] = {}  # what some commands need: the runtime on a node, etcd in its Pod
+        self.started = loop.now
+        self._next_pid = 1
+        self._fs: FileSystem | None = None
+        self._busy = 0
+
+    def build_fs(self) -> FileSystem:
+        """Makes the file tree when first looked at; most containers' never is."""
+        return FileSystem(Directory(), lambda: self.loop.now)
+
+    @property
+    def fs(self) -> FileSystem:
+        if self._fs is None:
+            self._fs = self.build_fs()
+        return self._fs
+
+    def background(self) -> bool:
+        """Whether sleeping processes here keep time running for a waiting client."""
+        return True
+
+    def next_pid(self) -> int:
+        pid, self._next_pid = self._next_pid, self._next_pid + 1
+        return pid
+
+    def find(self, name: str) -> Command | None:
+        """The program a name or path stands for, or None."""
+        if "/" in name:
+            folder, _, base = name.rpartition("/")
+            return self.commands.get(base) if folder in self.path.split(":") or folder == "/usr/local/bin" else None
+        return self.commands.get(name)
+
+    def start(
+        self,
+        argv: list[str],
+        *,
+        env: dict[str, str],
+        cwd: str = "/",
+        stdin: Pipe | None = None,
+        stdout: Output | None = None,
+        stderr: Output | None = None,
+        program: Command | None = None,
+        parent: "Process | None" = None,
+        on_exit: Callable[[int], None] | None = None,
+        tty: bool = False,
+    ) -> "Process":
+        """Start a process of its own; `on_exit(code)` is called from the loop. The program must exist (see find)."""
+        process = Process(
+            self, argv, env, cwd, stdin or Pipe(closed=True), stdout or Discard(), stderr or Discard(), parent
+        )
+        process.tty = tty or bool(parent and parent.tty)
+        command = program or self.find(argv[0])
+        assert command is not None
+
+        def finished(code: int) -> None:
+            process.exit(code)
+            if on_exit:
+                on_exit(code)
+
+        process.task = Task(self.loop, command(process), finished, self.background)
+        process.own_task = True
+        return process
+
+    def kill_all(self) -> None:
+        """SIGKILL everything (PID 1 is gone, or the machine is)."""
+        for process in list(self.processes.values()):
+            if process.task and process.own_task:
+                process.task.cancel()
+            process.exit(137)
+
+    def busy(self) -> float:
+        """How long a script that never sleeps is held up, the longer the longer it goes on."""
+        self._busy = min(self._busy + 1, 20)
+        return min(0.001 * (1 << self._busy), BUSY_LONGEST)
+
+    def rested(self) -> None:
+        self._busy = 0
+
+
+class Process:
+    """An entry of the process table: what its program may use and what others see of it."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: str,
+        stdin: Pipe,
+        stdout: Output,
+        stderr: Output,
+        parent: "Process | None" = None,
+    ) -> None:
+        if len(machine.processes) >= MAX_PROCESSES:
+            raise FileError("can't fork: Resource temporarily unavailable")
+        self.machine, self.argv, self.env, self.cwd = machine, argv, env, cwd
+        self.stdin, self.stdout, self.stderr, self.parent = stdin, stdout, stderr, parent
+        self.pid = machine.next_pid()
+        self.started = machine.loop.now
+        self.task: Task | None = parent.task if parent else None
+        self.own_task = False
+        self.tty: bool = parent.tty if parent else False
+        self.code: int | None = None
+        self.exited = Waiters()
+        self.on_signal: Callable[[int], bool] | None = None  # returns whether the signal was handled
+        self.memory = 1 << 20
+        self.at_exit: list[Callable[[], None]] = []
+        machine.processes[self.pid] = self
+
+    @property
+    def fs(self) -> FileSystem:
+        return self.machine.fs
+
+    def out(self, text: str | bytes) -> None:
+        self.stdout.write(text.encode() if isinstance(text, str) else text)
+
+    def err(self, text: str | bytes) -> None:
+        self.stderr.write(text.encode() if isinstance(text, str) else text)
+
+    def fail(self, message: str, code: int = 1) -> int:
+        """`name: message` on stderr; gives the exit code back."""
+        self.err(f"{self.argv[0].rsplit('/', 1)[-1]}: {message}\n")
+        return code
+
+    def exit(self, code: int) -> None:
+        """Leave the process table."""
+        if self.code is not None:
+            return
+        self.code = code
+        self.machine.processes.pop(self.pid, None)
+        for clean in self.at_exit:
+            clean()
+        self.exited.notify()
+
+    def signal(self, number: int) -> None:
+        """Deliver a signal."""
+        if self.code is not None or number in (0, SIGNALS["CHLD"], SIGNALS["WINCH"], SIGNALS["CONT"]):
+            return
+        if number != SIGNALS["KILL"]:
+            if self.on_signal and self.on_signal(number):
+                return
+            if self.pid == 1:  # the init of a PID namespace has no default actions
+                return
+        if self.pid == 1:
+            if self.task:
+                self.task.cancel()
+                self.task._on_done(128 + number)
+        elif self.task:
+            self.task.throw(Killed(self, number))
+
+    def wait(self) -> Steps:
+        """Until the process has ended; its exit code."""
+        while self.code is None:
+            yield self.exited
+        return self.code
+
+    def wait_signal(self, *names: str) -> Generator[Wait, None, str]:
+        """Sleep until one of these signals comes; how servers spend their days."""
+        wanted = {SIGNALS[name]: name for name in names}
+        came: list[str] = []
+        waiters = Waiters()
+
+        def handler(number: int) -> bool:
+            if number in wanted:
+                came.append(wanted[number])
+                waiters.notify()
+                return True
+            return False
+
+        before, self.on_signal = self.on_signal, handler
+        while not came:
+            yield waiters
+        self.on_signal = before
+        return came[0]
+
+    def run(
+        self,
+        argv: list[str],
+        *,
+        env: dict[str, str] | None = None,
+        stdin: Pipe | None = None,
+        stdout: Output | None = None,
+        stderr: Output | None = None,
+    ) -> Steps:
+        """Run a command in the foreground as a child and give its exit code; 127 if there is no such command."""
+        command = self.machine.find(argv[0]) if argv[0] else None
+        if command is None:
+            self.err(f"{self.argv[0].rsplit('/', 1)[-1]}: {argv[0]}: not found\n")
+            return 127
+        child = Process(
+            self.machine,
+            argv,
+            self.env if env is None else env,
+            self.cwd,
+            stdin or self.stdin,
+            stdout or self.stdout,
+            stderr or self.stderr,
+            self,
+        )
+        try:
+            code = yield from command(child)
+        except Killed as killed:
+            child.exit(128 + killed.signal)
+            if killed.process is not child:
+                raise
+            return 128 + killed.signal
+        except BrokenPipe:
+            child.exit(141)
+            return 141
+        except FileError as error:
+            code = child.fail(str(error))
+        finally:
+            child.exit(0)
+        child.code = code
+        return code
+
+    def open_output(self, path: str, *, append: bool = False) -> Output:
+        """Open a file for writing; raises FileError."""
+        file = self.fs.open_write(path, self.cwd, truncate=not append)
+        if isinstance(file, File):
+            return FileOutput(file)
+        if file.kind in ("stdout", "stderr", "tty"):
+            return self.stderr if file.kind == "stderr" else self.stdout
+        if file.kind == "init-out":
+            init = self.machine.processes.get(1)
+            return init.stdout if init else Discard()
+        return Discard()
+
+    def open_input(self, path: str) -> Pipe:
+        """Open a file for reading; raises FileError."""
+        node, _ = self.fs.resolve(path, self.cwd)
+        if isinstance(node, Device):
+            return self.stdin if node.kind in ("stdin", "tty") else Pipe(closed=True)
+        return Pipe(self.fs.read(path, self.cwd), closed=True)

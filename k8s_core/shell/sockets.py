@@ -1,0 +1,222 @@
+"""Sockets of simulated processes: who listens where, and requests from one process to another.
+
+A NetworkNamespace is what the containers of one Pod share (or the processes of a node). What lies beyond it is a
+Fabric; the flat one here knows only addresses, as a bare Pod network does. k8s_core/network puts Services and DNS
+in its place. A request is whole, never a byte stream: HTTP requests are objects, other protocols bytes in, bytes out.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from k8s_core.shell.process import Process, Wait
+
+HTTP_REASONS = {
+    200: "OK",
+    201: "Created",
+    204: "No Content",
+    301: "Moved Permanently",
+    302: "Found",
+    304: "Not Modified",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+ROUND_TRIP = 0.001
+NO_ANSWER = 130.0
+"""Seconds until Linux gives up a connection nobody answers (net.ipv4.tcp_syn_retries)."""
+
+
+class NetworkError(Exception):
+    """A connection that failed: kind is resolve, refused, unreachable, timeout or empty."""
+
+    def __init__(self, kind: str, message: str, address: str = "") -> None:
+        super().__init__(message)
+        self.kind, self.message, self.address = kind, message, address
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request; `source` is the address it comes from."""
+
+    method: str
+    path: str
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    source: str = ""
+
+
+@dataclass(slots=True)
+class Response:
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Answer = Generator[Wait, None, Any]
+Handler = Callable[[Any], Any]
+"""Takes a Request or bytes and gives a Response or bytes, or a generator that ends with one (a slow server)."""
+
+
+@dataclass(slots=True)
+class Listener:
+    process: Process
+    handler: Handler
+    http: bool
+
+
+class Fabric(Protocol):
+    """What connects namespaces."""
+
+    def connect(self, source: "NetworkNamespace", address: str, port: int) -> "tuple[NetworkNamespace, int]":
+        """Who answers at an address and port, and on which of its ports; raises NetworkError."""
+
+    def lookup(self, source: "NetworkNamespace", name: str) -> str:
+        """The address of a name; raises NetworkError("resolve")."""
+
+    def attach(self, namespace: "NetworkNamespace") -> None: ...
+    def detach(self, namespace: "NetworkNamespace") -> None: ...
+
+
+class FlatFabric:
+    """Every namespace by its address; no Services, no DNS."""
+
+    def __init__(self) -> None:
+        self.namespaces: dict[str, NetworkNamespace] = {}
+
+    def attach(self, namespace: "NetworkNamespace") -> None:
+        self.namespaces[namespace.address] = namespace
+
+    def detach(self, namespace: "NetworkNamespace") -> None:
+        if self.namespaces.get(namespace.address) is namespace:
+            del self.namespaces[namespace.address]
+
+    def connect(self, source: "NetworkNamespace", address: str, port: int) -> "tuple[NetworkNamespace, int]":
+        found = self.namespaces.get(address)
+        if found is None:
+            raise NetworkError("timeout", "Connection timed out", address)
+        return found, port
+
+    def lookup(self, source: "NetworkNamespace", name: str) -> str:
+        raise NetworkError("resolve", f"bad address '{name}'")
+
+
+class NetworkNamespace:
+    """One network namespace: an address, the ports listened on, and the way out."""
+
+    def __init__(
+        self,
+        address: str,
+        fabric: Fabric,
+        *,
+        hostname: str = "",
+        pod_namespace: str = "default",
+        nameserver: str = "10.96.0.10",
+    ) -> None:
+        self.address, self.fabric, self.hostname = address, fabric, hostname
+        self.pod_namespace, self.nameserver = pod_namespace, nameserver
+        self.hosts: dict[str, str] = {"localhost": "127.0.0.1", hostname: address}
+        self.listeners: dict[int, Listener] = {}
+
+    def listen(self, port: int, process: Process, handler: Handler, *, http: bool = False) -> bool:
+        """Take a port until the process ends; False if it is taken."""
+        if port in self.listeners:
+            return False
+        self.listeners[port] = Listener(process, handler, http)
+        process.at_exit.append(lambda: self.close(port, process))
+        return True
+
+    def close(self, port: int, process: Process) -> None:
+        if port in self.listeners and self.listeners[port].process is process:
+            del self.listeners[port]
+
+    def local(self, address: str) -> bool:
+        return address.startswith("127.") or address in (self.address, "::1", "0.0.0.0")
+
+    def resolve(self, name: str) -> Generator[Wait, None, str]:
+        """The address a name (or address) stands for, as /etc/hosts and then DNS say."""
+        if name.replace(".", "").isdigit() or ":" in name:
+            return name.strip("[]")
+        if name in self.hosts:
+            return self.hosts[name]
+        yield ROUND_TRIP
+        return self.fabric.lookup(self, name)
+
+    def reachable(self, address: str) -> bool:
+        """Whether a ping is answered."""
+        if self.local(address):
+            return True
+        try:
+            self.fabric.connect(self, address, 0)
+        except NetworkError:
+            return False
+        return True
+
+    def _reach(self, address: str, port: int, timeout: float) -> Generator[Wait, None, Listener]:
+        try:
+            there, port = (self, port) if self.local(address) else self.fabric.connect(self, address, port)
+        except NetworkError as error:
+            if error.kind == "timeout":
+                yield min(timeout, NO_ANSWER)
+            raise
+        yield ROUND_TRIP
+        listener = there.listeners.get(port)
+        if listener is None:
+            raise NetworkError("refused", "Connection refused", address)
+        return listener
+
+    def http(
+        self, address: str, port: int, request: Request, timeout: float = 30.0, *, secure: bool = False
+    ) -> Generator[Wait, None, Response]:
+        """Send an HTTP request; raises NetworkError."""
+        request.source = (
+            self.address if not self.local(address) else ("127.0.0.1" if address.startswith("127.") else self.address)
+        )
+        listener = yield from self._reach(address, port, timeout)
+        if not listener.http:
+            raise NetworkError("empty", "Empty reply from server", address)
+        answer = listener.handler(request)
+        if isinstance(answer, Response):
+            return answer
+        response = yield from within(answer, timeout)
+        assert isinstance(response, Response)
+        return response
+
+    def tcp(self, address: str, port: int, data: bytes, timeout: float = 30.0) -> Generator[Wait, None, bytes]:
+        """Open a connection, send bytes and give the answer; raises NetworkError."""
+        listener = yield from self._reach(address, port, timeout)
+        if listener.http:
+            if not data:
+                return b""
+            method, _, rest = data.decode(errors="replace").partition(" ")
+            answer = listener.handler(Request(method, rest.split(" ")[0] or "/", source=self.address))
+            if not isinstance(answer, Response):
+                answer = yield from within(answer, timeout)
+            head = f"HTTP/1.1 {answer.status} {HTTP_REASONS.get(answer.status, '')}\r\n" + "".join(
+                f"{name}: {value}\r\n" for name, value in answer.headers.items()
+            )
+            return head.encode() + b"\r\n" + bytes(answer.body)
+        answer = listener.handler(data)
+        return bytes(answer if isinstance(answer, bytes) else (yield from within(answer, timeout)))
+
+
+def within(answer: Answer, timeout: float) -> Generator[Wait, None, Any]:
+    """Run a slow server's generator, at most `timeout` seconds of its sleeps."""
+    left = timeout
+    while True:
+        try:
+            wait = next(answer)
+        except StopIteration as stop:
+            return stop.value
+        if isinstance(wait, int | float):
+            if wait > left:
+                yield left
+                raise NetworkError("timeout", "Connection timed out")
+            left -= wait
+        yield wait
