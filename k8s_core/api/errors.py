@@ -88,7 +88,7 @@ def invalid(group_kind: str, name: str, errors: "Iterable[FieldError]") -> Statu
     kind, _, group = group_kind.partition(".")
     found = list(errors)
     # A Go aggregate error shows a message once, however many fields produced it.
-    messages = list(dict.fromkeys(f"{error.field}: {error.message()}" for error in found))
+    messages = list(dict.fromkeys(error.message() for error in found))
     text = messages[0] if len(messages) == 1 else "[" + ", ".join(messages) + "]"
     details = {"name": name, "group": group, "kind": kind, "causes": [error.cause() for error in found]}
     details = {key: value for key, value in details.items() if value not in ("", [])}
