@@ -1,0 +1,68 @@
+"""Admission: the last word on an object before it is validated and stored.
+
+The plugins are kube-apiserver's, by its names and in its order; which are on by default is upstream's choice plus
+NodeRestriction, which kubeadm enables. `enable` and `disable` are `--enable-` and `--disable-admission-plugins`.
+A plugin reads the store through `Reader` and nothing else. Left out: webhooks, policies in CEL, PodSecurity.
+"""
+
+from collections.abc import Iterable
+
+from k8s_core.api import Object
+from k8s_core.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from k8s_core.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from k8s_core.apiserver.admission.node_restriction import NodeRestriction
+from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
+from k8s_core.apiserver.admission.priority import Priority
+from k8s_core.apiserver.admission.runtime_class import RuntimeClass
+from k8s_core.apiserver.admission.service_account import ServiceAccount
+from k8s_core.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
+from k8s_core.apiserver.reader import Reader
+from k8s_core.apiserver.request import Request
+from k8s_core.clock import Loop
+
+ORDER: tuple[type[Plugin], ...] = (
+    NamespaceLifecycle,
+    ServiceAccount,
+    NodeRestriction,
+    TaintNodesByCondition,
+    Priority,
+    DefaultTolerationSeconds,
+    RuntimeClass,
+)
+PLUGINS = {plugin.name: plugin for plugin in ORDER}
+OFF_BY_DEFAULT: frozenset[str] = frozenset()
+
+
+class Admission:
+    """The plugins that are on, in order. ValueError for a plugin that does not exist."""
+
+    def __init__(self, reader: Reader, loop: Loop, enable: Iterable[str] = (), disable: Iterable[str] = ()) -> None:
+        enabled, disabled = set(enable), set(disable)
+        if unknown := (enabled | disabled) - set(PLUGINS):
+            known = ", ".join(sorted(PLUGINS))
+            raise ValueError(f'admission plugin "{sorted(unknown)[0]}" is unknown, expected one of {known}')
+        names = (set(PLUGINS) - OFF_BY_DEFAULT | enabled) - disabled
+        self.plugins = [plugin(reader, loop) for plugin in ORDER if plugin.name in names]
+        self._chosen: dict[tuple[str, str], list[Plugin]] = {}
+
+    def mutate(self, request: Request, obj: Object | None, old: Object | None) -> None:
+        """Let every plugin complete the object, or refuse it with StatusError."""
+        for plugin in self._for(request, obj, old):
+            plugin.mutate(request, obj, old)
+
+    def validate(self, request: Request, obj: Object | None, old: Object | None) -> None:
+        """Let every plugin look at the finished object, or refuse it with StatusError."""
+        for plugin in self._for(request, obj, old):
+            plugin.validate(request, obj, old)
+
+    def _for(self, request: Request, obj: Object | None, old: Object | None) -> list[Plugin]:
+        assert request.resource is not None
+        operation = DELETE if obj is None else UPDATE if old is not None else CREATE
+        key = (request.resource.group_resource, operation)
+        if (chosen := self._chosen.get(key)) is None:
+            chosen = self._chosen[key] = [
+                plugin
+                for plugin in self.plugins
+                if operation in plugin.operations and (not plugin.resources or key[0] in plugin.resources)
+            ]
+        return chosen

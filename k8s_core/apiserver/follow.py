@@ -1,0 +1,67 @@
+"""Lets virtual time follow the wall clock: the only place besides the door where real time comes in.
+
+"wall": a virtual second takes a second. "elastic": the same, but when a client waits on a stream (watch, logs,
+exec) time jumps to the next thing that client may be waiting for. "step": time moves only when somebody sends it.
+Whoever sends time ahead from outside (`Cluster.advance`) is not undone: only elapsed wall time is added.
+"""
+
+import time
+from collections.abc import Callable
+
+from k8s_core.clock import Loop
+
+MODES = ("wall", "elastic", "step")
+MAX_CATCH_UP = 10.0
+"""Virtual seconds made up for at once: after the machine slept, the cluster has slept, too."""
+JUMP_INTERVAL = 0.02
+"""Wall seconds between two jumps, so that what a jump caused is seen before the next."""
+MAX_JUMPED = 600.0
+"""Virtual seconds jumped over before a client has to show itself again with a request."""
+MAX_NAP = 0.1
+"""Wall seconds that the ticker may sleep: other threads can add timers meanwhile."""
+
+
+class Follower:
+    """Moves one loop. Every method is called under the cluster's lock."""
+
+    def __init__(self, loop: Loop, mode: str = "wall", wall: Callable[[], float] = time.monotonic) -> None:
+        if mode not in MODES:
+            raise ValueError(f'unknown clock mode "{mode}": one of {", ".join(MODES)}')
+        self._loop, self._wall, self.mode = loop, wall, mode
+        self._last = wall()
+        self._last_jump = 0.0
+        self._jumped = 0.0
+        self.waiting = 0
+        """How many clients wait on a stream."""
+
+    def request(self) -> None:
+        """A client asks for something: bring time up to now."""
+        self._jumped = 0.0
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Let as much virtual time pass as wall time did."""
+        now = self._wall()
+        elapsed, self._last = now - self._last, now
+        if self.mode == "step":
+            self._loop.run_ready()
+        else:
+            self._loop.advance(min(max(elapsed, 0.0), MAX_CATCH_UP))
+
+    def tick(self) -> float:
+        """Catch up, jump if a client waits for nothing but time, and return how long to sleep, in wall seconds."""
+        self.catch_up()
+        if self.mode == "step":
+            return MAX_NAP
+        if self.mode == "elastic" and self.waiting:
+            due = self._loop.next_due(foreground_only=True)
+            if due is not None and self._may_jump(due - self._loop.now):
+                self._last_jump = self._last
+                self._jumped += due - self._loop.now
+                self._loop.advance_to(due)
+            return JUMP_INTERVAL
+        due = self._loop.next_due()
+        return MAX_NAP if due is None else min(max(due - self._loop.now, 0.001), MAX_NAP)
+
+    def _may_jump(self, seconds: float) -> bool:
+        return self._last - self._last_jump >= JUMP_INTERVAL and self._jumped + seconds <= MAX_JUMPED
