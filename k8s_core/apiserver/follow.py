@@ -1,7 +1,8 @@
 """Lets virtual time follow the wall clock: the only place besides the door where real time comes in.
 
 "wall": a virtual second takes a second. "elastic": the same, but when a client waits on a stream (watch, logs,
-exec) time jumps to the next thing that client may be waiting for. "step": time moves only when somebody sends it.
+exec) time jumps to the next thing that client may be waiting for. "still": only those jumps, so that a lesson that is
+run again shows the same ages. "step": time moves only when somebody sends it.
 Whoever sends time ahead from outside (`Cluster.advance`) is not undone: only elapsed wall time is added.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 from k8s_core.clock import Loop
 
-MODES = ("wall", "elastic", "step")
+MODES = ("wall", "elastic", "still", "step")
 MAX_CATCH_UP = 10.0
 """Virtual seconds made up for at once: after the machine slept, the cluster has slept, too."""
 JUMP_INTERVAL = 0.02
@@ -43,7 +44,7 @@ class Follower:
         """Let as much virtual time pass as wall time did."""
         now = self._wall()
         elapsed, self._last = now - self._last, now
-        if self.mode == "step":
+        if self.mode in ("step", "still"):
             self._loop.run_ready()
         else:
             self._loop.advance(min(max(elapsed, 0.0), MAX_CATCH_UP))
@@ -53,7 +54,7 @@ class Follower:
         self.catch_up()
         if self.mode == "step":
             return MAX_NAP
-        if self.mode == "elastic" and self.waiting:
+        if self.mode in ("elastic", "still") and self.waiting:
             due = self._loop.next_due(foreground_only=True)
             if due is not None and self._may_jump(due - self._loop.now):
                 self._last_jump = self._last
