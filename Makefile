@@ -42,7 +42,7 @@ lint: setup
 	@$(BIN)/mypy k8s_core course
 
 test: lint
-	@$(BIN)/python -m course browser --install
+	@$(BIN)/python tests/course/browser.py
 	@$(BIN)/python -m course build --check
 	@$(BIN)/python -m pytest -q -p no:cacheprovider --nbval --nbval-sanitize-with tests/nbval-sanitize.cfg tests notebooks
 

@@ -1,0 +1,102 @@
+"""The command line: `course lab`, `course build`, `course generate`, `course grade` ... (also `python -m course`)."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from course import environment
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "lab":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    return int(_COMMANDS[options.command](options, rest) or 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="course", description="A Kubernetes course you can take apart.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("lab", help="open the course in JupyterLab; further arguments go to jupyter lab")
+    build = commands.add_parser("build", help="make the notebooks from their text, and run the lessons")
+    build.add_argument("only", nargs="?", default="", help="only notebooks whose path has this in it")
+    build.add_argument("--check", action="store_true", help="write nothing; say what differs from its text")
+    site = commands.add_parser("site", help="the lessons as web pages")
+    site.add_argument("--to", type=Path, default=environment.ROOT / "build" / "site")
+    for name, about in (
+        ("generate", "make the learners' version of an assignment"),
+        ("release", "put it into the exchange"),
+        ("collect", "take submissions from the exchange"),
+    ):
+        commands.add_parser(name, help=about).add_argument("assignment")
+    grade = commands.add_parser("grade", help="run and mark the submissions of an assignment")
+    grade.add_argument("assignment")
+    grade.add_argument("student", nargs="*", help="only these; everybody otherwise")
+    feedback = commands.add_parser("feedback", help="make the feedback pages of an assignment")
+    feedback.add_argument("assignment")
+    feedback.add_argument("--release", action="store_true", help="and put them into the exchange")
+    csv = commands.add_parser("csv", help="every mark as CSV")
+    csv.add_argument("file", type=Path)
+    return parser
+
+
+def _lab(options: argparse.Namespace, rest: list[str]) -> int:
+    from course import jupyter  # noqa: PLC0415  # each command loads only what it needs
+
+    jupyter.lab(rest)
+    return 0
+
+
+def _build(options: argparse.Namespace, rest: list[str]) -> int:
+    from course import authoring  # noqa: PLC0415
+
+    if options.check:
+        stale = authoring.stale()
+        for line in stale:
+            print(f"{line}; run: course build", file=sys.stderr)
+        return 1 if stale else 0
+    for path in authoring.build(options.only):
+        print(path.relative_to(environment.ROOT))
+    return 0
+
+
+def _site(options: argparse.Namespace, rest: list[str]) -> int:
+    from course import authoring  # noqa: PLC0415
+
+    for path in authoring.site(options.to):
+        print(path)
+    return 0
+
+
+def _grading(options: argparse.Namespace, rest: list[str]) -> int:
+    from course import grading  # noqa: PLC0415
+
+    try:
+        if options.command == "grade":
+            for student, score, total in grading.grade(options.assignment, options.student):
+                print(f"{student:<20} {score:6.2f} of {total:g}")
+        elif options.command == "feedback":
+            grading.feedback(options.assignment, release=options.release)
+        elif options.command == "csv":
+            grading.csv(options.file)
+        else:
+            {"generate": grading.generate, "release": grading.release, "collect": grading.collect}[options.command](
+                options.assignment
+            )
+    except grading.GradingError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+_COMMANDS = {
+    "lab": _lab,
+    "build": _build,
+    "site": _site,
+    **dict.fromkeys(("generate", "release", "collect", "grade", "feedback", "csv"), _grading),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

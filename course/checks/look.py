@@ -1,0 +1,146 @@
+"""What a check may see of a cluster: objects, logs, and what a command in a container prints.
+
+Two ways to look, with the same answers: in process, at a lab's own cluster (self-study, fast), or with kubectl
+through any kubeconfig, which works on a real cluster too. Nothing here changes a cluster.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Object = dict[str, Any]
+
+KUBECTL_SECONDS = 30
+"""How long one look with kubectl may take."""
+
+_STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
+
+
+def pick(value: Any, path: str) -> Any:
+    """The value at a path such as `spec.containers[name=web].image`; None where there is nothing.
+
+    A step in brackets is an index, `*` (every item: the answer is then a list), `key=value` (the first item that
+    has it) or a key that has dots in it.
+    """
+    steps = [(name, bracket) for name, bracket in _STEP.findall(path)]
+    for number, (name, bracket) in enumerate(steps):
+        if bracket == "*":
+            rest = "".join(f"[{b}]" if b else f".{n}" for n, b in steps[number + 1 :]).lstrip(".")
+            items = value if isinstance(value, list) else []
+            return [pick(item, rest) for item in items] if rest else items
+        if name or not isinstance(value, list):
+            value = value.get(name or bracket) if isinstance(value, Mapping) else None
+        elif "=" in bracket:
+            key, wanted = bracket.split("=", 1)
+            value = next((item for item in value if isinstance(item, Mapping) and str(item.get(key)) == wanted), None)
+        else:
+            index = int(bracket) if bracket.lstrip("-").isdigit() else len(value)
+            value = value[index] if -len(value) <= index < len(value) else None
+    return value
+
+
+class Seen:
+    """One object as it was seen, or its absence: `pod["status.phase"]` is None if there is no such Pod."""
+
+    def __init__(self, object: Object | None):
+        self.object = object or {}
+
+    def __bool__(self) -> bool:
+        return bool(self.object)
+
+    def __getitem__(self, path: str) -> Any:
+        return pick(self.object, path)
+
+
+class Source(Protocol):
+    """Where objects come from. `resource` is a plural, with its group if it has one: "pods", "deployments.apps"."""
+
+    def get(self, resource: str, name: str, namespace: str) -> Object | None: ...
+    def list(self, resource: str, namespace: str, labels: str) -> list[Object]: ...
+    def run(self, *arguments: str) -> str: ...
+
+
+class Look:
+    """A check's eyes on one namespace of a cluster."""
+
+    def __init__(self, source: Source, namespace: str = "default"):
+        self.source, self.namespace = source, namespace
+
+    def get(self, resource: str, name: str) -> Seen:
+        return Seen(self.source.get(resource, name, self.namespace))
+
+    def list(self, resource: str, labels: str = "") -> list[Seen]:
+        return [Seen(found) for found in self.source.list(resource, self.namespace, labels)]
+
+    def logs(self, pod: str, container: str = "") -> str:
+        """What the container printed; what kubectl said instead if there is nothing to read."""
+        return self.source.run("logs", pod, "-n", self.namespace, *(["-c", container] if container else []))
+
+    def exec(self, pod: str, container: str, *command: str) -> str:
+        """What the command printed in the container, errors included."""
+        return self.source.run("exec", pod, "-n", self.namespace, "-c", container, "--", *command)
+
+
+class Kubectl:
+    """Looks with kubectl through a kubeconfig."""
+
+    def __init__(self, environment: Mapping[str, str], context: str = ""):
+        self.environment, self.context = dict(environment), context
+
+    def get(self, resource: str, name: str, namespace: str) -> Object | None:
+        text = self.run("get", resource, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+        found = _json(text)
+        return found if isinstance(found, dict) else None
+
+    def list(self, resource: str, namespace: str, labels: str) -> list[Object]:
+        text = self.run("get", resource, "-n", namespace, "-o", "json", *(["-l", labels] if labels else []))
+        found = _json(text)
+        return list(found["items"]) if isinstance(found, dict) and "items" in found else []
+
+    def run(self, *arguments: str) -> str:
+        command = ["kubectl", *(["--context", self.context] if self.context else []), *arguments]
+        try:
+            done = subprocess.run(
+                command, env=self.environment, capture_output=True, text=True, timeout=KUBECTL_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return f"no answer within {KUBECTL_SECONDS} s"
+        return done.stdout + done.stderr
+
+
+class InProcess(Kubectl):
+    """Looks at a cluster of this process: objects at once through a client, the rest with kubectl."""
+
+    def __init__(
+        self,
+        client: Any,
+        lock: AbstractContextManager[Any],
+        not_found: Callable[[Exception], bool],
+        environment: Mapping[str, str],
+    ):
+        super().__init__(environment)
+        self.client, self.lock, self.not_found = client, lock, not_found
+
+    def get(self, resource: str, name: str, namespace: str) -> Object | None:
+        with self.lock:
+            try:
+                found: Object = self.client.get(resource, name, namespace)
+            except Exception as error:
+                if self.not_found(error):
+                    return None
+                raise
+        return found
+
+    def list(self, resource: str, namespace: str, labels: str) -> list[Object]:
+        with self.lock:
+            return list(self.client.list(resource, namespace, labels=labels))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -1,0 +1,54 @@
+"""JupyterLab on the course's home page, with the course's own settings in .course/ and none of the user's."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from course import environment
+
+HOME_PAGE = "lab/tree/notebooks/00-home.ipynb"
+
+TERMINAL = """# What JupyterLab's terminals read: the user's own settings, then the course's kubectl.
+[ -f ~/.bashrc ] && . ~/.bashrc
+"""
+
+
+def prepare() -> dict[str, str]:
+    """Write JupyterLab's settings; returns the environment it must run in."""
+    variables = environment.variables()
+    config = Path(variables["JUPYTER_CONFIG_DIR"])
+    (config / "labconfig").mkdir(parents=True, exist_ok=True)
+    script = config / "terminal.sh"
+    exports = "".join(
+        f"export {name}='{variables[name]}'\n" for name in ("PATH", "KUBECONFIG", "KUBECACHEDIR", "KUBERC")
+    )
+    script.write_text(TERMINAL + exports)
+    server = {
+        "ServerApp": {"terminado_settings": {"shell_command": ["bash", "--rcfile", str(script)]}},
+        "FileContentsManager": {"delete_to_trash": False},  # there is no trash inside .course/
+    }
+    (config / "jupyter_server_config.json").write_text(json.dumps(server))
+    quiet = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}  # asks a server for news
+    (config / "labconfig" / "page_config.json").write_text(json.dumps(quiet))
+    return variables
+
+
+def command(arguments: list[str]) -> list[str]:
+    """JupyterLab's command line; `arguments` go to `jupyter lab` as they are."""
+    return [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={environment.ROOT}",
+        f"--LabApp.default_url=/{HOME_PAGE}",
+        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+        *arguments,
+    ]
+
+
+def lab(arguments: list[str]) -> None:
+    """Become JupyterLab; never returns."""
+    os.environ.update(prepare())
+    os.chdir(environment.ROOT)
+    os.execv(sys.executable, command(arguments))

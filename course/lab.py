@@ -1,0 +1,269 @@
+"""A lesson's own cluster, and what a learner does with it: time, checks, hints, pictures.
+
+`start` gives each kernel one cluster, on a port and in a folder of its own, and points kubectl at it: in this kernel
+(`!kubectl`, `%%bash`) and in JupyterLab's terminals. A second lesson, or the same one twice, does no harm; a cluster
+ends with its kernel. What a learner does wrong ends in one plain sentence, never in a traceback of ours.
+"""
+
+import atexit
+import os
+import shlex
+import subprocess
+from typing import Any
+
+from IPython.display import Markdown, display
+
+from course import environment, errors, progress, syllabus, tasks
+from course.checks import Look, Report, run
+from course.checks.look import InProcess
+from course.errors import LabError
+from course.folder import Folder
+from course.widgets import way
+from course.widgets.player import ClusterView, SequenceView, static
+from course.widgets.state import History, Moment, State, state
+from k8s_core.api.errors import is_not_found
+from k8s_core.cluster import Cluster
+
+_running: "Lab | None" = None
+
+
+def start(chapter: str, *, learner: str = "", seed: int = 0) -> "Lab":
+    """Start the chapter's cluster ("09-pods"); the one this kernel had before ends."""
+    global _running  # noqa: PLW0603  # one lab a kernel, as a kernel has one environment
+    try:
+        found = syllabus.chapter(chapter)
+    except KeyError:
+        known = ", ".join(each.id for each in syllabus.chapters() if each.lesson or each.assignment)
+        raise LabError(f'There is no chapter "{chapter}". There are: {known}.') from None
+    stop()
+    _running = Lab(found, learner or environment.learner(), seed)
+    errors.install()
+    return _running
+
+
+def stop() -> None:
+    """End this kernel's lab, if it has one."""
+    global _running  # noqa: PLW0603  # see start
+    if _running:
+        _running.close()
+        _running = None
+
+
+atexit.register(stop)
+
+
+class Lab:
+    """One cluster with the tasks of one chapter."""
+
+    def __init__(self, chapter: syllabus.Chapter, learner: str, seed: int = 0):
+        self.chapter, self.learner = chapter, learner
+        self.values, self._exercises = tasks.load(chapter, learner)
+        self._folder = Folder(environment.home(), chapter.id)
+        self._begun: set[str] = set()
+        self.cluster = Cluster(seed=seed, clock="still" if static() else "elastic", root=self._folder.path)
+        self.cluster.settle()
+        self._history = History(self.cluster.etcd, lambda: self.cluster.loop.now)
+        self._door = self.cluster.serve()
+        kubeconfig = self._folder.path / "kubeconfig"
+        self._door.write_kubeconfig(kubeconfig)
+        self.environment = {
+            **environment.variables(),
+            **environment.kubectl_variables(kubeconfig, self._folder.path / "kubectl-cache"),
+        }
+        os.environ.update(self.environment)
+        os.environ.update({f"MY_{name.upper()}": str(value) for name, value in vars(self.values).items()})
+        self._folder.publish(kubeconfig)
+        source = InProcess(self.cluster.client(), self.cluster.lock, is_not_found, {**os.environ, **self.environment})
+        self._see = Look(source)
+        if not environment.grading():
+            progress.visit(chapter.id)
+
+    def close(self) -> None:
+        """End the cluster and give its folder back."""
+        self._history.stop()
+        self.cluster.stop()
+        self._folder.release()
+
+    def __repr__(self) -> str:
+        return f"<the lab of chapter {self.chapter.id}>"
+
+    # --- time -----------------------------------------------------------------------------------------------
+    def advance(self, duration: str | float) -> None:
+        """Send the cluster's time ahead, by "5m", "1h30m" or a number of seconds."""
+        try:
+            self.cluster.advance(duration)
+        except ValueError:
+            raise LabError(f'"{duration}" is no duration. Write it like "30s", "5m" or "1h30m".') from None
+
+    def settle(self) -> None:
+        """Send time ahead until nothing is under way."""
+        self.cluster.settle()
+
+    # --- looking --------------------------------------------------------------------------------------------
+    def kubectl(self, arguments: str) -> "Output":
+        """What kubectl prints: `lab.kubectl("get pods")`."""
+        words = shlex.split(arguments)
+        command = ["kubectl", *(words[1:] if words[:1] == ["kubectl"] else words)]
+        done = subprocess.run(
+            command, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
+        )
+        return Output(done.stdout + done.stderr)
+
+    def show(self, *, system: bool = False) -> ClusterView:
+        """The cluster, live, with its history; `system` shows kube-system's Pods too."""
+        return ClusterView(self.moments, lambda moment: self._state(moment, system), self._pass)
+
+    def trace(self, command: str) -> SequenceView:
+        """Run a kubectl command and show every request that followed from it until nothing was under way."""
+        with self.cluster.lock:
+            before = self.cluster.apiserver.audit.number
+        output = self.kubectl(command)
+        if output:
+            print(output, end="")
+        self.cluster.settle()
+        with self.cluster.lock:
+            actors, steps = way.steps(self.cluster.apiserver.audit.since(before))
+        return SequenceView(command, actors, steps)
+
+    def moments(self) -> list[Moment]:
+        """Every revision at which something changed that the picture shows."""
+        with self.cluster.lock:
+            return list(self._history.readable())
+
+    def state(self, revision: int | None = None, *, system: bool = False) -> State:
+        """The cluster as plain data, now or at the last moment up to `revision`."""
+        moments = self.moments()
+        if revision is not None:
+            moments = [moment for moment in moments if moment.revision <= revision] or moments[:1]
+        return self._state(moments[-1], system)
+
+    def keys(self, prefix: str = "/registry/") -> "Output":
+        """The keys in etcd that begin with `prefix`."""
+        with self.cluster.lock:
+            found = [kv.key.decode() for kv in self.cluster.etcd.live() if kv.key.decode().startswith(prefix)]
+        return Output("".join(f"{key}\n" for key in sorted(found)))
+
+    def _state(self, moment: Moment, system: bool) -> State:
+        with self.cluster.lock:
+            return state(self.cluster.etcd, moment, system=system)
+
+    def _pass(self, seconds: float) -> None:
+        self.cluster.advance(seconds)
+
+    # --- taking it apart ------------------------------------------------------------------------------------
+    def stop(self, component: str) -> None:
+        """Stop "kube-scheduler", "kube-controller-manager" or the "kubelet" of a node ("kubelet worker1")."""
+        with self.cluster.lock:
+            self._component(component).stop()
+
+    def restart(self, component: str) -> None:
+        """Start it again."""
+        with self.cluster.lock:
+            self._component(component).start()
+            self.cluster.loop.run_ready()
+
+    def _component(self, name: str) -> Any:
+        parts: dict[str, Any] = {
+            "kube-scheduler": self.cluster.scheduler,
+            "kube-controller-manager": self.cluster.controller_manager,
+            **{f"kubelet {node}": kubelet for node, kubelet in self.cluster.kubelets.items()},
+        }
+        if name not in parts:
+            raise LabError(f'There is no component "{name}" to stop. There are: {", ".join(parts)}.')
+        return parts[name]
+
+    # --- tasks ----------------------------------------------------------------------------------------------
+    def task(self, id: str) -> None:
+        """Show what is asked, with your own names and numbers, and set up what the task begins with."""
+        task = self._task(id)
+        exercise = self._exercises.get(id)
+        if exercise and exercise.begin and id not in self._begun:
+            self._begin(id, exercise)
+        worth = f" ({task.points:g} points)" if task.points else ""
+        display(Markdown(f"**{task.title}{worth}.** {tasks.fill(task.ask, self.values)}"))
+
+    def examine(self, id: str) -> Report:
+        """Let the cluster come to rest, then look; nothing is shown or recorded."""
+        task = self._task(id)
+        exercise = self._exercises.get(id)
+        if not exercise:
+            raise LabError(f'"{id}" is read by an instructor. There is nothing to check.')
+        self.cluster.settle()
+        return run(task.title, exercise.check, self._see, self.values, task.points)
+
+    def check(self, id: str = "") -> Report | None:
+        """What is right and what is not: of one task, or of every task of the chapter's exercises."""
+        if id:
+            report = self.examine(id)
+            if not environment.grading():
+                progress.record(self.chapter.id, id, report.score, report.total)
+            return report
+        for task in self.chapter.tasks:
+            if task.points and not task.by_hand:
+                display(self.check(task.id))
+        return None
+
+    def grade(self, id: str) -> float:
+        """Show the report and return the points: what a graded cell ends in."""
+        report = self.check(id)
+        assert report is not None
+        display(report)
+        return float(report.score)
+
+    def hint(self, id: str) -> None:
+        """One more hint. Hints are counted, and cost nothing."""
+        task = self._task(id)
+        if not task.hints:
+            raise LabError(f'There are no hints for "{id}".')
+        taken = progress.take_hint(self.chapter.id, id, len(task.hints))
+        lines = [f"{number}. {tasks.fill(hint, self.values)}" for number, hint in enumerate(task.hints[:taken], 1)]
+        left = len(task.hints) - taken
+        lines.append(f"\n{left} more." if left else "\nThat was the last one.")
+        display(Markdown("\n".join(lines)))
+
+    def reset(self, id: str = "") -> None:
+        """Begin one task again, or without an argument the whole lab, with a new cluster."""
+        if not id:
+            begun = set(self._begun)
+            self.close()
+            self.__init__(self.chapter, self.learner)  # type: ignore[misc]  # the same lab, from its beginning
+            for each in begun:
+                self._begin(each, self._exercises[each])
+            return
+        self._task(id)
+        exercise = self._exercises.get(id)
+        for owned in exercise.owns if exercise else ():
+            kind, name = tasks.fill(owned, self.values).split("/")
+            self.kubectl(f"delete {kind} {name} --ignore-not-found --now")
+        self.cluster.settle()
+        if exercise and exercise.begin:
+            self._begin(id, exercise)
+
+    def _begin(self, id: str, exercise: tasks.Exercise) -> None:
+        assert exercise.begin
+        done = subprocess.run(
+            ["kubectl", "create", "-f", "-"],
+            input=exercise.begin(self.values),
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode and "AlreadyExists" not in done.stderr:
+            raise LabError(f"The task could not be set up: {done.stderr.strip()}")
+        self._begun.add(id)
+        self.cluster.settle()
+
+    def _task(self, id: str) -> syllabus.Task:
+        try:
+            return self.chapter.task(id)
+        except KeyError:
+            known = ", ".join(task.id for task in self.chapter.tasks)
+            raise LabError(f'There is no task "{id}" in chapter {self.chapter.id}. There are: {known}.') from None
+
+
+class Output(str):
+    """Text that a notebook shows as it is."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(self.rstrip("\n"))

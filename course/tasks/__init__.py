@@ -1,0 +1,42 @@
+"""The tasks of each chapter: what a learner's own values are, how a task begins, and what its check looks at.
+
+One module a chapter, named for its topic. It has `values(draw)`, which makes the learner's own names and numbers
+from a seeded random source, and `TASKS`, {task id: Exercise}. Titles, hints and points stand in the syllabus.
+"""
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+from course.checks import Look, Points
+from course.syllabus import Chapter
+
+Values = SimpleNamespace
+"""A learner's own names and numbers, by attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """`begin` is the manifest a task starts from, `owns` the objects ("pods/web") that a reset takes away."""
+
+    check: Callable[[Look, Values], Points]
+    owns: tuple[str, ...] = ()
+    begin: Callable[[Values], str] | None = None
+
+
+def load(chapter: Chapter, learner: str) -> tuple[Values, Mapping[str, Exercise]]:
+    """The chapter's tasks and this learner's values; nothing for a chapter without tasks."""
+    if not any(not task.by_hand for task in chapter.tasks):
+        return Values(), {}
+    module: Any = import_module(f"course.tasks.{chapter.topic.replace('-', '_')}")
+    return module.values(random.Random(f"{chapter.id} {learner}")), module.TASKS
+
+
+def fill(text: str, values: Values) -> str:
+    """Put the learner's values where {name} stands; other braces stay."""
+    known = vars(values)
+    return re.sub(r"\{(\w+)\}", lambda found: str(known.get(found[1], found[0])), text)

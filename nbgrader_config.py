@@ -1,0 +1,31 @@
+"""nbgrader's configuration: `exercises/` is its source tree; what it makes goes to `grading/`.
+
+Works as it is, from this folder, with `nbgrader ...`, the formgrader in JupyterLab and `course grade`. For a class,
+set `c.Exchange.root` to a folder that everybody can reach, and `c.CourseDirectory.db_url` if the gradebook is in
+PostgreSQL.
+"""
+
+import os
+from pathlib import Path
+
+from traitlets.config import get_config
+
+c = get_config()
+root = Path(__file__).resolve().parent
+exchange = Path(os.environ.get("COURSE_HOME") or root / ".course") / "exchange"
+exchange.mkdir(parents=True, exist_ok=True)
+(root / "grading").mkdir(exist_ok=True)
+
+c.CourseDirectory.course_id = "kubernetes-apart"
+c.CourseDirectory.root = str(root)
+c.CourseDirectory.source_directory = "exercises"
+for step in ("release", "submitted", "autograded", "feedback"):
+    setattr(c.CourseDirectory, f"{step}_directory", f"grading/{step}")
+c.CourseDirectory.db_url = f"sqlite:///{root / 'grading' / 'gradebook.db'}"
+# *.md is the assignments' text, with the solutions
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", "*.md"]
+c.Exchange.root = str(exchange)
+
+# Answers are shell cells, in which nbgrader's Python stub would be an error.
+c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
+c.Execute.timeout = 120  # seconds for one cell; clusters wait in virtual time
