@@ -72,6 +72,15 @@ class Storage:
             for watch in cache.hub.all():
                 watch.end()
 
+    def mutated(self) -> list[str]:
+        """Keys whose cached object is not what etcd holds: somebody changed a shared object in place."""
+        return [
+            key
+            for cache in self._caches.values()
+            for key, obj in cache.items.items()
+            if (kv := self.store.get(key.encode())) is None or decode(kv) != obj
+        ]
+
     # --- reading --------------------------------------------------------------------------------------------
     def cache(self, prefix: str) -> Cache:
         """The cache of one resource, e.g. "pods" or "services/specs"; filled from etcd when first asked for."""

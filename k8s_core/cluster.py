@@ -1,0 +1,187 @@
+"""A whole Kubernetes cluster in one object. Read this first: it is the table of contents.
+
+`Cluster()` boots what `kubeadm init` and two `kubeadm join` would, in the same order: certificates, etcd, the
+apiserver and the objects it starts with, the controller manager, the scheduler, then on every node a kubelet, and
+the add-ons. All of it runs on one loop in virtual time (clock.py); `serve` opens the HTTPS door for kubectl.
+"""
+
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from k8s_core.api import Object, resources, schema
+from k8s_core.apiserver import bootstrap, version
+from k8s_core.apiserver.admission import Admission
+from k8s_core.apiserver.authentication import Authenticator
+from k8s_core.apiserver.authorization import Authorizer
+from k8s_core.apiserver.discovery import Discovery
+from k8s_core.apiserver.http import Door, wall_clock
+from k8s_core.apiserver.node_authorizer import NodeAuthorizer
+from k8s_core.apiserver.openapi import OpenAPI
+from k8s_core.apiserver.registry import Registry
+from k8s_core.apiserver.request import User
+from k8s_core.apiserver.reviews import Reviews
+from k8s_core.apiserver.server import Server
+from k8s_core.apiserver.services import ServiceAllocator
+from k8s_core.apiserver.storage import Storage
+from k8s_core.apiserver.subresources import Subresources
+from k8s_core.apiserver.tokens import Tokens
+from k8s_core.client import Client
+from k8s_core.clock import EPOCH, Loop
+from k8s_core.controllers.manager import ControllerManager
+from k8s_core.etcd.store import Store
+from k8s_core.history import History
+from k8s_core.kubelet.kubelet import Kubelet
+from k8s_core.pki import PKI
+from k8s_core.scheduler import Scheduler
+
+ClockMode = Literal["step", "wall", "elastic"]
+Profile = Literal["kubeadm", "bare"]
+NODES = ("cp", "worker1", "worker2")
+FIRST_ADDRESS = 4  # nodes are 10.0.0.4, 10.0.0.5 ...; .4 is the control plane of the source notes
+
+
+class Cluster:
+    """A control plane and its nodes.
+
+    `clock`: "step" moves time only when told to; "wall" and "elastic" follow the wall clock while serving. `profile`:
+    "kubeadm" looks like a kubeadm cluster, "bare" is a naked control plane. `root` holds the nodes' folders (a
+    temporary folder by default). `scheduler` and `kubelets` leave those components out when False.
+    """
+
+    def __init__(
+        self,
+        nodes: Iterable[str] = NODES,
+        *,
+        seed: int = 0,
+        clock: ClockMode = "step",
+        kubernetes_version: str = version.DEFAULT,
+        profile: Profile = "kubeadm",
+        root: Path | None = None,
+        scheduler: bool = True,
+        kubelets: bool = True,
+        token_users: Mapping[str, User] | None = None,
+    ):
+        self.seed, self.clock, self.profile, self.minor = seed, clock, profile, kubernetes_version
+        self.lock = threading.RLock()
+        """Held by whoever touches the cluster; the server's thread takes it for every request."""
+        self.loop = Loop(EPOCH if clock == "step" else wall_clock(), seed)
+        self._temporary = None if root else tempfile.TemporaryDirectory(prefix="k8s-core-")
+        self.root = root or Path(self._temporary.name)  # type: ignore[union-attr]
+        self.addresses = {name: f"10.0.0.{FIRST_ADDRESS + i}" for i, name in enumerate(nodes)}
+        self.door: Door | None = None
+
+        self.pki = PKI(seed)
+        self.etcd = Store(self.loop)
+        self.apiserver = self._apiserver(token_users or {})
+        self.history = History(self.etcd, self.loop, self.apiserver.resources)
+        self._install(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem))
+        if profile == "kubeadm":
+            self._install(bootstrap.kubeadm_objects(self))
+        self.controller_manager = ControllerManager(self._controller_client, root_ca=self.pki.ca.cert_pem.decode())
+        self.controller_manager.start()
+        self.scheduler = Scheduler(self.client("system:kube-scheduler", agent="kube-scheduler"))
+        if scheduler:
+            self.scheduler.start()
+        self.kubelets: dict[str, Kubelet] = {}
+        for name in self.addresses if kubelets else ():
+            self.kubelets[name] = self._kubelet(name)
+            self.kubelets[name].start()
+        self.loop.run_ready()
+
+    # --- boot -----------------------------------------------------------------------------------------------
+    def _apiserver(self, token_users: Mapping[str, User]) -> Server:
+        """The apiserver's parts, put together."""
+        loop, kinds, served = self.loop, schema.load(self.minor), resources.load(self.minor)
+        storage = Storage(self.etcd, loop)
+        registry = Registry(storage, loop, kinds, served)
+        registry.allocator = ServiceAllocator(registry.reader, loop.random)
+        registry.admission = Admission(registry.reader, loop)
+        authorizer = Authorizer(registry.reader, NodeAuthorizer(registry.reader, bootstrap.node_rules()))
+        tokens = Tokens(loop, self.pki.service_account_key, registry.reader)
+        authenticator = Authenticator(
+            lambda: loop.now, self.pki.ca.certificate, tokens, authorizer, registry.reader, static=token_users
+        )
+        return Server(
+            loop=loop,
+            schema=kinds,
+            resources=served,
+            registry=registry,
+            authenticator=authenticator,
+            authorizer=authorizer,
+            reviews=Reviews(authenticator, authorizer),
+            tokens=tokens,
+            subresources=Subresources(registry, tokens, self._dial),
+            discovery=Discovery(served),
+            openapi=OpenAPI(kinds, served),
+            minor=self.minor,
+        )
+
+    def _install(self, objects: Iterable[Object]) -> None:
+        for obj in objects:
+            self.apiserver.registry.install(obj)
+        self.apiserver.authorizer.invalidate()
+
+    def _controller_client(self, name: str) -> Client:
+        user = f"system:serviceaccount:kube-system:{name}" if name else "system:kube-controller-manager"
+        return self.client(user, agent="kube-controller-manager")
+
+    def _kubelet(self, name: str) -> Kubelet:
+        client = self.client(f"system:node:{name}", groups=("system:nodes",), agent="kubelet")
+        folder = self.root / "nodes" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return Kubelet(client, name, self.addresses[name], folder, kubeadm=self.profile == "kubeadm")
+
+    def _dial(self, node: str) -> object:
+        kubelet = self.kubelets.get(node)
+        return kubelet.server if kubelet and kubelet.running else None
+
+    # --- use ------------------------------------------------------------------------------------------------
+    def client(
+        self, user: str = "kubernetes-admin", *, groups: Iterable[str] | None = None, agent: str = "k8s-core"
+    ) -> Client:
+        """A client in the name of `user`; the default one may do everything."""
+        if groups is None:
+            groups = ("system:masters",) if user == "kubernetes-admin" else ()
+            if user.startswith("system:serviceaccount:"):
+                groups = ("system:serviceaccounts", f"system:serviceaccounts:{user.split(':')[2]}")
+        return Client(self.apiserver, self.loop, User(user, (*groups, "system:authenticated")), agent)
+
+    def advance(self, duration: str | float) -> None:
+        """Send time ahead: seconds, or a Go duration such as "5m" or "1h30m"."""
+        from k8s_core.api.times import parse_duration  # noqa: PLC0415
+
+        with self.lock:
+            self.loop.advance(parse_duration(duration) if isinstance(duration, str) else duration)
+
+    def settle(self, limit: float = 600.0) -> float:
+        """Send time ahead until nothing is under way; returns the virtual seconds that took."""
+        with self.lock:
+            return self.loop.settle(limit)
+
+    def serve(self, port: int = 0) -> Door:
+        """Open the HTTPS door on the loopback; port 0 takes a free one. Closed by `stop`."""
+        self.door = Door(self, port)
+        return self.door
+
+    def stop(self) -> None:
+        """End everything; the cluster cannot be used again."""
+        if self.door:
+            self.door.close()
+            self.door = None
+        with self.lock:
+            for kubelet in self.kubelets.values():
+                kubelet.stop()
+            self.scheduler.stop()
+            self.controller_manager.stop()
+            self.apiserver.registry.storage.close()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
