@@ -1,0 +1,335 @@
+"""The door: HTTPS on the loopback, in a thread of its own, before an apiserver that knows nothing of sockets.
+
+One request: read it whole, take the cluster's lock, let virtual time catch up with the wall clock (follow.py), ask
+the server, give the lock back, write the answer; what the request set off among the controllers runs right after
+the answer is written and before the next request is looked at. Streams (watch, logs) are written as fast as the
+client reads; exec and attach are in websocket.py. Timestamps are shown on the client's clock (wallclock.py).
+
+A limit: Python's TLS cannot hand a client certificate to us that it could not verify. One from an unknown CA ends
+in a TLS alert ("unknown ca") where kube-apiserver answers 401; Go's clients do not even send one whose issuer the
+server does not name, on either. HTTP/2 is left out: kubectl and the official clients speak HTTP/1.1 as well.
+"""
+
+import asyncio
+import contextlib
+import gzip
+import logging
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from k8s_core.api import errors
+from k8s_core.apiserver.follow import Follower
+from k8s_core.apiserver.request import Request, Response, parse_query
+from k8s_core.apiserver.wallclock import WallClock
+from k8s_core.apiserver.websocket import Channels, is_upgrade
+from k8s_core.clock import Loop
+from k8s_core.limits import MAX_REQUEST_BODY
+from k8s_core.pki import PKI
+from k8s_core.streams import Stream
+
+HOST = "127.0.0.1"
+GZIP_FROM = 128 * 1024  # defaultGzipThresholdBytes
+KEEP_ALIVE = 90.0  # IdleTimeout of the secure server
+MAX_UNREAD = 64 * 1024 * 1024  # a client that lets more than this pile up is cut off
+MAX_HEADER = 64 * 1024
+PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
+PRETTY = orjson.OPT_INDENT_2
+
+logger = logging.getLogger(__name__)
+
+
+class Server(Protocol):
+    def handle(self, request: Request) -> Response: ...
+
+
+class Cluster(Protocol):
+    """What the door needs of a cluster."""
+
+    lock: threading.RLock
+    loop: Loop
+    pki: PKI
+    apiserver: Any
+    clock: str
+
+
+def wall_clock() -> float:
+    """Seconds since the epoch, on the machine's clock."""
+    return time.time()
+
+
+class Door:
+    """Serves one cluster until `close`. OSError if the port is taken."""
+
+    def __init__(self, cluster: Cluster, port: int = 0) -> None:
+        self._lock, self._server, self._loop = cluster.lock, cluster.apiserver, cluster.loop
+        self.follower = Follower(cluster.loop, cluster.clock)
+        self._clock = WallClock(lambda: self._loop.now - wall_clock())
+        self._owing = False  # whether callbacks are due that the last request set off
+        self._io = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        started: list[OSError | None] = []
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(_tls(cluster.pki), port, ready, started), name="k8s-core-door", daemon=True
+        )
+        self._thread.start()
+        ready.wait()
+        if started and started[0]:
+            self._thread.join()
+            raise started[0]
+
+    @property
+    def url(self) -> str:
+        return f"https://{HOST}:{self.port}"
+
+    def close(self) -> None:
+        """Stop listening, end every connection and the thread. Safe to call twice."""
+        if self._thread.is_alive():
+            self._io.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    # --- the thread -----------------------------------------------------------------------------------------
+    def _run(self, tls: ssl.SSLContext, port: int, ready: threading.Event, started: list[OSError | None]) -> None:
+        asyncio.set_event_loop(self._io)
+        try:
+            self._io.run_until_complete(self._serve(tls, port, ready, started))
+        finally:
+            ready.set()
+            self._io.run_until_complete(self._io.shutdown_asyncgens())
+            self._io.close()
+
+    async def _serve(
+        self, tls: ssl.SSLContext, port: int, ready: threading.Event, started: list[OSError | None]
+    ) -> None:
+        self._stop = asyncio.Event()
+        handler = web.Server(
+            self._handle,
+            request_factory=self._make_request,
+            handler_cancellation=True,
+            access_log=None,
+            logger=logging.getLogger("k8s_core.http"),
+            keepalive_timeout=KEEP_ALIVE,
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
+            auto_decompress=False,
+            lingering_time=1.0,
+        )
+        try:
+            listening = await self._io.create_server(handler, HOST, port, ssl=tls, backlog=512)
+        except OSError as error:
+            started.append(error)
+            return
+        self.port: int = listening.sockets[0].getsockname()[1]
+        ready.set()
+        ticker = asyncio.create_task(self._tick())
+        await self._stop.wait()
+        ticker.cancel()
+        listening.close()
+        handler.pre_shutdown()
+        await handler.shutdown(0.2)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(ticker, *self._tasks, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        while True:
+            with self._lock:
+                nap = self.follower.tick()
+            await asyncio.sleep(nap)
+
+    def _make_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, self._io, client_max_size=MAX_REQUEST_BODY + 1
+        )
+
+    # --- one request ----------------------------------------------------------------------------------------
+    async def _handle(self, wire: web.BaseRequest) -> web.StreamResponse:
+        try:
+            body = await wire.read() if wire.body_exists else b""
+        except web.HTTPRequestEntityTooLarge:
+            limit = f"Request entity too large: limit is {MAX_REQUEST_BODY}"
+            answer = self._plain(wire, _failure(errors.request_too_large(limit)))
+            answer.force_close()
+            return answer
+        request = self._request(wire, body)
+        with self._lock:
+            self.follower.request()
+            response: Response = self._server.handle(request)
+            self._owe()
+        if response.stream is not None:
+            return await self._stream(wire, request, response, response.stream)
+        if response.session is not None:
+            if not is_upgrade(wire):
+                with self._lock:
+                    response.session.cancel()
+                return self._plain(wire, _failure(errors.bad_request("Upgrade request required")))
+            with self._waiting():
+                return await Channels(wire, response.session, self._lock, self._owe).run()
+        return self._plain(wire, response)
+
+    def _request(self, wire: web.BaseRequest, body: bytes) -> Request:
+        path, _, query = wire.raw_path.partition("?")
+        headers: dict[str, str] = {}
+        for name, value in wire.headers.items():
+            key = name.lower()
+            # Values of repeated headers are joined; groups to impersonate may contain commas.
+            joint = "\n" if key.startswith("impersonate-") else ", "
+            headers[key] = headers[key] + joint + value if key in headers else value
+        socket = wire.transport.get_extra_info("ssl_object") if wire.transport else None
+        asked = parse_query(query)
+        if "sinceTime" in asked:
+            asked["sinceTime"] = [self._clock.incoming_time(each) for each in asked["sinceTime"]]
+        return Request(
+            method=wire.method,
+            path=path,
+            query=asked,
+            headers=headers,
+            body=self._clock.incoming(body),
+            peer_certificate=socket.getpeercert(True) if socket else None,
+        )
+
+    def _owe(self) -> None:
+        """What is due now shall run soon, but after the answer has been written. Under the lock."""
+        if not self._owing:
+            self._owing = True
+            self._io.call_soon_threadsafe(self._pay)
+
+    def _pay(self) -> None:
+        with self._lock:
+            self._owing = False
+            self._loop.run_ready()
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Any:
+        with self._lock:
+            self.follower.waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.follower.waiting -= 1
+
+    # --- answers --------------------------------------------------------------------------------------------
+    def _plain(self, wire: web.BaseRequest, response: Response) -> web.Response:
+        headers = {"Cache-Control": "no-cache, private", "Content-Type": response.content_type, **response.headers}
+        body = response.body
+        if body is None and response.object is not None:
+            if _wants_pretty(wire):
+                body = orjson.dumps(response.object, option=PRETTY)
+            else:
+                body = orjson.dumps(response.object) + b"\n"
+            body = self._clock.outgoing(body)
+        body = body or b""
+        if len(body) >= GZIP_FROM and "gzip" in wire.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body, 1)
+            headers["Content-Encoding"], headers["Vary"] = "gzip", "Accept-Encoding"
+        return web.Response(status=response.code, headers=headers, body=body)
+
+    async def _stream(
+        self, wire: web.BaseRequest, request: Request, response: Response, stream: Stream
+    ) -> web.StreamResponse:
+        headers = {"Cache-Control": "no-cache, private", "Content-Type": response.content_type, **response.headers}
+        answer = web.StreamResponse(status=response.code, headers=headers)
+        if response.content_type.startswith("application/json"):
+            show: Callable[[bytes], bytes] | None = self._clock.outgoing
+        else:
+            show = self._clock.outgoing_lines if request.flag("timestamps") else None
+        outlet = Outlet(self._io)
+        try:
+            with self._waiting():
+                with self._lock:
+                    stream.subscribe(outlet.put, outlet.end)
+                answer.enable_chunked_encoding()
+                await answer.prepare(wire)
+                while (data := await outlet.take()) is not None:
+                    await answer.write(show(data) if show else data)
+            await answer.write_eof()
+        except (ConnectionError, RuntimeError):
+            logger.debug("the client of %s went away", request.path)
+        finally:
+            with self._lock:
+                stream.cancel()
+        return answer
+
+
+class Outlet:
+    """Bytes from under the cluster's lock, in whatever thread, to one coroutine that writes them."""
+
+    def __init__(self, io: asyncio.AbstractEventLoop) -> None:
+        self._io, self._chunks, self._size = io, list[bytes](), 0
+        self._ended = False
+        self._wake = asyncio.Event()
+
+    def put(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > MAX_UNREAD:
+            self._chunks.clear()
+            self._ended = True
+        self._notify()
+
+    def end(self) -> None:
+        self._ended = True
+        self._notify()
+
+    def _notify(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the door has closed meanwhile
+            self._io.call_soon_threadsafe(self._wake.set)
+
+    async def take(self) -> bytes | None:
+        """All that has come since; None at the end."""
+        while not self._chunks:
+            if self._ended:
+                return None
+            self._wake.clear()
+            if not self._chunks and not self._ended:
+                await self._wake.wait()
+        chunks, self._chunks, self._size = self._chunks, [], 0
+        return b"".join(chunks)
+
+
+def _failure(error: errors.StatusError) -> Response:
+    return Response(error.code, error.status)
+
+
+def _wants_pretty(wire: web.BaseRequest) -> bool:
+    asked = wire.query.get("pretty")
+    if asked is not None:
+        return asked.lower() in ("1", "t", "true", "")
+    return wire.headers.get("User-Agent", "").startswith(PRETTY_AGENTS)
+
+
+def _tls(pki: PKI) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_verify_locations(cadata=pki.ca.cert_pem.decode())
+    pair = pki.pair("apiserver")
+    with tempfile.TemporaryDirectory() as folder:  # Python's ssl takes keys from files only
+        for name, data in (("tls.crt", pair.cert_pem), ("tls.key", pair.key_pem)):
+            path = Path(folder, name)
+            path.touch(0o600)
+            path.write_bytes(data)
+        context.load_cert_chain(Path(folder, "tls.crt"), Path(folder, "tls.key"))
+    return context
