@@ -182,7 +182,9 @@ class Cache:
 
     def __init__(self) -> None:
         self.infos: dict[str, NodeInfo] = {}
-        self.nodes: list[NodeInfo] = []
+        self._nodes: list[NodeInfo] | None = []
+        self._changes: dict[str, int] = {}  # node: when it last changed, the latest last
+        self.generation = 0
         self.pods: dict[str, tuple[PodInfo, NodeInfo]] = {}
         self.assumed: set[str] = set()
         self.with_affinity: set[NodeInfo] = set()
@@ -198,6 +200,31 @@ class Cache:
         info = self.infos.get(name)
         return info if info is not None and info.node is not None else None
 
+    @property
+    def nodes(self) -> list[NodeInfo]:
+        """All nodes, zone by zone in turn."""
+        if self._nodes is None:
+            zones: dict[str, list[NodeInfo]] = {}
+            for info in self.infos.values():
+                if info.node is not None:
+                    zones.setdefault(_zone(info.labels), []).append(info)
+            columns = list(zones.values())
+            longest = max(map(len, columns), default=0)
+            self._nodes = [column[row] for row in range(longest) for column in columns if row < len(column)]
+        return self._nodes
+
+    def changed_since(self, generation: int) -> Iterator[str]:
+        """Names of the nodes that came, went, changed or got other Pods after `generation`, the latest first."""
+        for name in reversed(self._changes):
+            if self._changes[name] <= generation:
+                return
+            yield name
+
+    def _touch(self, name: str) -> None:
+        self.generation += 1
+        self._changes.pop(name, None)
+        self._changes[name] = self.generation
+
     # --- nodes ----------------------------------------------------------------------------------------------
     def set_node(self, node: Object) -> None:
         info = self.info(node["metadata"]["name"])
@@ -207,7 +234,8 @@ class Cache:
             self.image_spread.subtract(images.keys())
             self.image_spread.update(info.images.keys())
         if not known or zone != _zone(info.labels):
-            self._order()
+            self._nodes = None
+        self._touch(info.name)
 
     def remove_node(self, name: str) -> None:
         info = self.infos.get(name)
@@ -218,16 +246,8 @@ class Cache:
         info.images = {}
         if not info.pods:
             del self.infos[name]
-        self._order()
-
-    def _order(self) -> None:
-        zones: dict[str, list[NodeInfo]] = {}
-        for info in self.infos.values():
-            if info.node is not None:
-                zones.setdefault(_zone(info.labels), []).append(info)
-        columns = list(zones.values())
-        longest = max(map(len, columns), default=0)
-        self.nodes = [column[row] for row in range(longest) for column in columns if row < len(column)]
+        self._nodes = None
+        self._touch(name)
 
     # --- Pods -----------------------------------------------------------------------------------------------
     def add_pod(self, pod: PodInfo, node: str, *, assumed: bool = False) -> None:
@@ -242,6 +262,7 @@ class Cache:
             self.remove_pod(pod.uid)
         info = self.info(node)
         info.add(pod)
+        self._touch(node)
         self.pods[pod.uid] = (pod, info)
         if info.with_affinity:
             self.with_affinity.add(info)
@@ -255,6 +276,7 @@ class Cache:
             return
         pod, info = known
         info.remove(pod)
+        self._touch(info.name)
         if not info.with_affinity:
             self.with_affinity.discard(info)
         if info.node is None and not info.pods:

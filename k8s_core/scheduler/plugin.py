@@ -5,7 +5,7 @@ Stands for k8s.io/kube-scheduler/framework. A plugin implements the points it ne
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,8 @@ class Handle:
 
     cache: Cache
     client: Client | None = None
-    nominated: Callable[[str], Sequence[PodInfo]] = lambda node: ()
+    nominated: dict[str, dict[str, PodInfo]] = field(default_factory=dict)
+    """Pods that preemption makes room for, by node and uid."""
     random_index: Callable[[int], int] = lambda n: 0
 
     def list(self, resource: str, namespace: str = "") -> list[Object]:

@@ -139,7 +139,7 @@ class DefaultPreemption(Plugin):
         assert client is not None
         scheduler = pod.spec.get("schedulerName", "default-scheduler")
         recorder = client.recorder(scheduler, new_style=True)
-        for other in self.handle.nominated(candidate.node):
+        for other in list(self.handle.nominated.get(candidate.node, {}).values()):
             if other.priority < pod.priority:  # it may not fit any more; let it look elsewhere at once
                 self._patch(other, {"nominatedNodeName": None})
         for victim in candidate.victims:

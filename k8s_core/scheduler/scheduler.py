@@ -48,8 +48,8 @@ class Scheduler:
         self.client, self.loop, self.name = client, client.loop, name
         self.cache = Cache()
         self.decisions = Decisions()
-        self.nominated: dict[str, dict[str, PodInfo]] = {}  # by node, by uid
-        handle = Handle(self.cache, client, self._nominated_on, self.loop.random.randrange)
+        handle = Handle(self.cache, client, random_index=self.loop.random.randrange)
+        self.nominated = handle.nominated
         built = [
             plugins.build(handle, {"schedulerName": name, **profile}, version=version, extra=extra)
             for profile in profiles or ({},)
@@ -193,10 +193,6 @@ class Scheduler:
 
     def _helps(self, event: Event, pod: PodInfo, blamed: set[str]) -> bool:
         return self.frameworks[self._scheduler_of(pod)].helps(event, pod, blamed)
-
-    def _nominated_on(self, node: str) -> Sequence[PodInfo]:
-        found = self.nominated.get(node)
-        return list(found.values()) if found else ()
 
     def _nominate(self, pod: PodInfo, node: str) -> None:
         for name, waiting in list(self.nominated.items()):

@@ -84,13 +84,11 @@ def framework(case: Object, extra: Any = ()) -> Framework:
     handle.objects = case.get("objects", {})
     for name, short in case["nodes"].items():
         handle.cache.set_node(node(name, short))
-    nominated: dict[str, list[PodInfo]] = {}
     for name, short in case.get("pods", {}).items():
         info = PodInfo(pod(name, short))
         waiting_for = info.pod["status"].get("nominatedNodeName")
         if waiting_for:
-            nominated.setdefault(waiting_for, []).append(info)
+            handle.nominated.setdefault(waiting_for, {})[info.uid] = info
         if "at" in short:
             handle.cache.add_pod(info, short["at"])
-    handle.nominated = lambda name: nominated.get(name, ())
     return plugins.build(handle, case.get("profile"), version=str(case.get("version", "1.36")), extra=extra)

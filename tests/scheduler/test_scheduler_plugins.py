@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import yaml
+from cluster_on_paper import framework, pod
 
 from k8s_core.scheduler.cache import PodInfo
 from k8s_core.scheduler.framework import FitError, Result
-from cluster_on_paper import framework, pod
 
 CASES = [
     pytest.param(case, id=f"{path.stem}: {case['holds']}")

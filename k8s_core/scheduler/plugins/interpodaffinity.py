@@ -116,7 +116,8 @@ class InterPodAffinity(Plugin):
         terms, counts = terms_of(pod), Counts()
         labels = self._namespace_labels(pod.namespace)
         who = (pod.namespace, *sorted(pod.labels.items()), *sorted(labels.items()))
-        for node in nodes:
+        cache = self.handle.cache
+        for node in cache.with_affinity if nodes is cache.nodes else nodes:
             if node.with_affinity:
                 _add(counts.existing, node, self._existing(node, pod, who, labels))
         if terms.affinity or terms.anti_affinity:
@@ -184,7 +185,8 @@ class InterPodAffinity(Plugin):
     # --- score ----------------------------------------------------------------------------------------------
     def pre_score(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> bool:
         preferred = terms_of(pod).preferred
-        candidates = [n for n in self.handle.cache.nodes if n.with_affinity or (preferred and n.pods)]
+        cache = self.handle.cache
+        candidates = [n for n in cache.nodes if n.pods] if preferred else cache.with_affinity
         if not candidates:
             return False
         labels = self._namespace_labels(pod.namespace)

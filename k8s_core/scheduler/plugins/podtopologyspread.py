@@ -5,16 +5,21 @@ with the other Pods of its Services and its owner, softly (the system defaults).
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import add
+
+import orjson
 
 from k8s_core.api import Object
 from k8s_core.api.selectors import Selector
-from k8s_core.scheduler.cache import HOSTNAME, ZONE, NodeInfo, PodInfo
+from k8s_core.scheduler.cache import HOSTNAME, ZONE, Cache, NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import (
     MAX_NODE_SCORE,
     SKIP,
     Event,
+    Handle,
     Plugin,
     Refusal,
     State,
@@ -29,6 +34,7 @@ SYSTEM_DEFAULTS: tuple[Object, ...] = (
     {"topologyKey": HOSTNAME, "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 3},
     {"topologyKey": ZONE, "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 5},
 )
+MAX_TALLIES = 128
 OWNERS = {
     ("v1", "ReplicationController"): "replicationcontrollers",
     ("apps/v1", "ReplicaSet"): "replicasets.apps",
@@ -48,21 +54,21 @@ class Constraint:
 
     def count(self, node: NodeInfo, namespace: str) -> int:
         """How many Pods of the node match, those being deleted left aside."""
-        memo = ("spread", namespace, self.identity)
-        found: int | None = node.memo.get(memo)
-        if found is None:
-            found = sum(
-                pod.namespace == namespace and not pod.terminating and self.selector.matches(pod.labels)
-                for pod in node.pods.values()
-            )
-            node.remember(memo, found)
-        return found
+        return sum(
+            pod.namespace == namespace and not pod.terminating and self.selector.matches(pod.labels)
+            for pod in node.pods.values()
+        )
 
     def includes(self, pod: PodInfo, node: NodeInfo) -> bool:
         """nodeAffinityPolicy and nodeTaintsPolicy: whether the node's domain counts at all."""
         if self.honor_affinity and not required_affinity_matches(pod, node.labels, node.name):
             return False
         return not (self.honor_taints and untolerated(node.taints, pod, KEEPS_OUT))
+
+
+def _node_affinity(pod: PodInfo) -> Object | None:
+    found: Object | None = (pod.spec.get("affinity") or {}).get("nodeAffinity")
+    return found
 
 
 def _constraint(declared: Object, selector: Object | None, labels: dict[str, str]) -> Constraint:
@@ -82,6 +88,42 @@ def _constraint(declared: Object, selector: Object | None, labels: dict[str, str
     )
 
 
+class Tally:
+    """How many matching Pods each node and each domain has for one constraint, seen from one kind of Pod."""
+
+    def __init__(self, constraint: Constraint, pod: PodInfo, required: Sequence[str]):
+        self.constraint, self.pod, self.required = constraint, pod, required
+        self.by_node: dict[str, int] = {}
+        self.by_domain: dict[str, int] = {}
+        self._domain_of: dict[str, str] = {}
+        self._nodes_in: Counter[str] = Counter()
+        self._generation = -1
+
+    def refresh(self, cache: Cache) -> "Tally":
+        """Count again what changed since the last time."""
+        for name in cache.changed_since(self._generation):
+            self.set(name, cache.get(name))
+        self._generation = cache.generation
+        return self
+
+    def set(self, name: str, node: NodeInfo | None) -> None:
+        """Count this node anew; None or a node that the constraint does not include counts for nothing."""
+        domain = self._domain_of.pop(name, None)
+        count = self.by_node.pop(name, 0)
+        if domain is not None:
+            self.by_domain[domain] -= count
+            self._nodes_in[domain] -= 1
+            if not self._nodes_in[domain]:
+                del self._nodes_in[domain], self.by_domain[domain]
+        if node is None:
+            return
+        self.by_node[name] = count = self.constraint.count(node, self.pod.namespace)
+        if all(key in node.labels for key in self.required) and self.constraint.includes(self.pod, node):
+            domain = self._domain_of[name] = node.labels.get(self.constraint.key, "")
+            self._nodes_in[domain] += 1
+            self.by_domain[domain] = self.by_domain.get(domain, 0) + count
+
+
 @dataclass(slots=True)
 class Hard:
     """PreFilter's state: matching Pods per domain, constraint by constraint, and the smallest of them."""
@@ -95,8 +137,7 @@ class Hard:
 class Soft:
     """PreScore's state. `ignored` nodes lack a topology key."""
 
-    constraints: list[Constraint]
-    counts: list[dict[str, int]]
+    tallies: list[Tally]
     weights: list[float]
     ignored: set[str]
 
@@ -115,19 +156,24 @@ class PodTopologySpread(Plugin):
         }
     )
 
+    def __init__(self, handle: Handle, args: Object):
+        super().__init__(handle, args)
+        self._tallies: dict[tuple[object, ...], Tally] = {}
+
     # --- filter ---------------------------------------------------------------------------------------------
     def pre_filter(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Refusal:
         constraints = self._constraints(pod, "DoNotSchedule")
         if not constraints:
             return SKIP
-        counts: list[dict[str, int]] = [{} for _ in constraints]
-        for node in nodes:
-            if not all(c.key in node.labels for c in constraints):
-                continue
-            for constraint, found in zip(constraints, counts, strict=True):
-                if constraint.includes(pod, node):
-                    domain = node.labels[constraint.key]
-                    found[domain] = found.get(domain, 0) + constraint.count(node, pod.namespace)
+        required = [constraint.key for constraint in constraints]
+        if nodes is self.handle.cache.nodes:
+            counts = [self._tally(constraint, pod, required).by_domain for constraint in constraints]
+        else:  # somebody asks what would be
+            tallies = [Tally(constraint, pod, required) for constraint in constraints]
+            for tally in tallies:
+                for node in nodes:
+                    tally.set(node.name, node)
+            counts = [tally.by_domain for tally in tallies]
         smallest = [
             # With fewer domains than minDomains the missing ones count as empty.
             0 if len(found) < constraint.min_domains else min(found.values(), default=0)
@@ -157,41 +203,57 @@ class PodTopologySpread(Plugin):
         ignored: set[str] = set()
         if require_all:
             ignored = {n.name for n in nodes if not all(c.key in n.labels for c in constraints)}
-        counts: list[dict[str, int]] = []
+        required = [constraint.key for constraint in constraints] if require_all else []
+        tallies = [self._tally(constraint, pod, required) for constraint in constraints]
         weights: list[float] = []
         for constraint in constraints:
-            domains: dict[str, int] = {}
             size = len(nodes) - len(ignored)
-            if constraint.key != HOSTNAME:  # a node's own count is looked up when it is scored
-                domains = {n.labels.get(constraint.key, ""): 0 for n in nodes if n.name not in ignored}
-                size = len(domains)
-                if domains.keys() != {""}:
-                    self._count(constraint, domains, pod, constraints if require_all else [])
-            counts.append(domains)
+            if constraint.key != HOSTNAME:
+                size = len({n.labels.get(constraint.key, "") for n in nodes if n.name not in ignored})
             weights.append(math.log(size + 2))
-        state[self.name + "/score"] = Soft(constraints, counts, weights, ignored)
+        state[self.name + "/score"] = Soft(tallies, weights, ignored)
         return True
-
-    def _count(
-        self, constraint: Constraint, domains: dict[str, int], pod: PodInfo, required: list[Constraint]
-    ) -> None:
-        for node in self.handle.cache.nodes:
-            if all(c.key in node.labels for c in required) and constraint.includes(pod, node):
-                domain = node.labels.get(constraint.key, "")
-                if domain in domains:
-                    domains[domain] += constraint.count(node, pod.namespace)
 
     def scores(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int]:
         soft: Soft = state[self.name + "/score"]
-        sums = [0.0] * len(nodes)
-        for constraint, counts, weight in zip(soft.constraints, soft.counts, soft.weights, strict=True):
-            key, extra, namespace = constraint.key, constraint.max_skew - 1, pod.namespace
-            for index, node in enumerate(nodes):
-                domain = node.labels.get(key)
-                if domain is not None and node.name not in soft.ignored:
-                    count = constraint.count(node, namespace) if key == HOSTNAME else counts[domain]
-                    sums[index] += count * weight + extra
-        return [math.floor(value + 0.5) for value in sums]
+        sums = [0.5] * len(nodes)
+        for tally, weight in zip(soft.tallies, soft.weights, strict=True):
+            key, extra = tally.constraint.key, tally.constraint.max_skew - 1
+            if key == HOSTNAME:
+                column = [tally.by_node[node.name] * weight + extra if key in node.labels else 0.0 for node in nodes]
+            else:
+                worth: dict[str | None, float] = {None: 0.0}
+                for domain in {node.labels.get(key) for node in nodes} - {None}:
+                    worth[domain] = tally.by_domain.get(domain or "", 0) * weight + extra
+                column = [worth[node.labels.get(key)] for node in nodes]
+            sums = list(map(add, sums, column))
+        scores = list(map(int, sums))
+        if not soft.ignored:
+            return scores
+        return [0 if node.name in soft.ignored else score for score, node in zip(scores, nodes, strict=True)]
+
+    def _tally(self, constraint: Constraint, pod: PodInfo, required: Sequence[str]) -> Tally:
+        """The running count for this constraint and for Pods that look at nodes as this one does."""
+        seen_by = b""
+        if constraint.honor_affinity and (pod.spec.get("nodeSelector") or _node_affinity(pod)):
+            seen_by = orjson.dumps([pod.spec.get("nodeSelector"), _node_affinity(pod)], option=orjson.OPT_SORT_KEYS)
+        if constraint.honor_taints:
+            seen_by += orjson.dumps(pod.spec.get("tolerations"), option=orjson.OPT_SORT_KEYS)
+        key = (
+            constraint.identity,
+            constraint.key,
+            pod.namespace,
+            tuple(required),
+            constraint.honor_affinity,
+            seen_by,
+        )
+        tally = self._tallies.pop(key, None)
+        if tally is None:
+            if len(self._tallies) >= MAX_TALLIES:
+                del self._tallies[next(iter(self._tallies))]
+            tally = Tally(constraint, pod, required)
+        self._tallies[key] = tally  # the one used last is dropped last
+        return tally.refresh(self.handle.cache)
 
     def normalize(self, state: State, scores: list[int], nodes: Sequence[NodeInfo]) -> list[int]:
         ignored = state[self.name + "/score"].ignored
