@@ -72,6 +72,8 @@ class Scheduler:
 
     def stop(self) -> None:
         """Forget everything and stop watching."""
+        if not self._running:
+            return
         self._running = False
         self.queue.stop()
         self.client.stop()
