@@ -78,6 +78,19 @@ class Type:
             }  # fmt: skip
         return self._fields
 
+    @property
+    def schema(self) -> "Schema | None":
+        """The schema that this type is from; None for a type made otherwise, such as a custom resource's."""
+        return self._schema
+
+    @property
+    def gvk(self) -> tuple[str, str, str] | None:
+        """Group, version and kind, if this is the type of a kind (the first, if it is one of many groups)."""
+        found = self._schema.definitions.get(self.name) if self._schema else None
+        for gvk in (found or {}).get("x-kubernetes-group-version-kind", ()):
+            return gvk["group"], gvk["version"], gvk["kind"]
+        return None
+
 
 class Schema:
     """All definitions of one Kubernetes minor version."""
@@ -114,6 +127,10 @@ class Schema:
     def has_kind(self, group: str, version: str, kind: str) -> bool:
         """Whether this version of Kubernetes describes the kind."""
         return (group, version, kind) in self._kinds
+
+    def has_version(self, group: str, version: str) -> bool:
+        """Whether this version of Kubernetes describes any kind of the group and version."""
+        return any(known[:2] == (group, version) for known in self._kinds)
 
     def field(self, spec: Definition) -> Type:
         """The type of one property; a reference with extensions of its own gets its own node."""
