@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from k8s_core.api import Object, resources, schema
 from k8s_core.apiserver import bootstrap, version
@@ -17,7 +17,7 @@ from k8s_core.apiserver.admission import Admission
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
 from k8s_core.apiserver.discovery import Discovery
-from k8s_core.apiserver.http import Door, wall_clock
+from k8s_core.apiserver.follow import wall_clock
 from k8s_core.apiserver.node_authorizer import NodeAuthorizer
 from k8s_core.apiserver.openapi import OpenAPI
 from k8s_core.apiserver.registry import Registry
@@ -36,6 +36,9 @@ from k8s_core.history import History
 from k8s_core.kubelet.kubelet import Kubelet
 from k8s_core.pki import PKI
 from k8s_core.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from k8s_core.apiserver.http import Door
 
 ClockMode = Literal["step", "wall", "elastic"]
 Profile = Literal["kubeadm", "bare"]
@@ -161,8 +164,10 @@ class Cluster:
         with self.lock:
             return self.loop.settle(limit)
 
-    def serve(self, port: int = 0) -> Door:
+    def serve(self, port: int = 0) -> "Door":
         """Open the HTTPS door on the loopback; port 0 takes a free one. Closed by `stop`."""
+        from k8s_core.apiserver.http import Door  # noqa: PLC0415  a third of a second that only servers need
+
         self.door = Door(self, port)
         return self.door
 

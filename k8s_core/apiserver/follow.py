@@ -22,6 +22,11 @@ MAX_NAP = 0.1
 """Wall seconds that the ticker may sleep: other threads can add timers meanwhile."""
 
 
+def wall_clock() -> float:
+    """Seconds since the epoch, on the machine's clock."""
+    return time.time()
+
+
 class Follower:
     """Moves one loop. Every method is called under the cluster's lock."""
 

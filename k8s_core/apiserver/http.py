@@ -17,7 +17,6 @@ import logging
 import ssl
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +29,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from k8s_core.api import errors
-from k8s_core.apiserver.follow import Follower
+from k8s_core.apiserver.follow import Follower, wall_clock
 from k8s_core.apiserver.request import Request, Response, parse_query
 from k8s_core.apiserver.wallclock import WallClock
 from k8s_core.apiserver.websocket import Channels, is_upgrade
@@ -62,11 +61,6 @@ class Cluster(Protocol):
     pki: PKI
     apiserver: Any
     clock: str
-
-
-def wall_clock() -> float:
-    """Seconds since the epoch, on the machine's clock."""
-    return time.time()
 
 
 class Door:
