@@ -36,19 +36,21 @@ def apply(kind: str, original: Object, patch: Any, type: Type | None) -> Object:
     _check_form(kind, patch)
     # Both sides are copied, so that the result shares nothing with what is stored or with the caller's patch.
     original, patch = orjson.loads(orjson.dumps(original)), orjson.loads(orjson.dumps(patch))
-    if kind == "json":
-        return _json_patch(original, patch)
-    if kind == "merge":
-        return merge(original, patch)
-    if type is None:
-        raise bad_request("strategic merge patch format is not supported")
     try:
+        if kind == "json":
+            return _json_patch(original, patch)
+        if kind == "merge":
+            return merge(original, patch)
+        if type is None:
+            raise strategic.BadFormat("strategic merge patch format is not supported")
         return strategic.merge(original, patch, type)
     except strategic.BadFormat as error:
         raise bad_request(str(error)) from None
     except strategic.PatchError as error:
         # Upstream lets these errors through with code 500 and no reason; kubectl prints the same for 400.
         raise StatusError(400, "", str(error)) from None
+    except RecursionError:
+        raise bad_request("exceeded max depth") from None
 
 
 def merge(original: Object, patch: Object) -> Object:

@@ -1,0 +1,516 @@
+"""managedFields and server-side apply. Sets and messages are those of a real v1.36 server."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k8s_core.api import Object, managedfields, typed
+from k8s_core.api.errors import StatusError
+from k8s_core.api.fieldpath import canonical, difference, intersection, paths, show, union
+from k8s_core.api.managers import decode
+from k8s_core.api.schema import Type, load
+
+SCHEMA = load()
+DEPLOYMENT = SCHEMA.kind("apps", "v1", "Deployment")
+POD = SCHEMA.kind("", "v1", "Pod")
+CONFIG_MAP = SCHEMA.kind("", "v1", "ConfigMap")
+SERVICE = SCHEMA.kind("", "v1", "Service")
+T0, T1, T2 = (f"2026-01-01T00:00:0{i}Z" for i in range(3))
+
+
+def copy(obj: Object) -> Any:
+    return orjson.loads(orjson.dumps(obj))
+
+
+def config_map(data: dict[str, str], **metadata: Any) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings", "namespace": "default", **metadata},
+        "data": data,
+    }
+
+
+def deployment(*containers: Object, **spec: Any) -> Object:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "app", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "app"}},
+            "template": {"metadata": {"labels": {"app": "app"}}, "spec": {"containers": list(containers)}},
+            **spec,
+        },
+    }
+
+
+def created(obj: Object, type: Type, manager: str = "kubectl-create", now: str = T0) -> Object:
+    stored: Object = copy(obj)
+    stored["metadata"]["uid"] = "u"
+    stored["metadata"]["managedFields"] = managedfields.update(None, obj, type, manager, now)
+    return stored
+
+
+def updated(old: Object, new: Object, type: Type, manager: str, now: str, subresource: str = "") -> Object:
+    entries = managedfields.update(old, new, type, manager, now, subresource)
+    return {**new, "metadata": {**new["metadata"], "managedFields": entries}}
+
+
+def fields(obj: Object, manager: str) -> Any:
+    return next(e["fieldsV1"] for e in obj["metadata"]["managedFields"] if e["manager"] == manager)
+
+
+def managers(obj: Object) -> list[str]:
+    return [f"{e['manager']}:{e['operation']}" for e in obj["metadata"].get("managedFields", [])]
+
+
+# --- update
+
+
+def test_create_tracks_what_was_set() -> None:
+    """Structs that Go holds by value are not owned themselves, maps and list items are."""
+    web = {"name": "web", "image": "nginx", "resources": {}, "ports": [{"containerPort": 80}]}
+    stored = created(deployment(web, replicas=1, strategy={"type": "Recreate"}), DEPLOYMENT)
+    assert stored["metadata"]["managedFields"] == [
+        {
+            "manager": "kubectl-create",
+            "operation": "Update",
+            "apiVersion": "apps/v1",
+            "time": T0,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": {
+                "f:spec": {
+                    "f:replicas": {},
+                    "f:selector": {},
+                    "f:strategy": {"f:type": {}},
+                    "f:template": {
+                        "f:metadata": {"f:labels": {".": {}, "f:app": {}}},
+                        "f:spec": {
+                            "f:containers": {
+                                'k:{"name":"web"}': {
+                                    ".": {},
+                                    "f:image": {},
+                                    "f:name": {},
+                                    "f:ports": {
+                                        ".": {},
+                                        'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:containerPort": {}},
+                                    },
+                                    "f:resources": {},
+                                }
+                            }
+                        },
+                    },
+                }
+            },
+        }
+    ]
+
+
+def test_nothing_set_is_not_tracked() -> None:
+    """A bare ServiceAccount has no managedFields, and later updates of it are not tracked either."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "x"}}
+    kind = SCHEMA.kind("", "v1", "ServiceAccount")
+    assert managedfields.update(None, account, kind, "m", T0) == []
+    labelled = {**account, "metadata": {"name": "x", "labels": {"a": "b"}}}
+    assert managedfields.update(account, labelled, kind, "m", T0) == []
+
+
+def test_status_belongs_to_its_subresource() -> None:
+    """The main endpoint cannot own status, the status endpoint cannot own spec; entries say which it was."""
+    web = {"name": "web", "image": "nginx"}
+    old = created({**deployment(web), "status": {"replicas": 1}}, DEPLOYMENT)
+    assert "f:status" not in fields(old, "kubectl-create")
+    new = copy(old)
+    new["status"] = {"replicas": 2, "conditions": [{"type": "Available", "status": "True"}]}
+    new["spec"]["replicas"] = 7
+    new["metadata"]["labels"] = {"not": "owned"}
+    new = updated(old, new, DEPLOYMENT, "kube-controller-manager", T1, "status")
+    assert new["metadata"]["managedFields"][1] == {
+        "manager": "kube-controller-manager",
+        "operation": "Update",
+        "apiVersion": "apps/v1",
+        "time": T1,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {
+            "f:status": {
+                "f:conditions": {".": {}, 'k:{"type":"Available"}': {".": {}, "f:status": {}, "f:type": {}}},
+                "f:replicas": {},
+            }
+        },
+        "subresource": "status",
+    }
+
+
+def test_a_changed_value_changes_hands() -> None:
+    """Who changes a field owns it alone; who loses everything is dropped."""
+    old = created(config_map({"a": "1", "b": "1"}), CONFIG_MAP, "first")
+    new = copy(old)
+    new["data"]["a"] = "2"
+    new = updated(old, new, CONFIG_MAP, "second", T1)
+    assert fields(new, "first") == {"f:data": {".": {}, "f:b": {}}}
+    assert fields(new, "second") == {"f:data": {"f:a": {}}}
+    gone = copy(new)
+    del gone["data"]
+    gone = updated(new, gone, CONFIG_MAP, "third", T2)
+    assert managers(gone) == []
+
+
+def test_times_change_only_with_values() -> None:
+    """An update that changes nothing leaves the entries as they are, and one that changes a value stamps its own."""
+    old = created(config_map({"a": "1"}), CONFIG_MAP, "m")
+    same = copy(old)
+    assert managedfields.update(old, same, CONFIG_MAP, "m", T1) is old["metadata"]["managedFields"]
+    same["data"]["a"] = "2"
+    assert managedfields.update(old, same, CONFIG_MAP, "m", T1)[0]["time"] == T1
+
+
+def test_entries_are_ordered_as_upstream_does() -> None:
+    """Appliers come first, then by time, manager, version and subresource."""
+    stored = created(config_map({"a": "1"}), CONFIG_MAP, "z", T0)
+    for manager, now in (("b", T1), ("a", T1)):
+        new = copy(stored)
+        new["data"][manager] = "2"
+        stored = updated(stored, new, CONFIG_MAP, manager, now)
+    stored = managedfields.apply(stored, config_map({"x": "1"}), CONFIG_MAP, "applier", False, T2)
+    assert managers(stored) == ["applier:Apply", "z:Update", "a:Update", "b:Update"]
+
+
+def test_old_updaters_are_summed_up() -> None:
+    """More than ten updaters: the oldest become "ancient-changes"."""
+    stored = created(config_map({"k0": "1"}), CONFIG_MAP, "m00", "2026-01-01T00:00:00Z")
+    for i in range(1, 13):
+        new = copy(stored)
+        new["data"][f"k{i}"] = "1"
+        stored = updated(stored, new, CONFIG_MAP, f"m{i:02}", f"2026-01-01T00:00:{i:02}Z")
+    assert managers(stored) == ["ancient-changes:Update", *(f"m{i:02}:Update" for i in range(4, 13))]
+    assert len(stored["metadata"]["managedFields"]) == 10
+    assert fields(stored, "ancient-changes") == {"f:data": {".": {}, "f:k0": {}, "f:k1": {}, "f:k2": {}, "f:k3": {}}}
+
+
+def test_clients_may_set_managed_fields() -> None:
+    """kubectl's migration from client-side apply rewrites them; nonsense is ignored; an empty list stops tracking."""
+    old = created(config_map({"a": "1"}), CONFIG_MAP, "kubectl-client-side-apply")
+    new = copy(old)
+    new["metadata"]["managedFields"][0] |= {"manager": "kubectl", "operation": "Apply"}
+    assert managers(updated(old, new, CONFIG_MAP, "kubectl", T1)) == ["kubectl:Apply"]
+    new["metadata"]["managedFields"][0]["operation"] = "Nonsense"
+    assert managers(updated(old, new, CONFIG_MAP, "kubectl", T1)) == ["kubectl-client-side-apply:Update"]
+    for number in (0, 1):
+        new["metadata"]["managedFields"] = [{}] * number
+        assert managedfields.update(old, new, CONFIG_MAP, "kubectl", T1) == []
+
+
+def test_a_subresource_ignores_the_request_s_managed_fields() -> None:
+    """Through /status nobody can rewrite who owns what."""
+    old = created({**deployment({"name": "web"}), "status": {}}, DEPLOYMENT)
+    new = copy(old)
+    new["metadata"]["managedFields"] = []
+    assert managers(updated(old, new, DEPLOYMENT, "m", T1, "status")) == ["kubectl-create:Update"]
+
+
+def test_custom_resources_without_a_schema() -> None:
+    """Maps are granular and lists atomic where nothing is known."""
+    custom = {"apiVersion": "x.io/v1", "kind": "X", "metadata": {"name": "x"}, "spec": {"list": [{"a": 1}], "n": 1}}
+    (entry,) = managedfields.update(None, custom, None, "m", T0)
+    assert entry["fieldsV1"] == {"f:spec": {".": {}, "f:list": {}, "f:n": {}}}
+    other = copy(custom)
+    other["spec"]["list"][0]["a"] = 2
+    assert typed.compare(custom, other, None) == ({"f:spec": {"f:list": {}}}, {})
+
+
+# --- apply
+
+WEB_1 = {"name": "web", "image": "nginx:1.25", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}
+WEB_2 = {"name": "web", "image": "nginx:1.26", "env": [{"name": "B", "value": "3"}, {"name": "C", "value": "4"}]}
+SIDE = {"name": "side", "image": "busybox"}
+
+
+def test_apply_creates() -> None:
+    """What is applied is owned, leaves only; selectors are atomic. (As recorded from a real server.)"""
+    stored = managedfields.apply(None, deployment(WEB_1, SIDE, replicas=2), DEPLOYMENT, "kubectl", False, T0)
+    assert managers(stored) == ["kubectl:Apply"]
+    text = orjson.dumps(fields(stored, "kubectl")).decode()
+    assert text == (
+        '{"f:spec":{"f:replicas":{},"f:selector":{},"f:template":{"f:metadata":{"f:labels":{"f:app":{}}},"f:spec":'
+        '{"f:containers":{"k:{\\"name\\":\\"side\\"}":{".":{},"f:image":{},"f:name":{}},"k:{\\"name\\":\\"web\\"}":'
+        '{".":{},"f:env":{"k:{\\"name\\":\\"A\\"}":{".":{},"f:name":{},"f:value":{}},"k:{\\"name\\":\\"B\\"}":'
+        '{".":{},"f:name":{},"f:value":{}}},"f:image":{},"f:name":{}}}}}}}'
+    )
+
+
+def test_conflicts_name_every_field() -> None:
+    """Without force another's value stands, and the answer lists the fields in upstream's order."""
+    stored = managedfields.apply(None, deployment(WEB_1, SIDE, replicas=2), DEPLOYMENT, "kubectl", False, T0)
+    with pytest.raises(StatusError) as caught:
+        managedfields.apply(stored, deployment(WEB_2, SIDE, replicas=2), DEPLOYMENT, "other", False, T1)
+    assert caught.value.code == 409
+    assert caught.value.reason == "Conflict"
+    assert caught.value.message == (
+        'Apply failed with 2 conflicts: conflicts with "kubectl":\n'
+        '- .spec.template.spec.containers[name="web"].image\n'
+        '- .spec.template.spec.containers[name="web"].env[name="B"].value'
+    )
+    assert caught.value.status["details"]["causes"][0] == {
+        "reason": "FieldManagerConflict",
+        "message": 'conflict with "kubectl"',
+        "field": '.spec.template.spec.containers[name="web"].image',
+    }
+
+
+def test_one_conflict_with_an_updater() -> None:
+    """A single conflict is told in one line, with the version and subresource of an update."""
+    old = created(deployment(WEB_1, replicas=2), DEPLOYMENT, "kubectl-client-side-apply")
+    with pytest.raises(StatusError) as caught:
+        managedfields.apply(old, deployment(WEB_1, replicas=3), DEPLOYMENT, "other", False, T1)
+    assert caught.value.message == (
+        'Apply failed with 1 conflict: conflict with "kubectl-client-side-apply" using apps/v1: .spec.replicas'
+    )
+    scaled = copy(old)
+    scaled["spec"]["replicas"] = 9
+    scaled = updated(old, scaled, DEPLOYMENT, "kubectl", T1, "scale")
+    with pytest.raises(StatusError) as caught:
+        managedfields.apply(scaled, deployment(WEB_1, replicas=3), DEPLOYMENT, "other", False, T1)
+    assert 'conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas' in caught.value.message
+
+
+def test_several_managers_are_grouped() -> None:
+    """Conflicts with several managers come in one block each."""
+    old = created(config_map({"a": "1", "b": "1"}), CONFIG_MAP, "one")
+    new = copy(old)
+    new["data"]["b"] = "2"
+    old = updated(old, new, CONFIG_MAP, "two", T1)
+    with pytest.raises(StatusError) as caught:
+        managedfields.apply(old, config_map({"a": "x", "b": "x"}), CONFIG_MAP, "me", False, T2)
+    assert caught.value.message == (
+        'Apply failed with 2 conflicts: conflicts with "one" using v1:\n- .data.a\n'
+        'conflicts with "two" using v1:\n- .data.b'
+    )
+
+
+def test_force_takes_over() -> None:
+    """With force the values change and the others lose those fields; list items that others own stay."""
+    stored = managedfields.apply(None, deployment(WEB_1, SIDE, replicas=2), DEPLOYMENT, "kubectl", False, T0)
+    forced = managedfields.apply(stored, deployment(WEB_2, SIDE, replicas=2), DEPLOYMENT, "other", True, T1)
+    web = forced["spec"]["template"]["spec"]["containers"][0]
+    assert web["image"] == "nginx:1.26"
+    assert [(e["name"], e["value"]) for e in web["env"]] == [("A", "1"), ("B", "3"), ("C", "4")]
+    assert managers(forced) == ["kubectl:Apply", "other:Apply"]
+    lost = difference(fields(stored, "kubectl"), fields(forced, "kubectl"))
+    assert [show(path) for path in paths(lost)] == [
+        '.spec.template.spec.containers[name="web"].image',
+        '.spec.template.spec.containers[name="web"].env[name="B"].value',
+    ]
+
+
+def test_equal_values_are_shared() -> None:
+    """Applying the value that is there is no conflict: both own it, and neither's giving up removes it."""
+    stored = managedfields.apply(None, config_map({"a": "1", "b": "1"}), CONFIG_MAP, "one", False, T0)
+    both = managedfields.apply(stored, config_map({"a": "1"}), CONFIG_MAP, "two", False, T1)
+    assert managers(both) == ["two:Apply", "one:Apply"]  # an apply that changes nothing has no time of its own
+    left = managedfields.apply(both, config_map({"b": "1"}), CONFIG_MAP, "one", False, T2)
+    assert left["data"] == {"a": "1", "b": "1"}
+    gone = managedfields.apply(left, config_map({}), CONFIG_MAP, "two", False, T2)
+    assert gone["data"] == {"b": "1"}
+
+
+def test_what_is_no_longer_applied_goes() -> None:
+    """Fields of the last configuration that nobody else owns are removed, list items included."""
+    stored = managedfields.apply(None, deployment(WEB_1, SIDE, replicas=2), DEPLOYMENT, "kubectl", False, T0)
+    web = {"name": "web", "image": "nginx:1.25", "env": [{"name": "B", "value": "2"}]}
+    less = managedfields.apply(stored, deployment(web), DEPLOYMENT, "kubectl", False, T1)
+    assert less["spec"]["template"]["spec"]["containers"] == [web]
+    assert "replicas" not in less["spec"]
+
+
+def test_what_others_added_stays() -> None:
+    """Giving a field up keeps what another manager put below it; an item of a list goes as a whole."""
+    stored = managedfields.apply(
+        None, deployment(WEB_1, SIDE, strategy={"type": "Recreate"}), DEPLOYMENT, "me", False, T0
+    )
+    new = copy(stored)
+    new["spec"]["strategy"]["rollingUpdate"] = {"maxSurge": 1}
+    new["spec"]["template"]["spec"]["containers"][1]["imagePullPolicy"] = "Always"
+    stored = updated(stored, new, DEPLOYMENT, "other", T1)
+    less = managedfields.apply(stored, deployment(WEB_1), DEPLOYMENT, "me", False, T2)
+    assert less["spec"]["strategy"] == {"rollingUpdate": {"maxSurge": 1}}
+    assert [c["name"] for c in less["spec"]["template"]["spec"]["containers"]] == ["web"]
+
+
+def test_ports_default_their_protocol() -> None:
+    """A port without a protocol is the TCP port: the key fills in the default."""
+
+    def service(*ports: Object) -> Object:
+        return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": list(ports)}}
+
+    stored = managedfields.apply(None, service({"port": 80}), SERVICE, "me", False, T0)
+    stored["spec"]["ports"][0]["protocol"] = "TCP"
+    again = managedfields.apply(stored, service({"port": 80, "targetPort": 8080}), SERVICE, "me", False, T1)
+    assert again["spec"]["ports"] == [{"port": 80, "protocol": "TCP", "targetPort": 8080}]
+    assert list(fields(again, "me")["f:spec"]["f:ports"]) == ['k:{"port":80,"protocol":"TCP"}']
+
+
+def test_untracked_objects_get_a_first_manager() -> None:
+    """What was there before anything was tracked belongs to "before-first-apply"."""
+    live = config_map({"a": "1"}, uid="u")
+    with pytest.raises(StatusError, match='conflict with "before-first-apply" using v1: '):
+        managedfields.apply(live, config_map({"a": "2"}), CONFIG_MAP, "me", False, T0)
+    merged = managedfields.apply(live, config_map({"b": "2"}), CONFIG_MAP, "me", False, T0)
+    assert managers(merged) == ["me:Apply", "before-first-apply:Update"]
+
+
+def test_kubectl_may_overrule_its_own_client_side_apply() -> None:
+    """Conflicts with fields of the last-applied annotation are forced for the manager "kubectl", which renews it."""
+    last = config_map({"a": "1"})
+    annotation = {managedfields.LAST_APPLIED: orjson.dumps(last).decode() + "\n"}
+    live = created(config_map({"a": "1"}, annotations=annotation), CONFIG_MAP, "kubectl-client-side-apply")
+    with pytest.raises(StatusError, match=r"1 conflict.*\.data\.a"):
+        managedfields.apply(live, config_map({"a": "2"}), CONFIG_MAP, "other", False, T1)
+    merged = managedfields.apply(live, config_map({"a": "2"}), CONFIG_MAP, "kubectl", False, T1)
+    assert merged["data"] == {"a": "2"}
+    assert merged["metadata"]["annotations"][managedfields.LAST_APPLIED] == (
+        '{"apiVersion":"v1","data":{"a":"2"},"kind":"ConfigMap",'
+        '"metadata":{"name":"settings","namespace":"default"}}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"spec": {"nonsense": 1}}, ".spec.nonsense: field not declared in schema"),
+        ({"spec": {"replicas": "two"}}, ".spec.replicas: expected numeric (int or float), got string"),
+        ({"spec": {"paused": 1}}, ".spec.paused: expected boolean, got &{1}"),
+        ({"spec": []}, ".spec: expected map, got &{[]}"),
+        (
+            {"metadata": {"labels": {"a": 1}}},
+            ".metadata.labels.a: expected string, got &value.valueUnstructured{Value:1}",
+        ),
+        (
+            {"spec": {"template": {"spec": {"containers": [{"name": "a"}, {"name": "a"}]}}}},
+            '.spec.template.spec.containers: duplicate entries for key [name="a"]',
+        ),
+        (
+            {"spec": {"template": {"spec": {"containers": [{"image": "a"}]}}}},
+            ".spec.template.spec.containers: element 0: associative list with keys has an element that omits all "
+            'key fields ["name"] (and doesn\'t have default values for any key fields)',
+        ),
+    ],
+)
+def test_configurations_that_do_not_fit_the_schema(change: Object, message: str) -> None:
+    """The texts are structured-merge-diff's, with the object they are about."""
+    applied = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "app", "namespace": "default"}}
+    for name, value in change.items():
+        applied[name] = {**applied[name], **value} if name == "metadata" else value  # type: ignore[dict-item]
+    with pytest.raises(StatusError) as caught:
+        managedfields.apply(None, applied, DEPLOYMENT, "me", False, T0)
+    assert caught.value.message == (
+        f"failed to create typed patch object (default/app; apps/v1, Kind=Deployment): {message}"
+    )
+
+
+def test_managed_fields_cannot_be_applied() -> None:
+    """A configuration that brings its own managedFields is refused."""
+    with pytest.raises(StatusError, match=r"metadata\.managedFields must be nil"):
+        managedfields.apply(None, config_map({}, managedFields=[]), CONFIG_MAP, "me", False, T0)
+
+
+def test_times_are_put_back_when_nothing_else_changed() -> None:
+    """A write that would only renew a time is no write."""
+    old = created(config_map({"a": "1"}), CONFIG_MAP)
+    new = copy(old)
+    new["metadata"]["managedFields"][0]["time"] = T2
+    managedfields.keep_times(old, new)
+    assert new == old
+    new = copy(old)
+    new["metadata"]["managedFields"][0]["time"] = T2
+    new["data"]["a"] = "2"
+    managedfields.keep_times(old, new)
+    assert new["metadata"]["managedFields"][0]["time"] == T2
+
+
+def test_the_manager_s_name() -> None:
+    """The parameter wins; otherwise the user agent's first part counts."""
+    assert managedfields.manager_name("mine", "kubectl/v1.36 (linux/amd64)") == "mine"
+    assert managedfields.manager_name("", "kubectl/v1.36 (linux/amd64)") == "kubectl"
+
+
+# --- sets
+
+NAMES = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'k:{"port":80}', 'k:{"port":443}', "v:1", "v:10", 'v:"a"'])
+TREES: st.SearchStrategy[Any] = st.recursive(
+    st.just({}),
+    lambda inner: st.dictionaries(NAMES, inner, max_size=3).flatmap(
+        lambda tree: st.sampled_from([tree, {".": {}, **tree} if tree else tree])
+    ),
+    max_leaves=10,
+)
+SETS = TREES.map(lambda tree: canonical({key: node for key, node in tree.items() if key != "."}))
+
+
+def members(fields: Any) -> set[tuple[str, ...]]:
+    return set(paths(fields))
+
+
+@given(SETS, SETS)
+def test_sets_are_sets(one: Any, other: Any) -> None:
+    """Union, difference and intersection agree with Python's on the sets of paths, and share what they can."""
+    assert members(union(one, other)) == members(one) | members(other)
+    assert members(difference(one, other)) == members(one) - members(other)
+    assert members(intersection(one, other)) == members(one) & members(other)
+    assert union(one, other) == canonical(union(one, other))
+    assert union(one, one) is one
+    assert difference(one, {}) is one
+
+
+def test_sets_are_written_in_upstream_s_order() -> None:
+    """Names first, then keys, values by size; "." comes before all; unknown elements are dropped."""
+    written: Object = {"v:10": {}, "v:9": {}, 'k:{"b":1,"a":2}': {}, "f:z": {"f:a": {}, ".": {}}, "x:later": {}}
+    result = canonical(written)
+    assert list(result) == ["f:z", 'k:{"a":2,"b":1}', "v:9", "v:10"]
+    assert list(result["f:z"]) == [".", "f:a"]
+    with pytest.raises(ValueError, match="operation must be"):
+        decode([{"manager": "x"}])
+
+
+# --- properties
+
+DATA = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), max_size=3)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["one", "two"]), DATA.filter(bool)), max_size=4))
+@settings(max_examples=40)
+def test_applying_twice_changes_nothing(history: list[tuple[str, dict[str, str]]]) -> None:
+    """Apply is idempotent, and what is applied is there afterwards."""
+    live: Object | None = None
+    for manager, data in history:
+        live = managedfields.apply(live, config_map(data), CONFIG_MAP, manager, True, T0)
+        assert data.items() <= live["data"].items()
+        assert managedfields.apply(live, config_map(data), CONFIG_MAP, manager, False, T1) == live
+
+
+@given(DATA, DATA)
+def test_ownership_follows_the_difference(one: dict[str, str], other: dict[str, str]) -> None:
+    """After an update its manager owns exactly what it changed or added."""
+    old = created(config_map(one), CONFIG_MAP, "one")
+    new = updated(old, {**old, "data": other}, CONFIG_MAP, "two", T1)
+    mine = {e["manager"]: set(e["fieldsV1"].get("f:data", {})) - {"."} for e in new["metadata"]["managedFields"]}
+    assert mine.get("two", set()) == {f"f:{k}" for k, v in other.items() if one.get(k) != v}
+    assert mine.get("one", set()) == {f"f:{k}" for k, v in other.items() if one.get(k) == v}
+
+
+def test_a_large_pod_status_is_compared_quickly() -> None:
+    """Only what is not identical is looked at: one condition's change yields one field."""
+    conditions = [{"type": str(i), "status": "True"} for i in range(200)]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "spec": {},
+        "status": {"conditions": conditions},
+    }
+    changed = {**pod, "status": {"conditions": [*conditions[:-1], {"type": "199", "status": "False"}]}}
+    assert typed.compare(pod, changed, POD)[0] == {
+        "f:status": {"f:conditions": {'k:{"type":"199"}': {"f:status": {}}}}
+    }
