@@ -6,15 +6,21 @@ share; every other file is one controller.
 
 from k8s_core.controllers.clusterroleaggregation import ClusterRoleAggregationController
 from k8s_core.controllers.controller import Controller
+from k8s_core.controllers.daemonset import DaemonSetController
 from k8s_core.controllers.deployment import DeploymentController
 from k8s_core.controllers.endpoints import EndpointsController
 from k8s_core.controllers.endpointslice import EndpointSliceController
 from k8s_core.controllers.garbagecollector import GarbageCollector
 from k8s_core.controllers.namespace import NamespaceController
+from k8s_core.controllers.nodeipam import NodeIPAMController
+from k8s_core.controllers.nodelifecycle import NodeLifecycleController
+from k8s_core.controllers.podgc import PodGCController
 from k8s_core.controllers.replicaset import ReplicaSetController
 from k8s_core.controllers.replicationcontroller import ReplicationController
 from k8s_core.controllers.rootcacertpublisher import RootCACertPublisher
 from k8s_core.controllers.serviceaccount import ServiceAccountController
+from k8s_core.controllers.tainteviction import TaintEvictionController
+from k8s_core.controllers.ttlafterfinished import TTLAfterFinishedController
 
 CONTROLLERS: dict[str, type[Controller]] = {
     each.name: each
@@ -23,10 +29,16 @@ CONTROLLERS: dict[str, type[Controller]] = {
         EndpointsController,
         EndpointSliceController,
         ReplicationController,
+        PodGCController,
         NamespaceController,
         GarbageCollector,
+        DaemonSetController,
         DeploymentController,
         ReplicaSetController,
+        NodeIPAMController,
+        NodeLifecycleController,
+        TaintEvictionController,
+        TTLAfterFinishedController,
         ClusterRoleAggregationController,
         RootCACertPublisher,
     )

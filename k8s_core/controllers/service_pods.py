@@ -42,7 +42,7 @@ def addresses(pod: Object) -> list[str]:
 
 
 def belongs(pod: Object, *, terminating: bool) -> bool:
-    """Whether a Pod is an endpoint at all: it has an address and has not ended; ending ones count if `terminating`."""
+    """Whether a Pod is an endpoint at all: it has an address and has not ended (or is ending, if `terminating`)."""
     return bool(addresses(pod)) and not podutil.is_finished(pod) and (terminating or not is_deleting(pod))
 
 

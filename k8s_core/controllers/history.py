@@ -1,0 +1,93 @@
+"""ControllerRevisions: the numbered snapshots by which DaemonSets and StatefulSets remember their templates.
+
+Stands for pkg/controller/history.
+"""
+
+from collections.abc import Callable, Iterable
+
+from k8s_core.api import Object
+from k8s_core.api.errors import StatusError, is_already_exists, is_not_found
+from k8s_core.client.client import Client
+from k8s_core.controllers import deployment_util
+from k8s_core.controllers.controller import controller_reference, controller_uid
+
+REVISIONS = "controllerrevisions.apps"
+HASH_LABEL = "controller-revision-hash"
+MAX_PREFIX = 223  # what a ControllerRevision's name leaves for its owner's
+
+
+def in_order(revisions: Iterable[Object]) -> list[Object]:
+    """Oldest first."""
+    return sorted(
+        revisions,
+        key=lambda each: (each["revision"], each["metadata"]["creationTimestamp"], each["metadata"]["name"]),
+    )
+
+
+def hash_of(revision: Object) -> str:
+    return str((revision["metadata"].get("labels") or {}).get(HASH_LABEL, ""))
+
+
+class History:
+    """The revisions of a controller's objects. `list_owned` gives those that the cache shows for an owner."""
+
+    def __init__(self, client: Client, list_owned: Callable[[Object], list[Object]]) -> None:
+        self.client, self.list_owned = client, list_owned
+
+    def current(
+        self, owner: Object, template: Object, collisions: int | None, labels: dict[str, str]
+    ) -> tuple[Object, list[Object], int | None]:
+        """The revision of the owner's present template, all its revisions in order, and the collision count.
+
+        One that was there before is given the newest number again; a new one is made.
+        """
+        revisions = in_order(self.list_owned(owner))
+        data = {"spec": {"template": {**template, "$patch": "replace"}}}
+        number = revisions[-1]["revision"] + 1 if revisions else 1
+        same = [each for each in revisions if each["data"] == data]
+        if same:
+            found = same[-1]
+            if found is not revisions[-1]:
+                newest = self.client.update(REVISIONS, {**found, "revision": number})
+                revisions = [*(each for each in revisions if each is not found), newest]
+                found = newest
+            return found, revisions, collisions
+        while True:
+            digest = deployment_util.template_hash(data, collisions)
+            name = owner["metadata"]["name"][:MAX_PREFIX]
+            revision: Object = {
+                "apiVersion": "apps/v1",
+                "kind": "ControllerRevision",
+                "metadata": {
+                    "name": f"{name}-{digest}",
+                    "namespace": owner["metadata"]["namespace"],
+                    "labels": {**labels, HASH_LABEL: digest},
+                    "annotations": dict(owner["metadata"].get("annotations") or {}),
+                    "ownerReferences": [controller_reference(owner)],
+                },
+                "data": data,
+                "revision": number,
+            }
+            try:
+                created = self.client.create(REVISIONS, revision)
+            except StatusError as error:
+                if not is_already_exists(error):
+                    raise
+                metadata = revision["metadata"]
+                known = self.client.get(REVISIONS, metadata["name"], metadata["namespace"])
+                if known["data"] != data or controller_uid(known) != owner["metadata"]["uid"]:
+                    collisions = (collisions or 0) + 1
+                    continue
+                created = known
+            return created, [*revisions, created], collisions
+
+    def truncate(self, owner: Object, revisions: list[Object], live: set[str]) -> None:
+        """Delete the oldest revisions that no Pod is of, beyond revisionHistoryLimit. `live` are their names."""
+        limit = owner["spec"].get("revisionHistoryLimit")
+        unused = [each for each in revisions if each["metadata"]["name"] not in live]
+        for each in unused[: max(0, len(unused) - (10 if limit is None else limit))]:
+            try:
+                self.client.delete(REVISIONS, each["metadata"]["name"], each["metadata"]["namespace"])
+            except StatusError as error:
+                if not is_not_found(error):
+                    raise
