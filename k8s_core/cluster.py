@@ -7,7 +7,7 @@ the add-ons. All of it runs on one loop in virtual time (clock.py); `serve` open
 
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -51,7 +51,8 @@ class Cluster:
 
     `clock`: "step" moves time only when told to; "wall" and "elastic" follow the wall clock while serving. `profile`:
     "kubeadm" looks like a kubeadm cluster, "bare" is a naked control plane. `root` holds the nodes' folders (a
-    temporary folder by default). `scheduler` and `kubelets` leave those components out when False.
+    temporary folder by default). `scheduler` and `kubelets` leave those components out when False; `controllers` is
+    kube-controller-manager's `--controllers`.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Cluster:
         root: Path | None = None,
         scheduler: bool = True,
         kubelets: bool = True,
+        controllers: Sequence[str] = ("*",),
         token_users: Mapping[str, User] | None = None,
     ):
         self.seed, self.clock, self.profile, self.minor = seed, clock, profile, kubernetes_version
@@ -83,7 +85,9 @@ class Cluster:
         self._install(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem))
         if profile == "kubeadm":
             self._install(bootstrap.kubeadm_objects(self))
-        self.controller_manager = ControllerManager(self._controller_client, root_ca=self.pki.ca.cert_pem.decode())
+        self.controller_manager = ControllerManager(
+            self._controller_client, controllers, root_ca=self.pki.ca.cert_pem.decode()
+        )
         self.controller_manager.start()
         self.scheduler = Scheduler(self.client("system:kube-scheduler", agent="kube-scheduler"))
         if scheduler:
