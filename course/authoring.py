@@ -41,7 +41,7 @@ def read(text: Path) -> NotebookNode:
     def insert(found: re.Match[str]) -> str:
         return _insert(found[1].split(), chapter, text)
 
-    notebook = jupytext.reads(text.read_text(), fmt="md:myst")
+    notebook: NotebookNode = jupytext.reads(text.read_text(), fmt="md:myst")
     notebook.metadata = NotebookNode(kernelspec=KERNEL, language_info={"name": "python"})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     taken: dict[str, int] = {}
@@ -58,7 +58,7 @@ def read(text: Path) -> NotebookNode:
     return notebook
 
 
-def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
+def execute(notebook: NotebookNode, folder: Path) -> None:
     """Run a lesson in a fresh kernel, with kept pictures and an empty course folder. Raises if a cell fails."""
     from nbclient import NotebookClient  # noqa: PLC0415  # slow to load, and only building needs it
 
@@ -75,7 +75,6 @@ def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     notebook.metadata.language_info = {"name": "python"}
-    return notebook
 
 
 def build(only: str = "") -> list[Path]:
@@ -86,7 +85,7 @@ def build(only: str = "") -> list[Path]:
             continue
         notebook = read(text)
         if text.parent == environment.NOTEBOOKS:
-            notebook = execute(notebook, text.parent)
+            execute(notebook, text.parent)
         target = text.with_suffix(".ipynb")
         target.write_text(nbformat.writes(notebook) + "\n")
         written.append(target)

@@ -18,7 +18,7 @@ def install() -> None:
         return
     from IPython import get_ipython  # noqa: PLC0415  # only inside a notebook
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     if shell is not None:
         shell.set_custom_exc((subprocess.CalledProcessError,), _show)
 

@@ -20,7 +20,7 @@ from course.errors import LabError
 from course.folder import Folder
 from course.widgets import way
 from course.widgets.player import ClusterView, SequenceView, static
-from course.widgets.state import History, Moment, State, state
+from course.widgets.state import Moments, State, state
 from k8s_core.api.errors import is_not_found
 from k8s_core.cluster import Cluster
 
@@ -60,12 +60,16 @@ class Lab:
         self.values, self._exercises = tasks.load(chapter, learner)
         self._folder = Folder(environment.home(), chapter.id)
         self._begun: set[str] = set()
-        self.cluster = Cluster(seed=seed, clock="still" if static() else "elastic", root=self._folder.path)
+        self.cluster = Cluster(seed=seed, clock="step" if static() else "elastic", root=self._folder.path)
         self.cluster.settle()
-        self._history = History(self.cluster.etcd, lambda: self.cluster.loop.now)
+        self._began = self.cluster.loop.now
+        self._moments = Moments(self.cluster.history)
         self._door = self.cluster.serve()
+        if static():
+            self._door.follower.mode = "still"
         kubeconfig = self._folder.path / "kubeconfig"
-        self._door.write_kubeconfig(kubeconfig)
+        kubeconfig.touch(0o600)
+        kubeconfig.write_text(self.cluster.pki.kubeconfig("admin", self._door.url))
         self.environment = {
             **environment.variables(),
             **environment.kubectl_variables(kubeconfig, self._folder.path / "kubectl-cache"),
@@ -80,7 +84,6 @@ class Lab:
 
     def close(self) -> None:
         """End the cluster and give its folder back."""
-        self._history.stop()
         self.cluster.stop()
         self._folder.release()
 
@@ -111,7 +114,7 @@ class Lab:
 
     def show(self, *, system: bool = False) -> ClusterView:
         """The cluster, live, with its history; `system` shows kube-system's Pods too."""
-        return ClusterView(self.moments, lambda moment: self._state(moment, system), self._pass)
+        return ClusterView(self.revisions, lambda revision: self.state(revision, system=system), self.cluster.advance)
 
     def trace(self, command: str) -> SequenceView:
         """Run a kubectl command and show every request that followed from it until nothing was under way."""
@@ -125,30 +128,21 @@ class Lab:
             actors, steps = way.steps(self.cluster.apiserver.audit.since(before))
         return SequenceView(command, actors, steps)
 
-    def moments(self) -> list[Moment]:
-        """Every revision at which something changed that the picture shows."""
+    def revisions(self) -> list[int]:
+        """Every revision since the lab began at which something changed that the picture shows."""
         with self.cluster.lock:
-            return list(self._history.readable())
+            return list(self._moments.revisions())
 
     def state(self, revision: int | None = None, *, system: bool = False) -> State:
-        """The cluster as plain data, now or at the last moment up to `revision`."""
-        moments = self.moments()
-        if revision is not None:
-            moments = [moment for moment in moments if moment.revision <= revision] or moments[:1]
-        return self._state(moments[-1], system)
+        """The cluster as plain data, now or as it was at a revision."""
+        with self.cluster.lock:
+            return state(self.cluster.history, revision or self.cluster.etcd.revision, self._began, system=system)
 
     def keys(self, prefix: str = "/registry/") -> "Output":
         """The keys in etcd that begin with `prefix`."""
         with self.cluster.lock:
             found = [kv.key.decode() for kv in self.cluster.etcd.live() if kv.key.decode().startswith(prefix)]
         return Output("".join(f"{key}\n" for key in sorted(found)))
-
-    def _state(self, moment: Moment, system: bool) -> State:
-        with self.cluster.lock:
-            return state(self.cluster.etcd, moment, system=system)
-
-    def _pass(self, seconds: float) -> None:
-        self.cluster.advance(seconds)
 
     # --- taking it apart ------------------------------------------------------------------------------------
     def stop(self, component: str) -> None:

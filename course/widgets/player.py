@@ -14,7 +14,7 @@ import anywidget
 import traitlets
 
 from course.widgets import pictures
-from course.widgets.state import Moment, State
+from course.widgets.state import State
 
 _HERE = Path(__file__).parent
 
@@ -74,25 +74,25 @@ class ClusterView(Player):
     """The cluster live: nodes, Pods by phase, Services; back through history by revision.
 
     At the newest moment play lets time go by, `speed` seconds a second, and step lets one second go by; before it
-    they walk through what happened. `moments`, `state` and `advance` are a lab's.
+    they walk through what happened. `revisions`, `state` and `advance` are a lab's.
     """
 
     def __init__(
         self,
-        moments: Callable[[], list[Moment]],
-        state: Callable[[Moment], State],
+        revisions: Callable[[], list[int]],
+        state: Callable[[int], State],
         advance: Callable[[float], None],
         **kwargs: Any,
     ):
         super().__init__(label="the cluster and its history", **kwargs)
-        self._moments, self._state, self._advance = moments, state, advance
-        self._seen: list[Moment] = []
+        self._revisions, self._state, self._advance = revisions, state, advance
+        self._seen: list[int] = []
         self.refresh()
 
     def refresh(self) -> None:
         """Take in what happened since; stay at the newest moment if we were there."""
         newest = self.position >= self.last
-        self._seen = list(self._moments())
+        self._seen = list(self._revisions())
         with self.hold_sync():
             self.last = len(self._seen) - 1
             if newest:

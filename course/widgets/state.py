@@ -1,64 +1,51 @@
-"""The cluster as plain data at any past revision, read from etcd alone.
+"""The cluster as plain data at any past revision, out of etcd's own history (k8s_core/history.py).
 
-`History` notes every revision at which something that the picture shows was written, and when (virtual time);
-`state` reads the key space at such a revision. etcd forgets revisions that were compacted; those moments are dropped.
+`Moments` are the revisions at which something that the picture shows was written; `state` is the cluster at one of
+them.
 """
 
-import json
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 from course.status import pod_status
+from k8s_core.history import History
 
-PREFIXES = ("/registry/minions/", "/registry/pods/", "/registry/services/specs/", "/registry/endpointslices/")
-NODES, PODS, SERVICES, SLICES = PREFIXES
+SHOWN = ("nodes", "pods", "services", "endpointslices.discovery.k8s.io")
 SYSTEM = "kube-system"
 
 State = dict[str, Any]
 
 
-class Moment(NamedTuple):
-    """A revision of the cluster and the virtual time (seconds since the epoch) at which it was written."""
+class Moments:
+    """The revisions of one cluster that are worth a picture, oldest first, from where it stood when this was made."""
 
-    revision: int
-    time: float
+    def __init__(self, history: History):
+        self.history = history
+        self._seen = history.store.revision
+        self._revisions = [self._seen]
 
-
-class History:
-    """The moments of one cluster so far, oldest first. `store` is k8s_core's etcd, `now` tells virtual time."""
-
-    def __init__(self, store: Any, now: Callable[[], float]):
-        self.store, self.now = store, now
-        self.moments: list[Moment] = [Moment(store.revision, now())]
-        self._watchers = [store.watch(prefix.encode(), _end(prefix), self._note) for prefix in PREFIXES]
-
-    def stop(self) -> None:
-        for watcher in self._watchers:
-            watcher.cancel()
-
-    def _note(self, events: list[Any]) -> None:
-        for event in events:
-            if _shows(event) and event.kv.mod_revision > self.moments[-1].revision:
-                self.moments.append(Moment(event.kv.mod_revision, self.now()))
-
-    def readable(self) -> list[Moment]:
-        """The moments that etcd still remembers."""
-        oldest = self.store.compact_revision
-        if self.moments[0].revision < oldest:
-            kept = [moment for moment in self.moments if moment.revision >= oldest]
-            self.moments = kept or [Moment(self.store.revision, self.now())]
-        return self.moments
+    def revisions(self) -> list[int]:
+        """All of them so far, but for those that etcd has forgotten."""
+        found = set()
+        for resource in SHOWN:
+            for change in self.history.changes(self._seen, resource=resource):
+                if resource != "nodes" or not (change.old and change.new) or _differ(change.old, change.new):
+                    found.add(change.revision)
+        self._seen = self.history.store.revision
+        self._revisions += sorted(found)
+        oldest = self.history.store.compact_revision
+        if self._revisions[0] < oldest:
+            kept = [revision for revision in self._revisions if revision >= oldest]
+            self._revisions = kept or [self._seen]
+        return self._revisions
 
 
-def state(store: Any, moment: Moment, *, system: bool = False) -> State:
-    """Nodes, Pods by node, and Services at one moment; Pods and Services of kube-system only if asked for."""
+def state(history: History, revision: int, start: float, *, system: bool = False) -> State:
+    """Nodes, Pods by node, and Services at a revision; those of kube-system only if asked for.
 
-    def read(prefix: str) -> list[dict[str, Any]]:
-        found = store.range(prefix.encode(), _end(prefix), revision=moment.revision).kvs
-        return [json.loads(kv.value) for kv in found]
-
-    every = [_pod(obj) for obj in read(PODS)]
+    `time` is told as what went by since `start` (virtual seconds since the epoch).
+    """
+    every = [_pod(obj) for obj in history.objects("pods", revision)]
     pods = [pod for pod in every if system or pod["namespace"] != SYSTEM]
     nodes = [
         {
@@ -67,20 +54,20 @@ def state(store: Any, moment: Moment, *, system: bool = False) -> State:
             "pods": [pod for pod in pods if pod["node"] == obj["metadata"]["name"]],
             "hidden": sum(pod["node"] == obj["metadata"]["name"] for pod in every if pod not in pods),
         }
-        for obj in read(NODES)
+        for obj in history.objects("nodes", revision)
     ]
-    ready = _ready_pods(read(SLICES))
+    ready = _ready_pods(history.objects("endpointslices.discovery.k8s.io", revision))
     services = [
         {"name": meta["name"], "namespace": meta["namespace"], "address": _address(obj), "pods": ready.get(key, [])}
-        for obj in read(SERVICES)
+        for obj in history.objects("services", revision)
         for meta in [obj["metadata"]]
         for key in [f"{meta['namespace']}/{meta['name']}"]
         if (system or meta["namespace"] != SYSTEM) and key != "default/kubernetes"
     ]
     known = {node["name"] for node in nodes}
     return {
-        "revision": moment.revision,
-        "time": clock(moment.time),
+        "revision": revision,
+        "time": elapsed(history.time_of(revision) - start),
         "namespaces": len({item["namespace"] for item in [*pods, *services]} | {"default"}),
         "nodes": nodes,
         "unscheduled": [pod for pod in pods if pod["node"] not in known],
@@ -88,9 +75,14 @@ def state(store: Any, moment: Moment, *, system: bool = False) -> State:
     }
 
 
-def clock(time: float) -> str:
-    """Virtual time as it is told in pictures: hours, minutes, seconds."""
-    return datetime.fromtimestamp(time, UTC).strftime("%H:%M:%S")
+def elapsed(seconds: float) -> str:
+    """A time as pictures tell it: "+12 s", "+3:05", "+2:00:00"."""
+    whole = max(0, math.floor(seconds))
+    if whole < 60:
+        return f"+{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"+{hours}:{minutes:02}:{rest:02}" if hours else f"+{minutes}:{rest:02}"
 
 
 def _pod(obj: dict[str, Any]) -> dict[str, Any]:
@@ -140,13 +132,6 @@ def _ready_pods(slices: list[dict[str, Any]]) -> dict[str, list[str]]:
     return found
 
 
-def _shows(event: Any) -> bool:
-    """Whether a change can be seen in the picture; a node's heartbeat cannot."""
-    if not event.kv.key.startswith(NODES.encode()) or event.prev is None or not event.kv.value:
-        return True
-    return _node_status(json.loads(event.kv.value)) != _node_status(json.loads(event.prev.value))
-
-
-def _end(prefix: str) -> bytes:
-    """The key after every key with this prefix (prefixes end in "/", and "0" comes next)."""
-    return (prefix[:-1] + "0").encode()
+def _differ(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether a change of a node can be seen; its heartbeat cannot."""
+    return _node_status(old) != _node_status(new)

@@ -68,7 +68,7 @@ def steps(audit: Iterable[dict[str, Any]]) -> tuple[list[str], list[Step]]:
 
 def actor(event: dict[str, Any]) -> str:
     """Who sent a request, as a lesson calls it."""
-    user = event["user"]["username"]
+    user = str(event["user"]["username"])
     if event.get("userAgent", "").startswith("kubectl"):
         return KUBECTL
     if user.startswith("system:serviceaccount:kube-system:"):

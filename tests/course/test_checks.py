@@ -1,0 +1,110 @@
+"""The check language: paths, rules, points and what a learner reads of them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from course.checks import (
+    Look,
+    Point,
+    Seen,
+    at_least,
+    contains,
+    excludes,
+    one_of,
+    pick,
+    point,
+    present,
+    run,
+    same_items,
+)
+
+POD: dict[str, Any] = {
+    "metadata": {"name": "web", "labels": {"app.kubernetes.io/name": "web", "tier": "front"}},
+    "spec": {"containers": [{"name": "main", "image": "nginx"}, {"name": "helper", "image": "busybox"}]},
+}
+
+
+class Nothing:
+    """A source that has one Pod and prints one line."""
+
+    def get(self, resource: str, name: str, namespace: str) -> dict[str, Any] | None:
+        return POD if (resource, name, namespace) == ("pods", "web", "default") else None
+
+    def list(self, resource: str, namespace: str, labels: str) -> list[dict[str, Any]]:
+        return [POD] if resource == "pods" else []
+
+    def run(self, *arguments: str) -> str:
+        return " ".join(arguments)
+
+
+def test_pick_follows_paths_and_never_raises() -> None:
+    """A path leads to a value, to every item's value, to an item by its name, or to nothing."""
+    assert pick(POD, "metadata.name") == "web"
+    assert pick(POD, "spec.containers[*].name") == ["main", "helper"]
+    assert pick(POD, "spec.containers[name=helper].image") == "busybox"
+    assert pick(POD, "spec.containers[1].name") == "helper"
+    assert pick(POD, "metadata.labels[app.kubernetes.io/name]") == "web"
+    for missing in ("spec.containers[7].name", "spec.containers[name=x].image", "status.phase", "metadata.name.one"):
+        assert pick(POD, missing) is None
+    assert pick(None, "a.b") is None
+    assert pick({}, "a[*].b") == []
+
+
+def test_rules_hold_or_not_for_any_value() -> None:
+    """Rules accept what they say, and refuse values of other kinds without an error."""
+    cases = [
+        (one_of("a", "b"), "a", "c"),
+        (contains("x"), ["x", "y"], None),
+        (contains("ell"), "hello", 7),
+        (excludes("x"), "abc", "xyz"),
+        (at_least(2), 3, "3"),
+        (same_items(["b", "a"]), ["a", "b"], ["a"]),
+        (present, "a", ""),
+    ]
+    for rule, good, bad in cases:
+        assert rule.holds(good), rule.text
+        assert not rule.holds(bad), rule.text
+
+
+def test_an_absent_object_is_seen_as_nothing() -> None:
+    """A check can ask an object that is not there for anything."""
+    gone = Seen(None)
+    assert not gone
+    assert gone["spec.containers[*].name"] == []
+    assert gone["status.phase"] is None
+
+
+def check(see: Look, values: Any) -> Iterator[Point]:
+    pod = see.get("pods", "web")
+    yield point("the name", pod["metadata.name"], "web", "kubectl get pod web")
+    yield point("the phase", pod["status.phase"], "Running", "kubectl get pod web", worth=3, why="It must run.")
+    yield point("an exec", see.exec("web", "main", "ls"), contains("-- ls"), "kubectl exec web -c main -- ls")
+
+
+def test_every_point_is_reported_with_what_would_show_it() -> None:
+    """A report counts by worth and tells of each failed point what was seen, expected, why, and where to look."""
+    report = run("Title", check, Look(Nothing()), None, 10)
+    assert [each.passed for each in report.points] == [True, False, True]
+    assert report.score == 4.0
+    assert not report.passed
+    text = str(report)
+    for part in ("Title: 4 of 10", "observed: nothing", "expected: Running", "It must run.", "kubectl get pod web"):
+        assert part in text
+    html = report.html()
+    assert "✗" in html
+    assert "kubectl get pod web" in html
+    assert html.count("<li") == 3
+
+
+def test_practice_counts_a_point_for_each_thing() -> None:
+    """A check without points of its own is worth what its points are worth."""
+    assert run("Title", check, Look(Nothing()), None, 0).total == 5
+
+
+def test_reports_escape_what_a_cluster_says() -> None:
+    """Names and outputs from a cluster cannot put markup into a notebook."""
+    report = run(
+        "T", lambda see, v: iter([point("<b>", "<script>", "x", "kubectl <i>", why="<u>")]), Look(Nothing()), None, 1
+    )
+    assert "<script>" not in report.html()
+    assert "<b>" not in report.html()
