@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from k8s_core.api import Object, resources, schema
-from k8s_core.apiserver import bootstrap, version
+from k8s_core.apiserver import bootstrap, kubeadm, version
 from k8s_core.apiserver.admission import Admission
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
@@ -52,7 +52,7 @@ class Cluster:
     `clock`: "step" moves time only when told to; "wall" and "elastic" follow the wall clock while serving. `profile`:
     "kubeadm" looks like a kubeadm cluster, "bare" is a naked control plane. `root` holds the nodes' folders (a
     temporary folder by default). `scheduler` and `kubelets` leave those components out when False; `controllers` is
-    kube-controller-manager's `--controllers`.
+    kube-controller-manager's `--controllers`, `secure_port` what the kubernetes Service says it forwards to.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Cluster:
         kubelets: bool = True,
         controllers: Sequence[str] = ("*",),
         token_users: Mapping[str, User] | None = None,
+        secure_port: int = 6443,
     ):
         self.seed, self.clock, self.profile, self.minor = seed, clock, profile, kubernetes_version
         self.lock = threading.RLock()
@@ -82,9 +83,9 @@ class Cluster:
         self.etcd = Store(self.loop)
         self.apiserver = self._apiserver(token_users or {})
         self.history = History(self.etcd, self.loop, self.apiserver.resources)
-        self._install(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem))
+        self._install(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem, secure_port=secure_port))
         if profile == "kubeadm":
-            self._install(bootstrap.kubeadm_objects(self))
+            self._install(kubeadm.objects(self))
         self.controller_manager = ControllerManager(
             self._controller_client, controllers, root_ca=self.pki.ca.cert_pem.decode()
         )
@@ -139,6 +140,8 @@ class Cluster:
         client = self.client(f"system:node:{name}", groups=("system:nodes",), agent="kubelet")
         folder = self.root / "nodes" / name
         folder.mkdir(parents=True, exist_ok=True)
+        if self.profile == "kubeadm":
+            kubeadm.write_node(self, name, folder)
         return Kubelet(client, name, self.addresses[name], folder, kubeadm=self.profile == "kubeadm")
 
     def _dial(self, node: str) -> object:

@@ -1,0 +1,69 @@
+"""What `kubeadm init` leaves behind: objects in the cluster and files on the nodes.
+
+data/kubeadm.yaml holds the objects, data/manifests/ the control plane's static Pods, both with $placeholders.
+The command lines are kubeadm's; etcd stays at 3.5, the last release with the v2 store that the course shows.
+Left out: the join token (it would expire after a day) and its signature in cluster-info.
+Stands for kubeadm's phases certs, kubeconfig, control-plane, upload-config, bootstrap-token and addon.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from string import Template
+from typing import Any, Protocol
+
+import yaml
+
+from k8s_core.api import Object
+from k8s_core.apiserver import version
+from k8s_core.apiserver.bootstrap import DATA
+from k8s_core.pki import PKI
+
+ETCD_VERSION = "3.5.12-0"
+COREDNS_VERSIONS = {"1.30": "v1.11.1", "1.31": "v1.11.3", "1.32": "v1.11.3", "1.33": "v1.12.0", "1.34": "v1.12.1"}
+NEWEST_COREDNS = "v1.14.2"
+MANIFESTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Cluster(Protocol):
+    """What kubeadm needs to know; `addresses` begins with the control-plane node."""
+
+    pki: PKI
+    minor: str
+    addresses: Mapping[str, str]
+
+
+def objects(cluster: Cluster) -> Iterator[Object]:
+    """The ConfigMaps, RBAC objects and add-ons, in kubeadm's order."""
+    text = Template((DATA / "kubeadm.yaml").read_text()).substitute(_placeholders(cluster))
+    yield from yaml.load_all(text, Loader=_Loader)
+
+
+def write_node(cluster: Cluster, node: str, folder: Path) -> None:
+    """Write one node's /etc/kubernetes below `folder` (the node's root): certificates, kubeconfigs, manifests."""
+    target = folder / "etc/kubernetes"
+    control_plane, address = _control_plane(cluster)
+    first = node == control_plane
+    cluster.pki.write(target, f"https://{address}:6443", worker="" if first else node)
+    manifests = target / "manifests"
+    manifests.mkdir(parents=True, exist_ok=True)
+    for name in MANIFESTS if first else ():
+        text = Template((DATA / "manifests" / f"{name}.yaml").read_text()).substitute(_placeholders(cluster))
+        (manifests / f"{name}.yaml").write_text(text)
+
+
+def _control_plane(cluster: Cluster) -> tuple[str, str]:
+    return next(iter(cluster.addresses.items()), ("cp", "10.0.0.4"))
+
+
+def _placeholders(cluster: Cluster) -> dict[str, str]:
+    node, address = _control_plane(cluster)
+    return {
+        "node": node,
+        "address": address,
+        "version": version.git_version(cluster.minor),
+        "etcd_version": ETCD_VERSION,
+        "coredns_version": COREDNS_VERSIONS.get(cluster.minor, NEWEST_COREDNS),
+        "ca_data": base64.b64encode(cluster.pki.ca.cert_pem).decode(),
+    }
