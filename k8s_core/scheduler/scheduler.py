@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from k8s_core.api import Object
 from k8s_core.api.errors import StatusError
-from k8s_core.client import Client
+from k8s_core.client import Client, Recorder
 from k8s_core.scheduler import plugins
 from k8s_core.scheduler.cache import Cache, PodInfo
 from k8s_core.scheduler.decisions import Decision, Decisions
-from k8s_core.scheduler.framework import FitError, NoNodesError, Result
+from k8s_core.scheduler.framework import FitError, Framework, NoNodesError, Result
 from k8s_core.scheduler.plugin import Event, Handle, Plugin, Status
 from k8s_core.scheduler.queue import Queued, SchedulingQueue
 
@@ -46,24 +46,28 @@ class Scheduler:
         extra: Sequence[type[Plugin]] = (),
     ):
         self.client, self.loop, self.name = client, client.loop, name
-        self.cache = Cache()
+        self.profiles: list[Object] = [{"schedulerName": name, **profile} for profile in profiles or ({},)]
+        self.version, self.extra = version, extra
         self.decisions = Decisions()
-        handle = Handle(self.cache, client, random_index=self.loop.random.randrange)
-        self.nominated = handle.nominated
-        built = [
-            plugins.build(handle, {"schedulerName": name, **profile}, version=version, extra=extra)
-            for profile in profiles or ({},)
-        ]
-        self.frameworks = {framework.name: framework for framework in built}
-        self.recorders = {framework.name: client.recorder(framework.name, new_style=True) for framework in built}
+        self.frameworks: dict[str, Framework] = {}
+        self.recorders: dict[str, Recorder] = {}
+        self.cache: Cache
+        self.queue: SchedulingQueue
+        self.nominated: dict[str, dict[str, PodInfo]] = {}
         self._scheduled = False
         self._running = False
-        self.queue: SchedulingQueue
 
     # --- life -----------------------------------------------------------------------------------------------
     def start(self) -> None:
-        """Watch nodes and Pods and begin."""
+        """Watch nodes and Pods and begin, knowing nothing from an earlier life."""
         self._running = True
+        self.cache = Cache()
+        handle = Handle(self.cache, self.client, random_index=self.loop.random.randrange)
+        self.nominated = handle.nominated
+        for profile in self.profiles:
+            framework = plugins.build(handle, profile, version=self.version, extra=self.extra)
+            self.frameworks[framework.name] = framework
+            self.recorders[framework.name] = self.client.recorder(framework.name, new_style=True)
         self.queue = SchedulingQueue(self.loop, admit=self._admit, helps=self._helps, on_ready=self._wake)
         for resource in WATCHED:
             self.client.informer(resource)
