@@ -6,15 +6,16 @@ PostgreSQL.
 """
 
 import os
+import sys
 from pathlib import Path
 
-from traitlets.config import get_config
-
-c = get_config()
+c = get_config()  # noqa: F821  # given by the loader
 root = Path(__file__).resolve().parent
 exchange = Path(os.environ.get("COURSE_HOME") or root / ".course") / "exchange"
 exchange.mkdir(parents=True, exist_ok=True)
 (root / "grading").mkdir(exist_ok=True)
+# nbgrader starts alembic, and learners' cells kubectl, by name.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 c.CourseDirectory.course_id = "kubernetes-apart"
 c.CourseDirectory.root = str(root)
