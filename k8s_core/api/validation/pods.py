@@ -241,7 +241,7 @@ def _addresses(status: Object, kind: str) -> Errors:
 def ephemeral_containers(new: Object, old: Object) -> Errors:
     """Ephemeral containers can be added; those that are there stay as they are."""
     if MIRROR in sub(old, "metadata", "annotations"):
-        yield forbidden("", "static pods do not support ephemeral containers")
+        yield forbidden("[]", "static pods do not support ephemeral containers")
         return
     yield from _metadata_and_spec(new)
     after = {text(c or {}, "name"): c or {} for c in listed(sub(new, "spec"), "ephemeralContainers")}
@@ -258,7 +258,7 @@ def ephemeral_containers(new: Object, old: Object) -> Errors:
 def resize(new: Object, old: Object) -> Errors:
     """CPU and memory of a running Pod's containers can change, its QoS class cannot."""
     if MIRROR in sub(old, "metadata", "annotations"):
-        yield forbidden("", "static pods cannot be resized")
+        yield forbidden("[]", "static pods cannot be resized")
         return
     yield from _metadata_and_spec(new)
     after, before = sub(new, "spec"), sub(old, "spec")
