@@ -57,8 +57,6 @@ class Follower:
     def tick(self) -> float:
         """Catch up, jump if a client waits for nothing but time, and return how long to sleep, in wall seconds."""
         self.catch_up()
-        if self.mode == "step":
-            return MAX_NAP
         if self.mode in ("elastic", "still") and self.waiting:
             due = self._loop.next_due(foreground_only=True)
             if due is not None and self._may_jump(due - self._loop.now):
@@ -66,6 +64,8 @@ class Follower:
                 self._jumped += due - self._loop.now
                 self._loop.advance_to(due)
             return JUMP_INTERVAL
+        if self.mode in ("step", "still"):
+            return MAX_NAP
         due = self._loop.next_due()
         return MAX_NAP if due is None else min(max(due - self._loop.now, 0.001), MAX_NAP)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from k8s_core.api import Object, errors
 from k8s_core.apiserver import bootstrap
-from k8s_core.apiserver.authorization import RBAC_GROUP
 
 NOW = 1_780_000_000.0
 
@@ -15,9 +14,9 @@ class Store:
     def __init__(self, objects: Iterable[tuple[str, Object]] = ()) -> None:
         self.objects: dict[tuple[str, str, str], Object] = {}
         for plural, found in bootstrap.data().items():
-            group = f".{RBAC_GROUP}" if "role" in plural else ""
+            group = bootstrap.KINDS[plural].api_version.rpartition("/")[0]
             for obj in found:
-                self.put(plural + group, obj)
+                self.put(f"{plural}.{group}" if group else plural, obj)
         for resource, obj in objects:
             self.put(resource, obj)
 
