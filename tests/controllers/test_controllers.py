@@ -2,7 +2,7 @@
 
 A case: `what` holds; `controllers` that run; `given` objects; `steps` (create, patch, delete, advance seconds, settle,
 silence a node); `then` objects, each part of a different one that exists; `count` of objects by kind; `gone` objects;
-`events` in order (all of them, or of one kind with `events_of`).
+`events` in order (all of them, or of one kind with `events_of`). Hashes of Pod templates are called HASH1, HASH2 ...
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from k8s_core.api import Object
-from tests.controllers.world import World, contains
+from tests.controllers.world import World, contains, renamed
 
 CASES = [
     pytest.param(case, id=f"{path.stem}: {case['what']}")
@@ -74,22 +74,23 @@ def test_controllers_do_what_their_cases_say(case: dict[str, Any]) -> None:
 
 
 def check(world: World, case: dict[str, Any]) -> None:
-    taken: set[int] = set()
+    taken: set[str] = set()
+    hashes = world.hashes()
     for wanted in case.get("then", ()):
-        found = world.all(wanted["kind"])
+        found = [renamed(each, hashes) for each in world.all(wanted["kind"])]
         match = next(
-            (each for each in found if id(each) not in taken and contains(each, wanted)), None
+            (each for each in found if each["metadata"]["uid"] not in taken and contains(each, wanted)), None
         )
         shown = yaml.safe_dump_all([without_noise(each) for each in found], sort_keys=False)
         assert match is not None, f"no {wanted['kind']} has\n{yaml.safe_dump(wanted)}\nthere are\n{shown}"
-        taken.add(id(match))
+        taken.add(match["metadata"]["uid"])
     for kind, number in case.get("count", {}).items():
         names = [each["metadata"]["name"] for each in world.all(kind)]
         assert len(names) == number, f"{kind}: {names}"
     for missing in case.get("gone", ()):
         assert missing["name"] not in [each["metadata"]["name"] for each in world.all(missing["kind"])]
     if "events" in case:
-        assert world.events(case.get("events_of", "")) == case["events"]
+        assert renamed(world.events(case.get("events_of", "")), hashes) == case["events"]
 
 
 def without_noise(obj: Object) -> Object:

@@ -23,6 +23,9 @@ class World:
             self.client.create("serviceaccounts", account, "default")
         self.alive: dict[str, bool] = {}
         """Whether a node's kubelet answers."""
+        self.made: list[str] = []
+        """The uids of ReplicaSets in the order of their making."""
+        self.client.informer("replicasets.apps").on(lambda each: self.made.append(each["metadata"]["uid"]))
         if kubelet:
             self.client.informer("pods").on(self.pod, lambda _, new: self.pod(new))
 
@@ -121,11 +124,14 @@ class World:
 
     def events(self, about: str = "") -> list[str]:
         """All events as "reason: message", oldest first."""
-        return [
-            f"{each['reason']}: {each['message']}"
-            for each in self.all("Event")
-            if about in ("", each["involvedObject"]["kind"])
-        ]
+        events = [each for each in self.all("Event") if about in ("", each["involvedObject"]["kind"])]
+        return [f"{each['reason']}: {each['message']}" for each in events]
+
+    def hashes(self) -> dict[str, str]:
+        """HASH1, HASH2 ... for the Pod template hashes of all ReplicaSets, in the order of their making."""
+        sets = sorted(self.all("ReplicaSet"), key=lambda each: self.made.index(each["metadata"]["uid"]))
+        found = [each["metadata"].get("labels", {}).get("pod-template-hash") for each in sets]
+        return {each: f"HASH{at}" for at, each in enumerate(filter(None, found), 1)}
 
     def heartbeat(self, node: str) -> None:
         """Renew a node's lease every ten seconds while it is alive."""
@@ -161,3 +167,15 @@ def contains(have: Any, want: Any) -> bool:
             and all(contains(one, other) for one, other in zip(have, want, strict=True))
         )
     return bool(have == want)
+
+
+def renamed(value: Any, names: dict[str, str]) -> Any:
+    """With these words replaced in all strings."""
+    if isinstance(value, dict):
+        return {key: renamed(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [renamed(each, names) for each in value]
+    if isinstance(value, str):
+        for name, other in names.items():
+            value = value.replace(name, other)
+    return value
