@@ -236,6 +236,8 @@ class Registry:
         if request.subresource != "status":
             self.admission.mutate(request, new, old)
         strategy.prepare_update(resource.group_resource, new, old, request.subresource, with_status=with_status)
+        if request.subresource == "status":
+            defaults.apply_status(new, old)
         is_service = resource.group_resource == "services" and not request.subresource
         if is_service:
             self.allocator.allocate(new, old)

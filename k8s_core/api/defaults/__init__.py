@@ -24,5 +24,10 @@ def apply(obj: Object, old: Object | None = None) -> None:
     objects.after(obj, key)
 
 
+def apply_status(obj: Object, old: Object) -> None:
+    """Bring a status that somebody wrote into wire shape, in place; nothing else of `obj` is looked at."""
+    shape.normalize(obj, (obj.get("apiVersion", ""), obj.get("kind", "")), old)
+
+
 def _same(obj: Object, old: Object, name: str) -> bool:
     return name in obj and obj[name] is old.get(name)
