@@ -22,7 +22,7 @@ CASES = [
 
 
 def perform(world: World, step: dict[str, Any]) -> None:
-    (verb, what), = step.items()
+    ((verb, what),) = step.items()
     match verb:
         case "advance":
             world.cluster.advance(what)
