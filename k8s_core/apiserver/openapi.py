@@ -4,7 +4,7 @@ From these kubectl explains fields (`kubectl explain`), learns that the server v
 in `kubectl apply` and `kubectl diff`. Stands for kube-openapi's handlers. The documents are made from the schema when
 somebody asks, and kept as bytes until the set of resources changes.
 
-Leaves out: protobuf forms; who accepts nothing else is told 406.
+Leaves out: the protobuf form of v3; who accepts nothing else is told 406.
 """
 
 import hashlib
@@ -15,11 +15,16 @@ import orjson
 
 from k8s_core.api.resources import Resources
 from k8s_core.api.schema import Schema
-from k8s_core.apiserver import openapi_paths
+from k8s_core.apiserver import openapi_paths, openapi_protobuf
 from k8s_core.apiserver.openapi_schemas import V2, V3, Definitions
 from k8s_core.apiserver.request import Request, Response
 
 _ROOT: Final = "/openapi/v3"
+_JSON: Final = {"application/json", "application/*", "*/*", ""}
+_PROTOBUF: Final = {
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+}
 _META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
 # What answers of every group and version refer to.
 _ALWAYS: Final = tuple(_META + name for name in ("APIResourceList", "DeleteOptions", "Patch", "Status", "WatchEvent"))
@@ -60,19 +65,21 @@ class OpenAPI:
             self._generation = self.resources.generation
             self._kept.clear()
             self._hashes = {name: self._hash(*parts) for name, parts in self._served().items()}
-        path = request.path.rstrip("/")
+        path, accepted = request.path.rstrip("/"), _accepted(request)
         if path == _ROOT:
-            return Response(body=self._once(path, self.index), headers={"ETag": f'"{self._etag(path)}"'})
+            return self._reply(request, path, lambda: orjson.dumps(self.index()))
         if path == "/openapi/v2":
-            return self._answer(request, self._once(path, self.v2), self._etag(path))
+            if accepted & _PROTOBUF and not accepted & _JSON:
+                make, media = lambda: openapi_protobuf.encode(self.v2()), min(_PROTOBUF)
+                return self._reply(request, path + "#protobuf", make, media=media)
+            return self._reply(request, path, lambda: orjson.dumps(self.v2()))
         name = path.removeprefix(_ROOT + "/")
         if name not in self._hashes or not path.startswith(_ROOT + "/"):
             return None
         asked = request.param("hash")
         if asked and asked != self._hashes[name]:
             return Response(301, body=b"", headers={"Location": self._url(name)})
-        group, version = self._served()[name]
-        found = self._answer(request, self._once(path, lambda: self.v3(group, version)), self._hashes[name])
+        found = self._reply(request, path, lambda: orjson.dumps(self.v3(*self._served()[name])), self._hashes[name])
         if asked and found.code == 200:
             found.headers["Cache-Control"] = "public, immutable, max-age=31536000"
         return found
@@ -134,22 +141,19 @@ class OpenAPI:
             for gvk in schema.get("x-kubernetes-group-version-kind", ())
         }
 
-    def _answer(self, request: Request, body: bytes, etag: str) -> Response:
-        headers = {"ETag": f'"{etag}"', "Vary": "Accept"}
-        accepted = [clause.partition(";")[0].strip() for clause in request.headers.get("accept", "").split(",")]
-        if not {"application/json", "application/*", "*/*", ""} & set(accepted):
+    def _reply(
+        self, request: Request, key: str, make: Callable[[], bytes], etag: str = "", media: str = "application/json"
+    ) -> Response:
+        """A kept document, if the client takes its form and does not have it already."""
+        if media not in _PROTOBUF and not _accepted(request) & _JSON:
             return Response(406, body=b"", headers={"Vary": "Accept"})
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        if key not in self._kept:
+            self._kept[key] = make()
+        quoted = f'"{etag or hashlib.sha512(self._kept[key]).hexdigest().upper()}"'
+        headers = {"ETag": quoted, "Vary": "Accept"}
+        if request.headers.get("if-none-match") == quoted:
             return Response(304, body=b"", headers=headers)
-        return Response(body=body, headers=headers)
-
-    def _once(self, path: str, make: Callable[[], Document]) -> bytes:
-        if path not in self._kept:
-            self._kept[path] = orjson.dumps(make())
-        return self._kept[path]
-
-    def _etag(self, path: str) -> str:
-        return hashlib.sha512(self._kept[path]).hexdigest().upper()
+        return Response(body=self._kept[key], content_type=media, headers=headers)
 
     def _hash(self, group: str, version: str) -> str:
         """Changes with the document, but is known before it is made."""
@@ -159,6 +163,10 @@ class OpenAPI:
 
     def _url(self, name: str) -> str:
         return f"{_ROOT}/{name}?hash={self._hashes[name]}"
+
+
+def _accepted(request: Request) -> set[str]:
+    return {clause.partition(";")[0].strip() for clause in request.headers.get("accept", "").split(",")}
 
 
 def _references(value: Any) -> list[str]:
