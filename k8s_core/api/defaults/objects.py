@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from k8s_core.api import Object
+from k8s_core.api.defaults.pods import items
 
 CLIENT_IP_SECONDS: Final = 10800
 """How long a Service with `sessionAffinity: ClientIP` remembers a client."""
@@ -99,7 +100,7 @@ def _service(obj: Object) -> None:
         client = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
         if client.get("timeoutSeconds") is None:
             spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": CLIENT_IP_SECONDS}}
-    for port in spec.get("ports") or ():
+    for port in items(spec, "ports"):
         if port.get("targetPort") in (None, "", 0):
             port["targetPort"] = port.get("port") or 0
     kind = spec["type"]
@@ -110,7 +111,7 @@ def _service(obj: Object) -> None:
         _fill(spec, {"internalTrafficPolicy": "Cluster"})
     if kind == "LoadBalancer":
         _fill(spec, {"allocateLoadBalancerNodePorts": True})
-        for ingress in ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
+        for ingress in items(obj, "status", "loadBalancer", "ingress"):
             if ingress.get("ip"):
                 _fill(ingress, {"ipMode": "VIP"})
 
@@ -128,7 +129,7 @@ def _node(obj: Object) -> None:
 
 
 def _limit_range(obj: Object) -> None:
-    for item in (obj.get("spec") or {}).get("limits") or ():
+    for item in items(obj, "spec", "limits"):
         if item.get("type") == "Container":
             limits = {**(item.get("max") or {}), **(item.get("default") or {})}
             requests = {**(item.get("min") or {}), **limits, **(item.get("defaultRequest") or {})}
@@ -152,7 +153,7 @@ def _network_policy(obj: Object) -> None:
 
 
 def _subjects(obj: Object) -> None:
-    for subject in obj.get("subjects") or ():
+    for subject in items(obj, "subjects"):
         if subject.get("kind") in ("User", "Group") and not subject.get("apiGroup"):
             subject["apiGroup"] = "rbac.authorization.k8s.io"
 

@@ -70,12 +70,11 @@ def apply(obj: Object, key: tuple[str, str]) -> None:
         _pod_spec(node)
 
 
-def containers(spec: Object) -> Iterator[Object]:
-    """All containers of a Pod's spec: init, regular and ephemeral."""
-    for name in ("initContainers", "containers", "ephemeralContainers"):
-        for container in spec.get(name) or ():
-            if isinstance(container, dict):
-                yield container
+def items(node: Object, *path: str) -> Iterator[Object]:
+    """The objects in the list at the end of a path; nothing where something on the way is missing."""
+    for name in path[:-1]:
+        node = node.get(name) or {}
+    return (item for item in node.get(path[-1]) or () if isinstance(item, dict))
 
 
 def pull_policy(image: str) -> str:
@@ -98,11 +97,11 @@ def _pod_spec(spec: Object) -> None:
     # The deprecated name of the field is written beside the new one, which wins.
     if account := spec.get("serviceAccountName") or spec.get("serviceAccount"):
         spec["serviceAccountName"] = spec["serviceAccount"] = account
-    for container in containers(spec):
-        _container(container)
-    for volume in spec.get("volumes") or ():
-        if isinstance(volume, dict):
-            _volume(volume)
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
+        for container in items(spec, kind):
+            _container(container)
+    for volume in items(spec, "volumes"):
+        _volume(volume)
 
 
 def _container(container: Object) -> None:
@@ -111,10 +110,10 @@ def _container(container: Object) -> None:
     for name, value in CONTAINER.items():
         if not container.get(name):
             container[name] = value
-    for port in container.get("ports") or ():
+    for port in items(container, "ports"):
         if not port.get("protocol"):
             port["protocol"] = "TCP"
-    for variable in container.get("env") or ():
+    for variable in items(container, "env"):
         _field_ref((variable.get("valueFrom") or {}).get("fieldRef"))
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
         if (probe := container.get(name)) is not None:
@@ -153,19 +152,19 @@ def _volume(volume: Object) -> None:
         image["pullPolicy"] = pull_policy(image.get("reference") or "")
     if (claim := (volume.get("ephemeral") or {}).get("volumeClaimTemplate")) is not None:
         claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    for item in (volume.get("downwardAPI") or {}).get("items") or ():
+    for item in items(volume, "downwardAPI", "items"):
         _field_ref(item.get("fieldRef"))
-    for source in (volume.get("projected") or {}).get("sources") or ():
+    for source in items(volume, "projected", "sources"):
         token = source.get("serviceAccountToken")
         if token is not None and token.get("expirationSeconds") is None:
             token["expirationSeconds"] = TOKEN_SECONDS
-        for item in (source.get("downwardAPI") or {}).get("items") or ():
+        for item in items(source, "downwardAPI", "items"):
             _field_ref(item.get("fieldRef"))
 
 
 def _pod(spec: Object) -> None:
     """What a Pod gets and a template does not."""
-    regular = [c for name in ("containers", "initContainers") for c in spec.get(name) or ()]
+    regular = [c for name in ("containers", "initContainers") for c in items(spec, name)]
     for container in regular:
         resources = container.get("resources")
         if resources and resources.get("limits"):
@@ -175,7 +174,7 @@ def _pod(spec: Object) -> None:
         spec["enableServiceLinks"] = True
     if spec.get("hostNetwork"):
         for container in regular:
-            for port in container.get("ports") or ():
+            for port in items(container, "ports"):
                 if not port.get("hostPort") and port.get("containerPort"):
                     port["hostPort"] = port["containerPort"]
 
@@ -187,7 +186,7 @@ def _pod_requests(spec: Object) -> None:
         return
     requests = dict(resources.get("requests") or {})
     for name in limits:
-        asked = [c["resources"]["requests"][name] for c in spec.get("containers") or () if _asks(c, name)]
+        asked = [c["resources"]["requests"][name] for c in items(spec, "containers") if _asks(c, name)]
         if name not in requests:
             requests[name] = quantity.add(asked) if asked else limits[name]
     resources["requests"] = requests

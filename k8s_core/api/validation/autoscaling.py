@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from k8s_core.api import Object, names, quantity
+from k8s_core.api import Object, names
 from k8s_core.api.field import forbidden, invalid, not_supported, required
 from k8s_core.api.validation import meta, resources
 from k8s_core.api.validation.common import (
@@ -15,6 +15,7 @@ from k8s_core.api.validation.common import (
     nanos,
     non_negative,
     number,
+    shown,
     sub,
     text,
 )
@@ -134,7 +135,7 @@ def _target(target: Object, path: str) -> Errors:
         yield invalid(f"{path}.type", kind, "must be either Utilization, Value, or AverageValue")
     for name in ("value", "averageValue"):
         if target.get(name) is not None and nanos(target[name]) <= 0:
-            yield invalid(f"{path}.{name}", quantity.canonical(target[name]), "must be positive")
+            yield invalid(f"{path}.{name}", shown(target[name]), "must be positive")
     share = target.get("averageUtilization")
     if share is not None and share < 1:
         yield invalid(f"{path}.averageUtilization", share, NOT_POSITIVE)

@@ -184,3 +184,11 @@ def nanos(value: Any) -> int:
         return quantity.nanos(value)
     except ValueError:
         return 0
+
+
+def shown(value: Any) -> str:
+    """A quantity as messages show it."""
+    try:
+        return quantity.canonical(value)
+    except ValueError:
+        return "0"

@@ -189,6 +189,8 @@ def matches(selector: Object | None, values: Object | None) -> bool | None:
     """Whether a LabelSelector matches labels; none at all matches nothing. None for a selector that is broken."""
     if selector is not None and any(True for _ in label_selector(selector, "")):
         return None
+    if selector is not None and None in sub(selector, "matchLabels").values():
+        selector = {**selector, "matchLabels": {k: v or "" for k, v in selector["matchLabels"].items()}}
     return selectors.from_label_selector(selector).matches(values)
 
 

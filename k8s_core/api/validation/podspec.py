@@ -18,6 +18,7 @@ from k8s_core.api.validation.common import (
     number,
     one_of,
     qualified_name,
+    shown,
     strings,
     sub,
     text,
@@ -140,12 +141,12 @@ def _pod_resources(node: Object, path: str, claims: set[str]) -> Errors:
         have = requests.get(name) or "0"
         if total > nanos(have):
             why = f"must be greater than or equal to aggregate container requests of {quantity.format(total)}"
-            yield invalid(f"{place}.requests[{name}]", quantity.canonical(have), why)
+            yield invalid(f"{place}.requests[{name}]", shown(have), why)
     for index, container in enumerate(listed(node, "containers")):
         for name, value in sub(container or {}, "resources", "limits").items():
             if name in limits and nanos(value) > nanos(limits[name]):
-                why = f"must be less than or equal to pod limits of {quantity.canonical(limits[name])}"
-                yield invalid(f"{place}.containers[{index}][{name}].limits", quantity.canonical(value), why)
+                why = f"must be less than or equal to pod limits of {shown(limits[name])}"
+                yield invalid(f"{place}.containers[{index}][{name}].limits", shown(value), why)
 
 
 def _host_network_ports(node: Object, path: str, is_pod: bool) -> Errors:
@@ -203,9 +204,9 @@ def _scheduling_gates(node: Object, path: str) -> Errors:
 
 def _host_users(node: Object, path: str) -> Errors:
     if node.get("hostUsers") is False:
-        for field, shown in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
+        for field, go_name in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
             if node.get(field):
-                yield forbidden(f"{path}.{shown}", "when `pod.Spec.HostUsers` is false")
+                yield forbidden(f"{path}.{go_name}", "when `pod.Spec.HostUsers` is false")
 
 
 def _os(node: Object, path: str) -> Errors:

@@ -20,6 +20,7 @@ from k8s_core.api.validation.common import (
     not_above_all,
     number,
     one_of,
+    shown,
     strings,
     sub,
     text,
@@ -44,13 +45,13 @@ def disruption_budget(obj: Object) -> Errors:
     spec = sub(obj, "spec")
     low, high = spec.get("minAvailable"), spec.get("maxUnavailable")
     if low is not None and high is not None:
-        shown = {
+        go = {
             "MinAvailable": low,
             "Selector": spec.get("selector"),
             "MaxUnavailable": high,
             "UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy"),
         }
-        yield invalid("spec", shown, "minAvailable and maxUnavailable cannot be both set")
+        yield invalid("spec", go, "minAvailable and maxUnavailable cannot be both set")
     for name, value in (("minAvailable", low), ("maxUnavailable", high)):
         if value is not None:
             yield from int_or_percent(f"spec.{name}", value)
@@ -182,7 +183,7 @@ def _ordered(item: Object, name: str, path: str, *, with_defaults: bool) -> Erro
         found[field] = sub(item, field).get(name) if with_defaults else None
     words = {"min": "min", "max": "max", "default": "default", "defaultRequest": "default request"}
     # (low, high, whose field is named, whose value is shown), as upstream has it
-    for low, high, place, shown in (
+    for low, high, place, which in (
         ("min", "max", "min", "min"),
         ("min", "defaultRequest", "defaultRequest", "defaultRequest"),
         ("defaultRequest", "max", "defaultRequest", "defaultRequest"),
@@ -193,11 +194,8 @@ def _ordered(item: Object, name: str, path: str, *, with_defaults: bool) -> Erro
         one, other = found[low], found[high]
         if one is not None and other is not None and nanos(one) > nanos(other):
             greater = "default limit" if (low, high) == ("defaultRequest", "default") else words[high]
-            why = (
-                f"{words[low]} value {quantity.canonical(one)} is greater than "
-                f"{greater} value {quantity.canonical(other)}"
-            )
-            yield invalid(f"{path}.{place}[{name}]", quantity.canonical(found[shown]), why)
+            why = f"{words[low]} value {shown(one)} is greater than {greater} value {shown(other)}"
+            yield invalid(f"{path}.{place}[{name}]", shown(found[which]), why)
     ratio = found["maxLimitRequestRatio"]
     if ratio is not None:
         yield from _ratio(found, ratio, f"{path}.maxLimitRequestRatio[{name}]")
@@ -205,20 +203,20 @@ def _ordered(item: Object, name: str, path: str, *, with_defaults: bool) -> Erro
     if request is None or limit is None or resources.may_overcommit(name):
         return
     if nanos(request) != nanos(limit):
-        shown = quantity.canonical(request)
-        why = f"default value {quantity.canonical(limit)} must equal to defaultRequest value {shown} in {name}"
-        yield invalid(f"{path}.defaultRequest[{name}]", shown, why)
+        asked = shown(request)
+        why = f"default value {shown(limit)} must equal to defaultRequest value {asked} in {name}"
+        yield invalid(f"{path}.defaultRequest[{name}]", asked, why)
 
 
 def _ratio(found: dict[str, Any], ratio: Any, path: str) -> Errors:
-    shown = quantity.canonical(ratio)
+    asked = shown(ratio)
     if nanos(ratio) < quantity.NANO:
-        yield invalid(path, shown, f"ratio {shown} is less than 1")
+        yield invalid(path, asked, f"ratio {asked} is less than 1")
     low, high = found["min"], found["max"]
     if low is not None and high is not None and nanos(low):
         limit = nanos(high) / nanos(low)
         if nanos(ratio) / quantity.NANO > limit:
-            yield invalid(path, shown, f"ratio {shown} is greater than max/min = {limit:f}")
+            yield invalid(path, asked, f"ratio {asked} is greater than max/min = {limit:f}")
 
 
 def priority_class(obj: Object) -> Errors:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from k8s_core.api import Object, names, quantity
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, not_supported, required
-from k8s_core.api.validation.common import NEGATIVE, Errors, bad, dns_label, each, nanos, sub, text
+from k8s_core.api.validation.common import NEGATIVE, Errors, bad, dns_label, each, nanos, shown, sub, text
 
 NameRule = Callable[[str, str], Errors]
 
@@ -83,9 +83,9 @@ def amount(name: str, value: Any, path: str) -> Errors:
     """A quantity that is not negative, and whole where the resource is counted."""
     found = nanos(value)
     if found < 0:
-        yield invalid(path, quantity.canonical(value), NEGATIVE)
+        yield invalid(path, shown(value), NEGATIVE)
     if (name in INTEGER_RESOURCES or is_extended(name)) and found % quantity.NANO:
-        yield invalid(path, quantity.canonical(value), "must be an integer")
+        yield invalid(path, shown(value), "must be an integer")
 
 
 def requirements(node: Object, path: str, name_rule: NameRule, claims: set[str]) -> Errors:
@@ -102,17 +102,17 @@ def requirements(node: Object, path: str, name_rule: NameRule, claims: set[str])
         yield from amount(name, value, place)
         if name in limits:
             difference = nanos(value) - nanos(limits[name])
-            shown, limit = quantity.canonical(value or "0"), quantity.canonical(limits[name] or "0")
+            asked, limit = shown(value), shown(limits[name])
             if difference and not may_overcommit(name):
-                yield invalid(f"{path}.requests", shown, f"must be equal to {name} limit of {limit}")
+                yield invalid(f"{path}.requests", asked, f"must be equal to {name} limit of {limit}")
             elif difference > 0:
                 why = f"must be less than or equal to {name} limit of {limit}"
-                yield invalid(f"{path}.requests", shown, why)
+                yield invalid(f"{path}.requests", asked, why)
         elif not may_overcommit(name):
             yield required(f"{path}.limits", "Limit must be set for non overcommitable resources")
         yield from _huge_page(name, value, place)
-    asked = {*limits, *requests}
-    if any(name.startswith(HUGE_PAGES) for name in asked) and not asked & {"cpu", "memory"}:
+    every = {*limits, *requests}
+    if any(name.startswith(HUGE_PAGES) for name in every) and not every & {"cpu", "memory"}:
         yield forbidden(path, "HugePages require cpu or memory")
     yield from _claims(node, path, claims)
 
@@ -121,8 +121,8 @@ def _huge_page(name: str, value: Any, path: str) -> Errors:
     if name.startswith(HUGE_PAGES):
         size = nanos(name.removeprefix(HUGE_PAGES))
         if size <= 0 or nanos(value) % size:
-            shown = quantity.canonical(value)
-            yield invalid(path, shown, f"{shown} is not positive integer multiple of {name}")
+            asked = shown(value)
+            yield invalid(path, asked, f"{asked} is not positive integer multiple of {name}")
 
 
 def _claims(node: Object, path: str, claims: set[str]) -> Errors:

@@ -3,7 +3,7 @@
 import posixpath
 from typing import Any, Final
 
-from k8s_core.api import Object, names, quantity
+from k8s_core.api import Object, names
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required, too_long
 from k8s_core.api.validation import meta
 from k8s_core.api.validation.affinity import node_selector
@@ -20,6 +20,7 @@ from k8s_core.api.validation.common import (
     no_backsteps,
     one_of,
     qualified_name,
+    shown,
     sub,
     text,
 )
@@ -228,7 +229,7 @@ def _access_modes(spec: Object, path: str, why_empty: str | None) -> Errors:
 
 def _positive(path: str, amount: Any) -> Errors:
     if nanos(amount) <= 0:
-        yield invalid(path, quantity.canonical(amount), NOT_POSITIVE)
+        yield invalid(path, shown(amount), NOT_POSITIVE)
 
 
 def _data_source(source: Object, path: str) -> Errors:

@@ -263,9 +263,9 @@ def status(new: Object, old: Object) -> Errors:
         )  # fmt: skip
         for name in parts:
             if number(after, name) > number(after, "replicas"):
-                yield invalid(f"status.{name}", after[name], "cannot be greater than status.replicas")
+                yield invalid(f"status.{name}", number(after, name), "cannot be greater than status.replicas")
         if number(after, "availableReplicas") > number(after, "readyReplicas"):
-            value = after["availableReplicas"]
+            value = number(after, "availableReplicas")
             yield invalid("status.availableReplicas", value, "cannot be greater than readyReplicas")
     count, had = after.get("collisionCount"), sub(old, "status").get("collisionCount")
     if had is not None and (count or 0) < had:
