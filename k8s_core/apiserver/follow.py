@@ -40,6 +40,12 @@ class Follower:
         self.waiting = 0
         """How many clients wait on a stream."""
 
+    def start_at(self, now: float) -> None:
+        """Make up for the wall time, in seconds since the epoch, that boot took; a clock set apart stays apart."""
+        behind = now - self._loop.now
+        if self.mode in ("wall", "elastic") and 0 < behind <= MAX_CATCH_UP:
+            self._loop.advance(behind)
+
     def request(self) -> None:
         """A client asks for something: bring time up to now."""
         self._jumped = 0.0

@@ -69,6 +69,8 @@ class Door:
     def __init__(self, cluster: Cluster, port: int = 0) -> None:
         self._lock, self._server, self._loop = cluster.lock, cluster.apiserver, cluster.loop
         self.follower = Follower(cluster.loop, cluster.clock)
+        with self._lock:
+            self.follower.start_at(wall_clock())
         self._clock = WallClock(lambda: self._loop.now - wall_clock())
         self._owing = False  # whether callbacks are due that the last request set off
         self._io = asyncio.new_event_loop()
@@ -202,10 +204,10 @@ class Door:
         )
 
     def _owe(self) -> None:
-        """What is due now shall run soon, but after the answer has been written. Under the lock."""
+        """What is due now shall run soon, but after the answer has been written. In the door's thread."""
         if not self._owing:
             self._owing = True
-            self._io.call_soon_threadsafe(self._pay)
+            self._io.call_soon(self._pay)
 
     def _pay(self) -> None:
         with self._lock:
@@ -272,6 +274,7 @@ class Outlet:
         self._io, self._chunks, self._size = io, list[bytes](), 0
         self._ended = False
         self._wake = asyncio.Event()
+        self._thread = threading.get_ident()
 
     def put(self, data: bytes) -> None:
         self._chunks.append(data)
@@ -286,6 +289,9 @@ class Outlet:
         self._notify()
 
     def _notify(self) -> None:
+        if threading.get_ident() == self._thread:
+            self._wake.set()
+            return
         with contextlib.suppress(RuntimeError):  # the door has closed meanwhile
             self._io.call_soon_threadsafe(self._wake.set)
 
