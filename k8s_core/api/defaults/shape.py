@@ -23,20 +23,23 @@ from k8s_core.api import Object, quantity
 _FILE: Final = Path(__file__).parent.parent / "data" / "shape.json"
 
 
+class Plan:
+    """What is special about one type; `always` are the values written when missing, with the plan of a struct."""
+
+    __slots__ = ("always", "rules")
+
+    def __init__(self) -> None:
+        self.rules: dict[str, Rule] = {}
+        self.always: list[tuple[str, Any, Plan | None]] = []
+
+
 class Rule(NamedTuple):
     """What is special about one field."""
 
     drop: bool
     container: str  # "" an object, "[]" a list, "{}" a map of objects
-    type: str
+    plan: Plan | None
     quantities: bool
-
-
-class Plan(NamedTuple):
-    """What is special about one type; `always` are the values written when missing."""
-
-    rules: dict[str, Rule]
-    always: list[tuple[str, Any, str]]
 
 
 def normalize(obj: Object, key: tuple[str, str], old: Object | None = None) -> None:
@@ -59,34 +62,39 @@ def normalize(obj: Object, key: tuple[str, str], old: Object | None = None) -> N
 
 def _walk(node: Object, plan: Plan, present: Object | None = None) -> None:
     rules = plan.rules
-    for name in list(node):
-        value = node[name]
-        rule = rules.get(name)
+    for name, value in list(node.items()):
         if value is None:
             del node[name]
-        elif rule is not None:
-            if not value and rule.drop:
-                del node[name]
-            elif rule.quantities:
-                node[name] = _quantities(value)
-            elif rule.type:
-                _descend(value, rule.container, _plan(rule.type))
-    for name, zero, type_ in plan.always:
+            continue
+        rule = rules.get(name)
+        if rule is None:
+            continue
+        drop, container, child, quantities = rule
+        if not value and drop:
+            del node[name]
+        elif quantities:
+            node[name] = _quantities(value)
+        elif child is not None:
+            _descend(value, container, child)
+    for name, zero, child in plan.always:
         if name not in node and (present is None or name not in present):
-            node[name] = value = {} if zero == {} else zero
-            if type_:
-                _walk(value, _plan(type_))
+            if child is None:
+                node[name] = zero
+            else:
+                node[name] = value = {}
+                _walk(value, child)
 
 
 def _descend(value: Any, container: str, plan: Plan) -> None:
     if not container:
         if isinstance(value, dict):
             _walk(value, plan)
-    elif container.startswith("[]") and isinstance(value, list):
+    elif container == "[]":
         for item in value:
-            _descend(item, container[2:], plan)
-    elif container.startswith("{}") and isinstance(value, dict):
-        for item in value.values():
+            if isinstance(item, dict):
+                _walk(item, plan)
+    else:
+        for item in value.values() if container.startswith("{}") else value:
             _descend(item, container[2:], plan)
 
 
@@ -110,17 +118,26 @@ def _facts() -> Object:
     return facts
 
 
-@functools.cache
+_PLANS: Final[dict[str, Plan]] = {}
+
+
 def _plan(name: str) -> Plan:
-    rules: dict[str, Rule] = {}
-    always: list[tuple[str, Any, str]] = []
+    plan = _PLANS.get(name)
+    if plan is not None:
+        return plan
+    plan = _PLANS[name] = Plan()  # known before its fields are: types may contain themselves
     for field, entry in _facts()["types"].get(name, {}).items():
         if entry == 0:
-            rules[field] = Rule(True, "", "", False)
+            plan.rules[field] = Rule(True, "", None, False)
             continue
         drop, child, quantities, *zero = entry
         container, _, type_ = child.partition(":")
-        rules[field] = Rule(bool(drop), container, type_, bool(quantities))
+        inner = _plan(type_) if type_ else None
+        plan.rules[field] = Rule(bool(drop), container, inner, bool(quantities))
         if zero:
-            always.append((field, zero[0], type_ if zero[0] == {} else ""))
-    return Plan(rules, always)
+            struct = inner or _EMPTY if zero[0] == {} else None
+            plan.always.append((field, zero[0], struct))
+    return plan
+
+
+_EMPTY: Final = Plan()

@@ -26,7 +26,7 @@ from k8s_core.api.validation import (
     storage,
     workloads,
 )
-from k8s_core.api.validation.common import NameCheck
+from k8s_core.api.validation.common import NameCheck, check_label, check_subdomain
 
 Create = Callable[[Object], Iterator[FieldError]]
 Update = Callable[[Object, Object], Iterator[FieldError]]
@@ -38,13 +38,13 @@ class Rules(NamedTuple):
     create: Create | None = None
     update: Update | None = None
     status: Update | None = None
-    name: NameCheck = names.dns1123_subdomain
+    name: NameCheck = check_subdomain
 
 
 RULES: Final[dict[tuple[str, str], Rules]] = {
     ("v1", "Pod"): Rules(pods.create, pods.update, pods.status),
     ("v1", "PodTemplate"): Rules(pods.pod_template, pods.pod_template_update),
-    ("v1", "Service"): Rules(services.service, services.service_update, services.service_status, names.dns1123_label),
+    ("v1", "Service"): Rules(services.service, services.service_update, services.service_status, check_label),
     ("v1", "Endpoints"): Rules(endpoints.endpoints, endpoints.endpoints_update),
     ("discovery.k8s.io/v1", "EndpointSlice"): Rules(endpoints.endpoint_slice, endpoints.endpoint_slice_update),
     ("v1", "ReplicationController"): Rules(workloads.replication_controller, None, workloads.status),
@@ -52,10 +52,10 @@ RULES: Final[dict[tuple[str, str], Rules]] = {
     ("apps/v1", "Deployment"): Rules(workloads.deployment, workloads.deployment_update, workloads.status),
     ("apps/v1", "DaemonSet"): Rules(workloads.daemon_set, workloads.daemon_set_update, workloads.status),
     ("apps/v1", "StatefulSet"): Rules(
-        workloads.stateful_set, workloads.stateful_set_update, workloads.status, names.dns1123_label
+        workloads.stateful_set, workloads.stateful_set_update, workloads.status, check_label
     ),
     ("apps/v1", "ControllerRevision"): Rules(workloads.controller_revision, workloads.controller_revision_update),
-    ("v1", "Namespace"): Rules(core.namespace, core.namespace_update, core.namespace_status, names.dns1123_label),
+    ("v1", "Namespace"): Rules(core.namespace, core.namespace_update, core.namespace_status, check_label),
     ("v1", "ConfigMap"): Rules(core.config_map, core.config_map_update),
     ("v1", "Secret"): Rules(core.secret, core.secret_update),
     ("v1", "Node"): Rules(core.node, core.node_update, core.node_update),

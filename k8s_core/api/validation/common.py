@@ -4,6 +4,7 @@ A validator is a generator of field errors over plain dicts. Values have the sch
 that) but any of them may be missing or null, which reads as Go's zero value.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,13 @@ from k8s_core.api.field import FieldError, invalid, not_supported, required
 
 Errors = Iterator[FieldError]
 NameCheck = Callable[[str], list[str]]
+
+# The same few names are checked with every write.
+check_label: Final = functools.lru_cache(maxsize=4096)(names.dns1123_label)
+check_subdomain: Final = functools.lru_cache(maxsize=4096)(names.dns1123_subdomain)
+check_qualified: Final = functools.lru_cache(maxsize=4096)(names.qualified_name)
+check_ip: Final = functools.lru_cache(maxsize=4096)(names.ip_address)
+check_label_value: Final = functools.lru_cache(maxsize=4096)(names.label_value)
 
 NEGATIVE: Final = "must be greater than or equal to 0"
 NOT_POSITIVE: Final = "must be greater than 0"
@@ -61,17 +69,17 @@ def bad(path: str, value: Any, messages: Iterable[str]) -> Errors:
 
 def dns_label(path: str, value: str) -> Errors:
     """A DNS label (RFC 1123)."""
-    yield from bad(path, value, names.dns1123_label(value))
+    yield from bad(path, value, check_label(value))
 
 
 def dns_subdomain(path: str, value: str) -> Errors:
     """A DNS subdomain (RFC 1123)."""
-    yield from bad(path, value, names.dns1123_subdomain(value))
+    yield from bad(path, value, check_subdomain(value))
 
 
 def qualified_name(path: str, value: str) -> Errors:
     """A name with an optional DNS prefix."""
-    yield from bad(path, value, names.qualified_name(value))
+    yield from bad(path, value, check_qualified(value))
 
 
 def named(path: str, value: str, check: NameCheck = names.dns1123_subdomain) -> Errors:
@@ -118,7 +126,7 @@ def port_or_name(path: str, value: int | str | None) -> Errors:
 
 def ip_address(path: str, value: str) -> Errors:
     """An IP address."""
-    yield from bad(path, value, names.ip_address(value))
+    yield from bad(path, value, check_ip(value))
 
 
 def non_special_ip(path: str, value: str) -> Errors:

@@ -2,12 +2,15 @@
 
 from typing import Any, Final
 
-from k8s_core.api import Object, names, selectors
+from k8s_core.api import Object, selectors
 from k8s_core.api.field import FieldError, forbidden, invalid, not_supported, required, too_long
 from k8s_core.api.validation.common import (
     Errors,
     NameCheck,
     bad,
+    check_label,
+    check_label_value,
+    check_qualified,
     each,
     immutable,
     number,
@@ -32,7 +35,7 @@ def create(obj: Object, name_check: NameCheck) -> Errors:
     else:
         yield required("metadata.name", "name or generateName is required")
     if namespace := text(metadata, "namespace"):
-        yield from bad("metadata.namespace", namespace, names.dns1123_label(namespace))
+        yield from bad("metadata.namespace", namespace, check_label(namespace))
     if number(metadata, "generation") < 0:
         yield invalid("metadata.generation", metadata["generation"], "must be greater than or equal to 0")
     yield from labels(metadata.get("labels"), "metadata.labels")
@@ -83,14 +86,14 @@ def labels(values: Any, path: str) -> Errors:
     """Label keys and values."""
     for key, value in (values or {}).items():
         yield from qualified_name(path, key)
-        yield from bad(path, value or "", names.label_value(value or ""))
+        yield from bad(path, value or "", check_label_value(value or ""))
 
 
 def annotations(values: Any, path: str) -> Errors:
     """Annotation keys, and the size of all annotations together."""
     size = 0
     for key, value in (values or {}).items():
-        yield from bad(path, key, names.qualified_name(key.lower()))
+        yield from bad(path, key, check_qualified(key.lower()))
         size += len(key.encode(errors="replace")) + len((value or "").encode(errors="replace"))
     if size > ANNOTATIONS_SIZE:
         yield too_long(path, ANNOTATIONS_SIZE)
@@ -177,7 +180,7 @@ def label_selector(selector: Object | None, path: str) -> Errors:
             yield invalid(f"{place}.operator", operator, "not a valid selector operator")
         yield from qualified_name(f"{place}.key", text(requirement, "key"))
         for index, value in enumerate(values):
-            yield from bad(f"{place}.values[{index}]", value, names.label_value(value))
+            yield from bad(f"{place}.values[{index}]", value, check_label_value(value))
 
 
 def is_empty_selector(selector: Object | None) -> bool:

@@ -199,6 +199,8 @@ def status(new: Object, old: Object) -> Errors:
 
 def _transitions(after: Object, before: Object, spec: Object) -> Errors:
     policy = spec.get("restartPolicy")
+    if policy == "Always" and not before.get(STATUSES[2]):
+        return
     sidecars = {
         text(c or {}, "name") for c in listed(spec, "initContainers") if (c or {}).get("restartPolicy") == "Always"
     }
