@@ -77,6 +77,7 @@ class Cluster:
         self._temporary = None if root else tempfile.TemporaryDirectory(prefix="k8s-core-")
         self.root = root or Path(self._temporary.name)  # type: ignore[union-attr]
         self.addresses = {name: f"10.0.0.{FIRST_ADDRESS + i}" for i, name in enumerate(nodes)}
+        self.secure_port = secure_port
         self.door: Door | None = None
 
         self.pki = PKI(seed)
@@ -122,7 +123,7 @@ class Cluster:
             reviews=Reviews(authenticator, authorizer),
             tokens=tokens,
             subresources=Subresources(registry, tokens, self._dial),
-            discovery=Discovery(served),
+            discovery=Discovery(served, f"10.0.0.4:{self.secure_port}"),
             openapi=OpenAPI(kinds, served),
             minor=self.minor,
         )

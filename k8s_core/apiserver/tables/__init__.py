@@ -34,6 +34,8 @@ def render(
     list_meta: Object | None = None,
 ) -> Object:
     """A meta.k8s.io/v1 Table of the objects; `include` is what each row carries: Metadata, Object or None."""
+    if resource.kind == "FlowSchema":  # listed in the order in which they are tried
+        objects = sorted(objects, key=lambda o: (o["spec"]["matchingPrecedence"], o["metadata"]["name"]))
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
