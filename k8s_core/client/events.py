@@ -1,6 +1,7 @@
 """Events as client-go records them: an event that happens again is counted, not written anew.
 
-Left out: the spam filter and the grouping of similar events (issue of more than ten messages for one object).
+Left out: the spam filter, the grouping of similar events (issue of more than ten messages for one object), and the
+delay with which a series of new-style events is written.
 """
 
 from typing import TYPE_CHECKING
@@ -67,13 +68,24 @@ class Recorder:
         annotations: dict[str, str] | None,
     ) -> None:
         loop = self.client.loop
-        key = (involved.get("uid", "") or involved["name"], involved.get("fieldPath", ""), type, reason, message)
+        key: tuple[str, ...] = (
+            involved.get("uid", "") or involved["name"],
+            involved.get("fieldPath", ""),
+            type,
+            reason,
+            message,
+        )
+        if self.new_style:  # the words do not matter, the object's revision does
+            other = (related or {}).get("metadata", {}).get("uid", "")
+            key = (key[0], involved.get("resourceVersion", ""), type, reason, action, other)
         namespace = involved.get("namespace") or "default"
         known = self._seen.get(key)
-        if known and not self.new_style:
+        if known:
             name, where, count = known
             try:
-                change = {"count": count + 1, "lastTimestamp": loop.timestamp()}
+                change: Object = {"count": count + 1, "lastTimestamp": loop.timestamp()}
+                if self.new_style:
+                    change = {"series": {"count": count + 1, "lastObservedTime": loop.micro_timestamp()}}
                 self.client.patch("events", name, where, change, kind="strategic")
                 self._seen[key] = (name, where, count + 1)
                 return

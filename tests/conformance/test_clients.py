@@ -44,7 +44,7 @@ def test_official_crud(official: Any) -> None:
     assert [cm.metadata.name for cm in core.list_namespaced_config_map("default", label_selector="t=x").items] == [
         "a"
     ]
-    assert core.delete_namespaced_config_map("a", "default").status == "Success"
+    assert core.delete_namespaced_config_map("a", "default")["status"] == "Success"
     with pytest.raises(kubernetes.client.ApiException) as gone:
         core.read_namespaced_config_map("a", "default")
     assert (gone.value.status, gone.value.reason) == (404, "Not Found")
@@ -102,7 +102,7 @@ def test_official_discovery_and_dynamic_client(official: Any) -> None:
     """The dynamic client finds kinds by discovery and uses server-side apply."""
     dynamic = kubernetes.dynamic.DynamicClient(official)
     config_maps = dynamic.resources.get(api_version="v1", kind="ConfigMap")
-    applied = dynamic.server_side_apply(config_maps, config_map("ssa", k="1"), field_manager="test")
+    applied = dynamic.server_side_apply(config_maps, config_map("ssa", k="1"), "default", field_manager="test")
     assert applied.metadata.managedFields[0].manager == "test"
     assert config_maps.delete("ssa", "default").status == "Success"
     assert kubernetes.client.VersionApi(official).get_code().major == "1"

@@ -236,3 +236,11 @@ def test_a_plugin_written_in_python_scores_beside_the_others(desk: Desk) -> None
         assert desk.create(f"p{index}", schedulerName="mine")["spec"]["nodeName"] == "b"
     assert mine.decisions[-1]["scores"]["b"]["LastLetter"] == {"raw": 1, "normalized": 1, "weighted": 1000}
     mine.stop()
+
+
+def test_a_pod_that_waits_long_is_told_of_in_a_series(desk: Desk) -> None:
+    """Tried again every five minutes with nothing changed, the event counts instead of being written anew."""
+    desk.create("p", cpu="2", nodeSelector={"not": "here"})
+    desk.cluster.advance("30m")
+    events = [e for e in desk.client.list("events", "default") if e["involvedObject"]["name"] == "p"]
+    assert events[-1]["series"]["count"] >= 3
