@@ -192,7 +192,12 @@ Conflict = tuple[Identity, tuple[str, ...]]
 
 def _check(live: Object | None, applied: Object, type: Type | None) -> None:
     metadata = applied.get("metadata")
-    if live is not None and (applied.get("apiVersion"), applied.get("kind")) != (live["apiVersion"], live["kind"]):
+    have = (applied.get("apiVersion"), applied.get("kind"))
+    want = (live["apiVersion"], live["kind"]) if live is not None else have
+    if type is not None and type.gvk:
+        group, version, kind = type.gvk
+        want = (f"{group}/{version}" if group else version, kind)
+    if have != want or not all(have):
         raise bad_request(f"invalid object type: {_kind_text(applied)}")
     if isinstance(metadata, dict) and metadata.get("managedFields") is not None:
         raise bad_request("metadata.managedFields must be nil")

@@ -25,7 +25,8 @@ def decode_body(request: Request, schema: Schema) -> None:
         about = resource.subresources.get(request.subresource, resource) if request.subresource else resource
         _read(request, schema, (about.group, about.version, about.kind), media, level)
     elif request.verb == "patch" and patch_kind(request) == "apply":
-        _read(request, schema, (resource.group, resource.version, resource.kind), "application/yaml", level)
+        # Read without the schema: the field manager holds against it what does not fit.
+        request.object, _ = decode(request.body, "application/yaml", None)
         if not request.param("fieldManager"):
             why = "fieldManager: Required value: is required for apply patch"
             raise errors.StatusError(422, "Invalid", f'PatchOptions.meta.k8s.io "" is invalid: {why}')

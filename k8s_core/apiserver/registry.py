@@ -109,6 +109,7 @@ class Registry:
             meta["name"] = self._generated_name(resource, meta)
         request.name = meta.get("name", "")
         defaults.apply(obj)
+        self._own(request, None, obj)  # what the server adds from here on is nobody's
         request.note("defaulting", "")
         self.admission.mutate(request, obj, None)
         with_status = "status" in resource.subresources
@@ -117,7 +118,6 @@ class Registry:
             self.allocator.allocate(obj)
         self._check(resource, obj, validation.create(obj))
         self.admission.validate(request, obj, None)
-        self._own(request, None, obj)
         request.note("validation", "")
         if request.dry_run:
             if self.find(resource, request.namespace, meta["name"]) is not None:
@@ -234,16 +234,19 @@ class Registry:
         if not unchanged_spec:
             defaults.apply(new)
         if request.subresource != "status":
+            self._own(request, old, new)
             self.admission.mutate(request, new, old)
         strategy.prepare_update(resource.group_resource, new, old, request.subresource, with_status=with_status)
         if request.subresource == "status":
             defaults.apply_status(new, old)
+            self._own(request, old, new)
         is_service = resource.group_resource == "services" and not request.subresource
         if is_service:
             self.allocator.allocate(new, old)
         self._check(resource, new, validation.update(new, old, request.subresource))
         self.admission.validate(request, new, old)
-        self._own(request, old, new)
+        if request.verb == "patch":
+            managedfields.keep_times(old, new)
         request.note("validation", "")
         if new == old:
             request.note("etcd", "nothing changed, nothing written")
@@ -310,9 +313,10 @@ class Registry:
             return self._apply(request, resource, type_, body)
 
         def change(old: Object) -> Object:
-            new = patch.apply(kind, copy(old), body, type_)
-            validation_level = request.param("fieldValidation") or "Warn"
-            new, warnings = normalise(new, type_, field_validation=validation_level)
+            new = patch.apply(kind, old, body, type_)
+            level = request.param("fieldValidation") or "Warn"
+            maps = body if kind == "strategic" else None
+            new, warnings = normalise(new, type_, field_validation=level, patch=maps)
             request.warnings.extend(warnings)
             return new
 
@@ -322,23 +326,17 @@ class Registry:
         force, now = request.flag("force"), self.loop.timestamp()
 
         def change(old: Object | None) -> Object:
-            return managedfields.apply(
-                None if old is None else copy(old),
-                body,
-                type_,
-                request.field_manager,
-                force,
-                now,
-                request.subresource,
-            )
+            new = managedfields.apply(old, body, type_, request.field_manager, force, now, request.subresource)
+            return normalise(new, type_, field_validation="Ignore")[0]
 
         fresh = None
         if self.find(resource, request.namespace, request.name) is None:
-            if (body.get("metadata") or {}).get("uid"):
-                uid = body["metadata"]["uid"]
-                why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-                raise errors.conflict(resource, request.name, why)
-            body.setdefault("metadata", {})["name"] = request.name
+            meta = body.setdefault("metadata", {})
+            if isinstance(meta, dict):
+                if uid := meta.get("uid"):
+                    why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                    raise errors.conflict(resource, request.name, why)
+                meta["name"] = request.name
             fresh = change(None)
         return self.update(request, change, may_create=fresh)
 
