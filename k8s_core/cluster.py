@@ -17,6 +17,7 @@ from k8s_core.apiserver.admission import Admission
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
 from k8s_core.apiserver.discovery import Discovery
+from k8s_core.apiserver.escalation import EscalationCheck
 from k8s_core.apiserver.follow import wall_clock
 from k8s_core.apiserver.node_authorizer import NodeAuthorizer
 from k8s_core.apiserver.openapi import OpenAPI
@@ -91,7 +92,9 @@ class Cluster:
             self._controller_client, controllers, root_ca=self.pki.ca.cert_pem.decode()
         )
         self.controller_manager.start()
-        self.scheduler = Scheduler(self.client("system:kube-scheduler", agent="kube-scheduler"))
+        self.scheduler = Scheduler(
+            self.client("system:kube-scheduler", agent="kube-scheduler"), version=kubernetes_version
+        )
         if scheduler:
             self.scheduler.start()
         self.kubelets: dict[str, Kubelet] = {}
@@ -107,8 +110,8 @@ class Cluster:
         storage = Storage(self.etcd, loop)
         registry = Registry(storage, loop, kinds, served)
         registry.allocator = ServiceAllocator(registry.reader, loop.random)
-        registry.admission = Admission(registry.reader, loop)
         authorizer = Authorizer(registry.reader, NodeAuthorizer(registry.reader, bootstrap.node_rules()))
+        registry.admission = Admission(registry.reader, loop, guards=[EscalationCheck(authorizer)])
         tokens = Tokens(loop, self.pki.service_account_key, registry.reader)
         authenticator = Authenticator(
             lambda: loop.now, self.pki.ca.certificate, tokens, authorizer, registry.reader, static=token_users

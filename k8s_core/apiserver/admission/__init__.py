@@ -2,10 +2,11 @@
 
 The plugins are kube-apiserver's, by its names and in its order; which are on by default is upstream's choice plus
 NodeRestriction, which kubeadm enables. `enable` and `disable` are `--enable-` and `--disable-admission-plugins`.
-A plugin reads the store through `Reader` and nothing else. Left out: webhooks, policies in CEL, PodSecurity.
+A plugin reads the store through `Reader` and nothing else. `guards` look at every write, whatever is switched off.
+Left out: webhooks, policies in CEL, PodSecurity.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from k8s_core.api import Object
 from k8s_core.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
@@ -31,18 +32,27 @@ ORDER: tuple[type[Plugin], ...] = (
 )
 PLUGINS = {plugin.name: plugin for plugin in ORDER}
 OFF_BY_DEFAULT: frozenset[str] = frozenset()
+Guard = Callable[[Request, Object | None, Object | None], None]
 
 
 class Admission:
     """The plugins that are on, in order. ValueError for a plugin that does not exist."""
 
-    def __init__(self, reader: Reader, loop: Loop, enable: Iterable[str] = (), disable: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        loop: Loop,
+        enable: Iterable[str] = (),
+        disable: Iterable[str] = (),
+        guards: Iterable[Guard] = (),
+    ) -> None:
         enabled, disabled = set(enable), set(disable)
         if unknown := (enabled | disabled) - set(PLUGINS):
             known = ", ".join(sorted(PLUGINS))
             raise ValueError(f'admission plugin "{sorted(unknown)[0]}" is unknown, expected one of {known}')
         names = (set(PLUGINS) - OFF_BY_DEFAULT | enabled) - disabled
         self.plugins = [plugin(reader, loop) for plugin in ORDER if plugin.name in names]
+        self.guards = list(guards)
         self._chosen: dict[tuple[str, str], list[Plugin]] = {}
 
     def mutate(self, request: Request, obj: Object | None, old: Object | None) -> None:
@@ -54,6 +64,8 @@ class Admission:
         """Let every plugin look at the finished object, or refuse it with StatusError."""
         for plugin in self._for(request, obj, old):
             plugin.validate(request, obj, old)
+        for guard in self.guards:
+            guard(request, obj, old)
 
     def _for(self, request: Request, obj: Object | None, old: Object | None) -> list[Plugin]:
         assert request.resource is not None
