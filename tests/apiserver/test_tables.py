@@ -73,6 +73,14 @@ def test_kinds_without_columns_show_when_they_were_made() -> None:
     assert cells("customresourcedefinitions.apiextensions.k8s.io", "") == ["x", CREATED]
 
 
+def test_custom_resources_show_their_age() -> None:
+    """What a custom resource's definition does not say is its name and its age."""
+    custom = resources.Resource("x.io", "v1", "widgets", "Widget", "widget", True, ("list",), custom=True)
+    row = tables.render(custom, [{"metadata": {"name": "x", "creationTimestamp": CREATED}}], now=NOW)["rows"][0]
+    assert row["cells"] == ["x", "4m1s"]
+    assert [(c["name"], c["type"]) for c in tables.columns_for(custom)] == [("Name", "string"), ("Age", "date")]
+
+
 @pytest.mark.parametrize("resource", [r for r in RESOURCES if "list" in r.verbs], ids=lambda r: r.group_resource)
 def test_every_resource_prints_even_an_empty_object(resource: resources.Resource) -> None:
     """Whatever is missing, there is a cell for each column."""
