@@ -1,0 +1,431 @@
+"""The kubelet of one node: registers it, keeps its lease, and gives every Pod bound to it a worker.
+
+Stands for pkg/kubelet/kubelet.go. It has a client and a folder (the node's file system), nothing else. Stopping it
+stops the agent only: containers go on, as on a real node, and `start` finds them again.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from k8s_core import limits
+from k8s_core.api import Object, quantity
+from k8s_core.api.errors import StatusError, is_conflict, is_not_found
+from k8s_core.client.workqueue import WorkQueue
+from k8s_core.kubelet import environment as variables
+from k8s_core.kubelet import network_files
+from k8s_core.kubelet.environment import ConfigError
+from k8s_core.kubelet.images import Image
+from k8s_core.kubelet.node import NodeReporter
+from k8s_core.kubelet.pod_worker import PodWorker
+from k8s_core.kubelet.prober import Actions
+from k8s_core.kubelet.runtime import Mount, Runtime, Sandbox
+from k8s_core.kubelet.server import KubeletServer
+from k8s_core.kubelet.static_pods import StaticPods, is_mirror
+from k8s_core.kubelet.volumes import Volumes
+from k8s_core.shell.process import Command
+from k8s_core.shell.sockets import Fabric, FlatFabric, NetworkNamespace
+
+if TYPE_CHECKING:
+    from k8s_core.client import Client, Informer
+    from k8s_core.clock import Timer
+
+FALLBACK_POD_CIDR = "10.88.0.0/16"
+"""Where Pods get addresses while the node has no podCIDR: containerd's own bridge."""
+
+
+class Kubelet:
+    """One node's agent.
+
+    `kubeadm=False` is a hollow node: the fake runtime of Kubernetes' scale tests, where every image exists and nothing
+    ends by itself. `fabric` connects the Pods of all nodes; `programs` are commands beyond the images' own.
+    """
+
+    def __init__(
+        self,
+        client: "Client",
+        name: str,
+        address: str,
+        node_dir: Path,
+        *,
+        kubeadm: bool = True,
+        version: str = "v1.36.2",
+        fabric: Fabric | None = None,
+        programs: Mapping[str, Command] | None = None,
+        labels: dict[str, str] | None = None,
+        taints: list[Object] | None = None,
+    ) -> None:
+        self.client, self.name, self.address, self.node_dir = client, name, address, node_dir
+        self.fabric = fabric or FlatFabric()
+        self.runtime = Runtime(client.loop, self.fabric, fake=not kubeadm, extra=programs)
+        self.network = NetworkNamespace(address, self.fabric, hostname=name)
+        self.fabric.attach(self.network)
+        self.recorder = client.recorder("kubelet", name) if kubeadm else None
+        self.node = NodeReporter(
+            client,
+            name,
+            address,
+            version=version,
+            fake=not kubeadm,
+            images=self.runtime.images,
+            recorder=self.recorder,
+            labels=labels or {},
+            taints=taints or [],
+        )
+        self.node.get = lambda: self._nodes.get(name) if self._nodes else None
+        self.volumes = Volumes(node_dir, self._get, self._token, address)
+        self.actions = Actions(client.loop, self.runtime, self.network)
+        self.server = KubeletServer(self)
+        self.static = StaticPods(self, node_dir / "etc" / "kubernetes" / "manifests")
+        self.workers: dict[str, PodWorker] = {}
+        self.running = False
+        self.pods: Informer | None = None
+        self._nodes: Informer | None = None
+        self._services: Informer | None = None
+        self._queue = WorkQueue(client.loop, self._sync, name="kubelet")
+        self._timers: list[Timer] = []
+        self._names: dict[str, str] = {}  # namespace/name -> uid of the newest worker
+        self._addresses: set[str] = set()
+        self._next_address = 1
+        self._started = client.loop.now
+
+    # --- life -----------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Register the node and begin; the node is Ready about a second later."""
+        if self.running:
+            return
+        loop = self.client.loop
+        self.running, self._started = True, loop.now
+        self._queue = WorkQueue(loop, self._sync, name="kubelet")
+        self.node.event("Normal", "Starting", "Starting kubelet.")
+        self._register()
+
+    def _register(self) -> None:
+        loop = self.client.loop
+        if not self.running:
+            return
+        try:
+            self.node.register()
+        except StatusError as error:
+            loop.log("kubelet", f'Unable to register node with API server" err="{error}" node="{self.name}"')
+            self._timers = [loop.call_later(1.0, self._register, background=True)]
+            return
+        for reason in ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"):
+            self.node.event("Normal", reason, f"Node {self.name} status is now: {reason}")
+        self.node.event("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
+        self.node.ensure_csi_node()
+        self.node.renew_lease()
+        self._nodes = self.client.informer("nodes", fields=f"metadata.name={self.name}")
+        self.pods = self.client.informer("pods", fields=f"spec.nodeName={self.name}")
+        self.pods.on(self._pod_added, self._pod_updated, self._pod_deleted)
+        self._timers = [
+            loop.call_later(0 if self.node.ready else limits.NODE_READY_AFTER, self._network_ready),
+            loop.every(limits.NODE_LEASE_RENEW_PERIOD, self.node.renew_lease),
+            loop.every(limits.NODE_STATUS_UPDATE_FREQUENCY, self.node.report),
+            loop.every(limits.STATIC_POD_CHECK_PERIOD, self.static.check),
+            loop.every(limits.POD_SYNC_FREQUENCY, self._refresh),
+        ]
+        self.static.check()
+        for uid in self.workers:
+            self._queue.add(uid)
+
+    def _network_ready(self) -> None:
+        self.node.ready = True
+        self.node.report()
+        for uid in self.workers:
+            self._queue.add(uid)
+
+    def stop(self) -> None:
+        """End the agent; containers go on."""
+        self.running = False
+        for timer in self._timers:
+            timer.cancel()
+        self._queue.stop()
+        self.client.stop()
+        self.pods = self._nodes = self._services = None
+
+    def node_uid(self) -> str:
+        node = self.node.get()
+        return str(node["metadata"]["uid"]) if node else self.node._uid
+
+    # --- Pods -----------------------------------------------------------------------------------------------
+    def enqueue(self, uid: str) -> None:
+        self._queue.add(uid)
+
+    def requeue(self, uid: str, seconds: float, *, background: bool = False) -> None:
+        self._queue.add_after(uid, seconds, background=background)
+
+    def noticed(self, uid: str) -> None:
+        """Something happened in the runtime: the kubelet sees it when it next lists the containers (PLEG)."""
+        if self.runtime.fake:
+            self._queue.add(uid)
+            return
+        period = limits.PLEG_RELIST_PERIOD
+        self._queue.add_after(uid, period - (self.client.loop.now - self._started) % period)
+
+    def _pod_added(self, pod: Object) -> None:
+        if is_mirror(pod):
+            self.static.mirror_changed(pod)
+            return
+        meta = pod["metadata"]
+        worker = self.workers.get(meta["uid"])
+        if worker is None:
+            worker = self._new_worker(pod)
+        worker.update(pod)
+        self._queue.add(meta["uid"])
+
+    def _new_worker(self, pod: Object) -> PodWorker:
+        meta = pod["metadata"]
+        worker = PodWorker(self, pod)
+        self.workers[meta["uid"]] = worker
+        self._names[f"{meta['namespace']}/{meta['name']}"] = meta["uid"]
+        return worker
+
+    def _pod_updated(self, old: Object, new: Object) -> None:
+        meta = new["metadata"]
+        if old["metadata"]["uid"] != meta["uid"]:
+            self._pod_deleted(old)
+            self._pod_added(new)
+            return
+        if is_mirror(new):
+            self.static.mirror_changed(new)
+            return
+        worker = self.workers.get(meta["uid"])
+        if worker is None:
+            self._pod_added(new)
+            return
+        worker.update(new)
+        told = worker.status
+        if (
+            meta.get("generation") != old["metadata"].get("generation")
+            or new.get("status") != told
+            or meta.get("deletionTimestamp") != old["metadata"].get("deletionTimestamp")
+            or meta.get("deletionGracePeriodSeconds") != old["metadata"].get("deletionGracePeriodSeconds")
+        ):
+            self._queue.add(meta["uid"])
+
+    def _pod_deleted(self, pod: Object) -> None:
+        if is_mirror(pod):
+            static = self.static.find(pod)
+            if static is not None:
+                self.client.loop.call_soon(self.static.ensure_mirror, static)
+            return
+        worker = self.workers.get(pod["metadata"]["uid"])
+        if worker:
+            worker.removed = True
+            self._queue.add(worker.uid)
+
+    def add_static(self, pod: Object) -> None:
+        worker = self._new_worker(pod)
+        self._queue.add(worker.uid)
+
+    def remove_static(self, uid: str) -> None:
+        worker = self.workers.get(uid)
+        if worker:
+            worker.removed = True
+            self._queue.add(uid)
+
+    def ending(self, mirror: Object) -> bool:
+        """Whether a static Pod of that name is still being ended."""
+        meta = mirror["metadata"]
+        return any(w.name == meta["name"] and w.namespace == meta["namespace"] for w in self.workers.values())
+
+    def worker_named(self, namespace: str, name: str) -> PodWorker | None:
+        """The worker of the newest Pod of that name."""
+        return self.workers.get(self._names.get(f"{namespace}/{name}", ""))
+
+    def forget(self, worker: PodWorker) -> None:
+        """A worker has done all it had to do."""
+        self.workers.pop(worker.uid, None)
+        key = f"{worker.namespace}/{worker.name}"
+        if self._names.get(key) == worker.uid:
+            del self._names[key]
+
+    def _sync(self, uid: str) -> None:
+        worker = self.workers.get(uid)
+        if worker and self.running and (self.node.ready or worker.spec.get("hostNetwork")):
+            worker.sync()
+
+    def _refresh(self) -> None:
+        for worker in self.workers.values():
+            worker.refresh_volumes()
+
+    def admit(self, pod: Object) -> tuple[str, str] | None:
+        """Why the node cannot take a Pod: (reason, message); None if it can."""
+        if pod["metadata"]["uid"] in self.static.pods:
+            return None
+        node = self.node.get()
+        allocatable = (node or {}).get("status", {}).get("allocatable") or limits.NODE_CAPACITY
+        others = [
+            w
+            for w in self.workers.values()
+            if w.started_at is not None
+            and w.uid != pod["metadata"]["uid"]
+            and w.status.get("phase") not in ("Succeeded", "Failed")
+        ]
+        asked, used = _requests(pod["spec"]), [_requests(w.spec) for w in others]
+        for resource, read in (("cpu", quantity.milli), ("memory", quantity.value)):
+            want, have, room = asked[resource], sum(u[resource] for u in used), read(allocatable[resource])
+            if want and have + want > room:
+                return _rejected(resource, want, have, room)
+        if len(others) + 1 > int(allocatable["pods"]):
+            return _rejected("pods", 1, len(others), int(allocatable["pods"]))
+        selector = pod["spec"].get("nodeSelector") or {}
+        labels = (node or {}).get("metadata", {}).get("labels") or {}
+        if node and any(labels.get(k) != v for k, v in selector.items()):
+            return "NodeAffinity", (
+                "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+            )
+        return None
+
+    # --- what a Pod's worker asks for -----------------------------------------------------------------------
+    def event(self, pod: Object, type: str, reason: str, message: str, field_path: str = "") -> None:
+        if not self.recorder or not self.running:
+            return
+        if pod["metadata"]["uid"] in self.static.pods or pod.get("metadata", {}).get("ownerReferences") is None:
+            mirror = self.static.mirror(pod)
+            pod = mirror if mirror and is_mirror(mirror) else pod
+        self.recorder.event(pod, type, reason, message, field_path=field_path)
+
+    def write_status(self, pod: Object, status: Object) -> Object | None:
+        """Write a Pod's status; gives the Pod as it then is, None if that failed (it will be tried again)."""
+        if not self.running:
+            return None
+        meta = pod["metadata"]
+        is_static = meta["uid"] in self.static.pods
+        target = self.static.mirror(pod) if is_static else pod
+        if target is None:
+            return {**pod, "status": status}
+        try:
+            written = self.client.update_status("pods", {**target, "status": status})
+        except StatusError as error:
+            if is_conflict(error):
+                written = self._write_again(target, status)
+                if written is None:
+                    return None
+            else:
+                if not is_not_found(error):
+                    self.client.loop.log("kubelet", f'Failed to update status for pod "{meta["name"]}": {error}')
+                return None
+        return {**pod, "status": written["status"]} if is_static else written
+
+    def _write_again(self, pod: Object, status: Object) -> Object | None:
+        meta = pod["metadata"]
+        try:
+            fresh = self.client.get("pods", meta["name"], meta["namespace"])
+            if fresh["metadata"]["uid"] != meta["uid"]:
+                return None
+            return self.client.update_status("pods", {**fresh, "status": status})
+        except StatusError as error:
+            self.client.loop.log("kubelet", f'Failed to update status for pod "{meta["name"]}": {error}')
+            return None
+
+    def delete_object(self, pod: Object) -> None:
+        """The Pod has ended: let the apiserver forget it."""
+        meta = pod["metadata"]
+        try:
+            self.client.delete("pods", meta["name"], meta["namespace"], uid=meta["uid"], grace_seconds=0)
+        except StatusError as error:
+            if not is_not_found(error) and not is_conflict(error):
+                self.client.loop.log("kubelet", f'Failed to delete pod "{meta["name"]}": {error}')
+
+    def network_for(self, pod: Object) -> NetworkNamespace:
+        """A new Pod's network: the node's own, or a namespace with an address of the node's podCIDR."""
+        if pod["spec"].get("hostNetwork"):
+            return self.network
+        node = self.node.get()
+        cidr = ipaddress.ip_network((node or {}).get("spec", {}).get("podCIDR") or FALLBACK_POD_CIDR)
+        size = cidr.num_addresses - 2
+        for _ in range(size):
+            self._next_address = self._next_address + 1 if self._next_address < size else 2
+            address = str(cidr[self._next_address])
+            if address not in self._addresses:
+                break
+        self._addresses.add(address)
+        meta = pod["metadata"]
+        hostname = str(pod["spec"].get("hostname") or meta["name"])
+        network = NetworkNamespace(address, self.fabric, hostname=hostname, pod_namespace=meta["namespace"])
+        self.fabric.attach(network)
+        return network
+
+    def release_network(self, network: NetworkNamespace) -> None:
+        if network is not self.network:
+            self.fabric.detach(network)
+            self._addresses.discard(network.address)
+
+    def network_files(self, pod: Object, sandbox: Sandbox) -> list[Mount]:
+        """/etc/hosts, /etc/hostname and /etc/resolv.conf of a container."""
+        return network_files.mounts(pod, sandbox, self.address)
+
+    def memory(self, limit: str | None) -> int:
+        return quantity.value(limit) if limit else 0
+
+    def environment(
+        self, pod: Object, container: Object, status: Object, image: Image, sandbox: Sandbox | None
+    ) -> dict[str, str]:
+        """The variables of a container's first process; raises ConfigError."""
+        namespace = pod["metadata"]["namespace"]
+        if self._services is None:
+            self._services = self.client.informer("services")
+        links = pod["spec"].get("enableServiceLinks", True)
+        services = [
+            s
+            for s in self._services.list(namespace)
+            if links or (namespace == "default" and s["metadata"]["name"] == "kubernetes")
+        ]
+        master = self._services.get("kubernetes", "default")
+        if master and namespace != "default":
+            services.append(master)
+        return variables.build(
+            pod,
+            container,
+            status,
+            get=lambda kind, name: self._get(kind, name, namespace),
+            services=variables.service_variables(sorted(services, key=lambda s: s["metadata"]["name"])),
+            node_ip=self.address,
+            image_env=image.data.get("env", {}),
+            hostname=sandbox.hostname if sandbox else str(pod["metadata"]["name"]),
+        )
+
+    def _get(self, kind: str, name: str, namespace: str) -> Object | None:
+        try:
+            return self.client.get(kind, name, namespace)
+        except StatusError as error:
+            if is_not_found(error):
+                return None
+            raise ConfigError(str(error)) from None
+
+    def _token(self, pod: Object, source: Object) -> str:
+        meta = pod["metadata"]
+        reference = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
+        spec: Object = {"expirationSeconds": source.get("expirationSeconds", 3600), "boundObjectRef": reference}
+        if source.get("audience"):
+            spec["audiences"] = [source["audience"]]
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        account = pod["spec"].get("serviceAccountName") or "default"
+        try:
+            made = self.client.create_sub("serviceaccounts", account, meta["namespace"], "token", body)
+        except StatusError as error:
+            self.client.loop.log("kubelet", f"failed to fetch token: {error}")
+            return ""
+        return str(made["status"]["token"])
+
+
+def _requests(spec: Object) -> dict[str, int]:
+    """What a Pod asks for: the sum of its containers, or the biggest init container."""
+
+    def of(containers: list[Object], resource: str) -> list[int]:
+        read = quantity.milli if resource == "cpu" else quantity.value
+        return [read(((c.get("resources") or {}).get("requests") or {}).get(resource) or "0") for c in containers]
+
+    return {
+        resource: max([sum(of(spec["containers"], resource)), *of(spec.get("initContainers") or [], resource)])
+        for resource in ("cpu", "memory")
+    }
+
+
+def _rejected(resource: str, want: int, used: int, room: int) -> tuple[str, str]:
+    return f"OutOf{resource}", (
+        f"Pod was rejected: Node didn't have enough resource: {resource}, requested: {want}, used: {used}, capacity: {room}"
+    )

@@ -1,0 +1,69 @@
+"""The files that tell a container its network: /etc/hosts, /etc/hostname, /etc/resolv.conf.
+
+Stands for kubelet_pods.go (ensureHostsFile) and pkg/kubelet/network/dns. They are made when somebody looks.
+"""
+
+from k8s_core.api import Object
+from k8s_core.kubelet.runtime import Mount, Sandbox
+from k8s_core.limits import CLUSTER_DOMAIN, DNS_ADDRESS
+from k8s_core.shell.fs import File
+
+LOCAL = """127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::\tip6-localnet
+fe00::\tip6-mcastprefix
+fe00::1\tip6-allnodes
+fe00::2\tip6-allrouters
+"""
+NODE_NAMESERVER = "168.63.129.16"
+"""What a node's own resolv.conf says (the source notes' machines are in Azure)."""
+
+
+def mounts(pod: Object, sandbox: Sandbox, node_address: str) -> list[Mount]:
+    """The three files, as mounts; a volume that the Pod mounts there itself comes first."""
+    aliases = pod["spec"].get("hostAliases") or ()
+    for alias in aliases:
+        sandbox.network.hosts |= dict.fromkeys(alias.get("hostnames") or (), alias["ip"])
+    return [
+        Mount("/etc/hosts", File(read=lambda: hosts(pod, sandbox, node_address).encode())),
+        Mount("/etc/hostname", File(sandbox.hostname.encode() + b"\n")),
+        Mount("/etc/resolv.conf", File(read=lambda: resolv_conf(pod).encode())),
+    ]
+
+
+def hosts(pod: Object, sandbox: Sandbox, node_address: str) -> str:
+    spec = pod["spec"]
+    if spec.get("hostNetwork"):
+        text = f"# Kubernetes-managed hosts file (host network).\n{LOCAL}{node_address}\t{sandbox.hostname}\n"
+    else:
+        names = sandbox.hostname
+        if spec.get("subdomain"):
+            domain = f"{spec['subdomain']}.{pod['metadata']['namespace']}.svc.{CLUSTER_DOMAIN}"
+            names = f"{sandbox.hostname}.{domain}\t{sandbox.hostname}"
+        text = f"# Kubernetes-managed hosts file.\n{LOCAL}{sandbox.network.address}\t{names}\n"
+    aliases = spec.get("hostAliases") or ()
+    if aliases:
+        text += "\n# Entries added by HostAliases.\n" + "".join(
+            f"{a['ip']}\t" + "\t".join(a.get("hostnames") or ()) + "\n" for a in aliases
+        )
+    return text
+
+
+def resolv_conf(pod: Object) -> str:
+    spec, namespace = pod["spec"], pod["metadata"]["namespace"]
+    policy, config = spec.get("dnsPolicy", "ClusterFirst"), spec.get("dnsConfig") or {}
+    servers, search, options = [NODE_NAMESERVER], [], []
+    if policy == "ClusterFirstWithHostNet" or (policy == "ClusterFirst" and not spec.get("hostNetwork")):
+        servers, options = [DNS_ADDRESS], ["ndots:5"]
+        search = [f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN]
+    elif policy == "None":
+        servers = []
+    servers = list(dict.fromkeys([*servers, *(config.get("nameservers") or ())]))
+    search = list(dict.fromkeys([*search, *(config.get("searches") or ())]))
+    extra = {
+        o["name"]: f"{o['name']}:{o['value']}" if o.get("value") else o["name"] for o in config.get("options") or ()
+    }
+    options = [o for o in options if o.partition(":")[0] not in extra] + list(extra.values())
+    lines = [f"search {' '.join(search)}"] if search else []
+    lines += [f"nameserver {server}" for server in servers]
+    return "\n".join([*lines, *([f"options {' '.join(options)}"] if options else [])]) + "\n"

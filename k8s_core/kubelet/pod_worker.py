@@ -1,0 +1,472 @@
+"""One Pod's life on its node: volumes, sandbox, init containers, containers, restarts, probes, the end.
+
+A worker is level-triggered: `sync` looks at the Pod and at the runtime and takes the next step, however often it is
+called; what takes time (a pull, a start) sets `_busy` and syncs again when done. Stands for pkg/kubelet/pod_workers.go
+and kuberuntime_manager.go's SyncPod. The status is written when it differs from what was written last.
+"""
+
+from typing import TYPE_CHECKING
+
+from k8s_core import limits
+from k8s_core.api import Object
+from k8s_core.kubelet import status as make
+from k8s_core.kubelet.container_state import BackOff, ContainerState
+from k8s_core.kubelet.launcher import Launcher
+from k8s_core.kubelet.prober import FAILURE, Probe
+from k8s_core.kubelet.runtime import EXITED, RUNNING, Container, Sandbox
+from k8s_core.kubelet.volumes import MountError
+from k8s_core.shell.fs import Node
+
+if TYPE_CHECKING:
+    from k8s_core.kubelet.kubelet import Kubelet
+
+DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+
+
+class PodWorker:
+    """The worker of one Pod (one uid)."""
+
+    def __init__(self, kubelet: "Kubelet", pod: Object) -> None:
+        self.kubelet, self.pod = kubelet, pod
+        self.loop, self.runtime = kubelet.client.loop, kubelet.runtime
+        self.uid = str(pod["metadata"]["uid"])
+        self.status: Object = pod.get("status") or {}
+        self.sandbox: Sandbox | None = None
+        self.volumes: dict[str, Node] | None = None
+        self.states: dict[str, ContainerState] = {}
+        self.failed: tuple[str, str] | None = None
+        """Why the kubelet itself ends the Pod: reason and message (deadline, admission, eviction)."""
+        self.removed = False
+        """The object is gone from the apiserver; only the containers are still to be ended."""
+        self.started_at: float | None = None
+        self.finished = False
+        self._launcher = Launcher(self)
+        self._mount_delay = 0.0
+        self._mount_after = 0.0
+        self._admitted = self._terminating = self._sandbox_pending = False
+        self._grace_until = float("inf")
+        self._written: Object | None = None
+
+    # --- looking --------------------------------------------------------------------------------------------
+    @property
+    def name(self) -> str:
+        return str(self.pod["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self.pod["metadata"]["namespace"])
+
+    @property
+    def spec(self) -> Object:
+        spec: Object = self.pod["spec"]
+        return spec
+
+    def state(self, name: str) -> ContainerState:
+        if name not in self.states:
+            self.states[name] = ContainerState(BackOff(*limits.CONTAINER_BACKOFF), BackOff(*limits.IMAGE_BACKOFF))
+        return self.states[name]
+
+    def running(self) -> list[tuple[Object, ContainerState]]:
+        """The containers that run now, in the order of the spec."""
+        found = []
+        for container in self.all_containers():
+            state = self.states.get(container["name"])
+            if state and state.current and state.current.state == RUNNING:
+                found.append((container, state))
+        return found
+
+    def all_containers(self) -> list[Object]:
+        spec = self.spec
+        return [*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())]
+
+    def event(self, type: str, reason: str, message: str, container: str = "") -> None:
+        path = ""
+        if container:
+            part = (
+                "initContainers"
+                if any(c["name"] == container for c in self.spec.get("initContainers") or ())
+                else "containers"
+            )
+            path = f"spec.{part}{{{container}}}"
+        self.kubelet.event(self.pod, type, reason, message, path)
+
+    def policy(self, container: Object) -> str:
+        return str(container.get("restartPolicy") or self.spec.get("restartPolicy", "Always"))
+
+    # --- the loop -------------------------------------------------------------------------------------------
+    def update(self, pod: Object) -> None:
+        """The Pod has changed at the apiserver."""
+        self.pod = pod
+
+    def sync(self) -> None:
+        """Take the next step towards what the Pod should be."""
+        if self.finished:
+            return
+        if self.started_at is None:
+            self._adopt()
+        if self.removed or self.pod["metadata"].get("deletionTimestamp"):
+            self._terminate()
+        elif self.status.get("phase") in ("Succeeded", "Failed") and not self.running():
+            self._release()
+        elif self.failed:
+            self._terminate()
+        else:
+            self._advance()
+        if not self.finished:
+            self.write_status()
+            if self._terminating and not self.running() and not self._launcher.stopping:
+                self._finish()
+
+    def _adopt(self) -> None:
+        """The first look at a Pod: one that already has a history keeps it (the kubelet was restarted)."""
+        self.started_at = self.loop.now
+        if self.status.get("startTime"):
+            return
+        problem = self.kubelet.admit(self.pod)
+        if problem:
+            self.failed = problem
+
+    def _advance(self) -> None:
+        spec = self.spec
+        deadline = spec.get("activeDeadlineSeconds")
+        if deadline is not None and self.started_at is not None:
+            left = self.started_at + deadline - self.loop.now
+            if left <= 0:
+                self.failed = DEADLINE
+                self.event("Normal", "DeadlineExceeded", DEADLINE[1])
+                self._terminate()
+                return
+            self.kubelet.requeue(self.uid, left)
+        self.write_status()
+        if self._launcher.busy or not self._mount() or not self._ensure_sandbox():
+            return
+        for container in self._wanted():
+            if self._launcher.busy:
+                return
+            self._start_when_due(container)
+
+    def _mount(self) -> bool:
+        if self.volumes is not None:
+            return True
+        if self.loop.now < self._mount_after:
+            return False
+        try:
+            self.volumes = self.kubelet.volumes.mount(self.pod, self.status)
+        except MountError as error:
+            self.event("Warning", "FailedMount", str(error))
+            first, ceiling = limits.MOUNT_BACKOFF
+            self._mount_delay = min(max(self._mount_delay * 2, first), ceiling)
+            self._mount_after = self.loop.now + self._mount_delay
+            self.kubelet.requeue(self.uid, self._mount_delay, background=True)
+            return False
+        return True
+
+    def _ensure_sandbox(self) -> bool:
+        if self.sandbox:
+            return self.sandbox.ready
+        if not self._sandbox_pending:
+            self._sandbox_pending = True
+            low, high = (0.0, 0.0) if self.runtime.fake else limits.SANDBOX_SECONDS
+            self.loop.call_later(self.loop.random.uniform(low, high), self._sandbox_made)
+        return False
+
+    def _sandbox_made(self) -> None:
+        self._sandbox_pending = False
+        if self.finished or self._terminating:
+            return
+        network = self.kubelet.network_for(self.pod)
+        host_name = (
+            self.kubelet.name if self.spec.get("hostNetwork") else (str(self.spec.get("hostname") or self.name)[:63])
+        )
+        self.sandbox = self.runtime.run_sandbox(self.name, self.namespace, self.uid, host_name, network)
+        self._mount_volumes_again()
+        self.sync()
+
+    def _mount_volumes_again(self) -> None:
+        """The downward API knows the Pod's address only now."""
+        if self.volumes:
+            self.status = self._status()
+            self.kubelet.volumes.refresh(self.pod, self.status, self.volumes)
+
+    def refresh_volumes(self) -> None:
+        """ConfigMaps and Secrets may have changed (the kubelet looks once a minute)."""
+        if self.volumes and not self.finished:
+            self.kubelet.volumes.refresh(self.pod, self.status, self.volumes)
+
+    def _wanted(self) -> list[Object]:
+        """The containers that should be started now: the init container whose turn it is, or all the others."""
+        wanted: list[Object] = []
+        spec = self.spec
+        regular_started = any(self.states[c["name"]].current for c in spec["containers"] if c["name"] in self.states)
+        for container in spec.get("initContainers") or ():
+            state = self.state(container["name"])
+            current = state.current
+            if make.restartable(container):
+                if current is None or current.state == EXITED:
+                    wanted.append(container)
+                if not regular_started and not (
+                    current and current.state == RUNNING and (state.started or self.runtime.fake)
+                ):
+                    return wanted
+                continue
+            if regular_started or (current and current.state == EXITED and current.exit_code == 0):
+                continue
+            if current is None:
+                return [*wanted, container]
+            if current.state == EXITED:
+                return [*wanted, container] if self.policy(container) != "Never" else []
+            return wanted
+        for container in (*spec["containers"], *(spec.get("ephemeralContainers") or ())):
+            current = self.state(container["name"]).current
+            if current is None:
+                wanted.append(container)
+            elif current.state == EXITED and "targetContainerName" not in container:
+                policy = self.policy(container)
+                if policy == "Always" or (policy == "OnFailure" and current.exit_code != 0):
+                    wanted.append(container)
+        return wanted
+
+    def _start_when_due(self, container: Object) -> None:
+        state, name = self.state(container["name"]), container["name"]
+        if state.current and state.current.state == EXITED:
+            left = state.backoff.wait(state.current.finished, self.loop.now)
+            if left > 0:
+                seconds = f"{state.backoff.delay:.0f}s"
+                if state.backoff.delay >= 60:
+                    seconds = f"{int(state.backoff.delay) // 60}m{int(state.backoff.delay) % 60}s"
+                state.waiting = (
+                    "CrashLoopBackOff",
+                    (
+                        f"back-off {seconds} restarting failed container={name} pod={self.name}_{self.namespace}({self.uid})"
+                    ),
+                )
+                if not state.backing_off:
+                    state.backing_off = True
+                    self.event(
+                        "Warning",
+                        "BackOff",
+                        (
+                            f"Back-off restarting failed container {name} in pod {self.name}_{self.namespace}({self.uid})"
+                        ),
+                        name,
+                    )
+                self.kubelet.requeue(self.uid, left)
+                return
+        self._launcher.launch(container)
+
+    # --- what happens in the runtime ------------------------------------------------------------------------
+    def container_started(self, container: Object, run: Container) -> None:
+        """A run has begun: probe it."""
+        state = self.state(container["name"])
+        state.waiting, state.backing_off, state.stopping = None, False, False
+        state.started = not container.get("startupProbe")
+        state.ready = state.started and not container.get("readinessProbe")
+        run.on_exit.append(lambda: self._container_exited(state, run))
+        if self.runtime.fake:
+            state.started = state.ready = True
+        else:
+            for kind in ("startup", "readiness", "liveness"):
+                probe = container.get(f"{kind}Probe")
+                if probe:
+                    state.probes.append(self._probe(kind, probe, container, state, run))
+        self.kubelet.noticed(self.uid)
+
+    def _probe(self, kind: str, probe: Object, container: Object, state: ContainerState, run: Container) -> Probe:
+        def verdict(self_probe: Probe, healthy: bool) -> None:
+            self._judge(self_probe, healthy, container, state, run)
+
+        return Probe(
+            self.kubelet.actions,
+            kind,
+            probe,
+            container,
+            run,
+            lambda: state.started != (kind == "startup"),
+            verdict,
+            lambda message: self.event("Warning", "Unhealthy", message, container["name"]),
+        )
+
+    def _judge(self, probe: Probe, healthy: bool, container: Object, state: ContainerState, run: Container) -> None:
+        if probe.kind == "readiness":
+            if state.ready != healthy:
+                state.ready = healthy
+                self.kubelet.enqueue(self.uid)
+            if healthy and self.policy(container) == "Always":
+                run.waited_for_until = min(run.waited_for_until, self.loop.now)
+            return
+        if healthy:
+            if probe.kind == "startup" and not state.started:
+                state.started = True
+                state.ready = not container.get("readinessProbe")
+                self.kubelet.enqueue(self.uid)
+            return
+        if not state.stopping and not self._terminating:
+            probe.stop()
+            seconds = probe.probe.get(
+                "terminationGracePeriodSeconds", self.spec.get("terminationGracePeriodSeconds", 30)
+            )
+            message = f"Container {container['name']} failed {probe.kind} probe, will be restarted"
+            self.stop_container(container, state, float(seconds), message)
+
+    def _container_exited(self, state: ContainerState, run: Container) -> None:
+        for probe in state.probes:
+            probe.stop()
+        state.probes, state.ready, state.started, state.stopping = [], False, False, False
+        if self._terminating and not self.running():
+            self.kubelet.enqueue(self.uid)
+        else:
+            self.kubelet.noticed(self.uid)
+
+    def stop_container(self, container: Object, state: ContainerState, grace: float, message: str) -> None:
+        """Event, preStop hook, signal, and the kill when the grace period is over."""
+        run = state.current
+        if run is None or run.state != RUNNING or state.stopping:
+            return
+        state.stopping = True
+        self.event("Normal", "Killing", message, container["name"])
+        hook = (container.get("lifecycle") or {}).get("preStop")
+        begun = self.loop.now
+        if not hook or grace <= 0 or self.runtime.fake:
+            self.runtime.stop(run, grace)
+            return
+
+        def after_hook(result: str, output: str) -> None:
+            if result == FAILURE:
+                self.event("Warning", "FailedPreStopHook", "PreStopHook failed", container["name"])
+            self.runtime.stop(run, max(limits.MINIMUM_GRACE_PERIOD, grace - (self.loop.now - begun)))
+
+        self.kubelet.actions.perform(hook, container, run, grace, after_hook)
+
+    # --- the end --------------------------------------------------------------------------------------------
+    def _grace(self) -> float:
+        meta = self.pod["metadata"]
+        if self.removed and not meta.get("deletionTimestamp"):
+            return limits.MINIMUM_GRACE_PERIOD
+        if meta.get("deletionGracePeriodSeconds") is not None:
+            return float(meta["deletionGracePeriodSeconds"])
+        return float(self.spec.get("terminationGracePeriodSeconds", 30) or 0)
+
+    def _terminate(self) -> None:
+        grace = self._grace()
+        shortened = self._terminating and self.loop.now + grace < self._grace_until
+        if self._terminating and not shortened:
+            self._stop_sidecars(max(limits.MINIMUM_GRACE_PERIOD, self._grace_until - self.loop.now))
+            return
+        self._terminating = True
+        self._grace_until = self.loop.now + grace
+        self._launcher.cancel()
+        sidecars = {c["name"] for c in self.spec.get("initContainers") or () if make.restartable(c)}
+        for container, state in self.running():
+            if shortened and state.current and state.stopping:
+                self.runtime.stop(state.current, grace)
+            elif container["name"] not in sidecars:
+                for probe in state.probes:
+                    if probe.kind != "readiness":
+                        probe.stop()
+                self.stop_container(container, state, grace, f"Stopping container {container['name']}")
+        self._stop_sidecars(grace)
+
+    def _stop_sidecars(self, grace: float) -> None:
+        """Sidecars end after the containers they serve, the last one first."""
+        still = self.running()
+        sidecars = [(c, s) for c, s in still if make.restartable(c) and c in (self.spec.get("initContainers") or ())]
+        if sidecars and len(sidecars) == len(still):
+            container, state = sidecars[-1]
+            self.stop_container(container, state, grace, f"Stopping container {container['name']}")
+
+    def _finish(self) -> None:
+        """Nothing runs any more: let go of everything, and of the object if it is to be deleted."""
+        self._release()
+        if self.pod["metadata"].get("deletionTimestamp") and not self.removed:
+            self.kubelet.delete_object(self.pod)
+        if self.removed or self.pod["metadata"].get("deletionTimestamp"):
+            self.close()
+
+    def _release(self) -> None:
+        if self.sandbox and self.sandbox.ready:
+            self.runtime.stop_sandbox(self.sandbox)
+            self.kubelet.release_network(self.sandbox.network)
+            if not self.pod["metadata"].get("deletionTimestamp"):
+                self.write_status()
+
+    def close(self) -> None:
+        """The worker's last act: forget the containers."""
+        self.finished = True
+        for state in self.states.values():
+            for probe in state.probes:
+                probe.stop()
+        if self.sandbox:
+            self.runtime.remove_sandbox(self.sandbox)
+        self.kubelet.forget(self)
+
+    # --- status ---------------------------------------------------------------------------------------------
+    def _status(self) -> Object:
+        spec, fake = self.spec, self.runtime.fake
+        init_specs = spec.get("initContainers") or []
+        initializing = bool(init_specs)
+
+        def statuses(containers: list[Object], is_init: bool = False) -> list[Object]:
+            return [
+                make.container_status(c, self.state(c["name"]), fake=fake, initializing=initializing, is_init=is_init)
+                for c in containers
+            ]
+
+        inits, mains = statuses(init_specs, True), statuses(spec["containers"])
+        old = self.status
+        terminal = (self._terminating or bool(self.failed)) and not self.running()
+        if old.get("phase") in ("Succeeded", "Failed"):
+            phase = old["phase"]  # a Pod never leaves a terminal phase
+        elif self.failed and not self.running():
+            phase = "Failed"
+        else:
+            phase = make.phase(spec, inits, mains, terminal=terminal)
+        now = self.loop.timestamp()
+        has_sandbox = bool(self.sandbox and self.sandbox.ready)
+        status: Object = {
+            "phase": phase,
+            "conditions": make.conditions(
+                self.pod, old.get("conditions") or [], inits, mains, phase=phase, has_sandbox=has_sandbox, now=now
+            ),
+            "hostIP": self.kubelet.address,
+            "hostIPs": [{"ip": self.kubelet.address}],
+            "startTime": old.get("startTime") or now,
+            "qosClass": old.get("qosClass") or make.qos(spec),
+        }
+        if not (self.failed and not self.sandbox and not old.get("containerStatuses")):
+            status["containerStatuses"] = mains
+            if inits:
+                status["initContainerStatuses"] = inits
+            extra = spec.get("ephemeralContainers")
+            if extra:
+                status["ephemeralContainerStatuses"] = statuses(extra)
+            status["resources"] = spec.get("resources") or {}
+        if self.failed:
+            status["reason"], status["message"] = self.failed
+        address = self.sandbox.network.address if self.sandbox else old.get("podIP")
+        if address:
+            status["podIP"], status["podIPs"] = address, [{"ip": address}]
+        generation = self.pod["metadata"].get("generation")
+        if generation:
+            status["observedGeneration"] = generation
+        for kept in ("nominatedNodeName", "resourceClaimStatuses"):
+            if kept in old:
+                status[kept] = old[kept]
+        return status
+
+    def write_status(self) -> None:
+        """Tell the apiserver, if there is something new."""
+        if self.removed or self.finished:
+            return
+        theirs = self.pod.get("status") or {}
+        if self._written is None or theirs is not self._written:
+            others = [c for c in theirs.get("conditions") or () if c["type"] not in make.OWN_CONDITIONS]
+            mine = [c for c in self.status.get("conditions") or () if c["type"] in make.OWN_CONDITIONS]
+            self.status = {**self.status, "conditions": mine + others}
+        new = self._status()
+        if new == theirs:
+            self.status = new
+            return
+        self.status = new
+        written = self.kubelet.write_status(self.pod, new)
+        if written is not None:
+            self.pod, self._written = written, written["status"]

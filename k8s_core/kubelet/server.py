@@ -1,0 +1,204 @@
+"""The kubelet's own API: logs, exec, attach. The apiserver calls it on behalf of kubectl.
+
+Stands for pkg/kubelet/server and the CRI's streaming server. Answers are streams and sessions (k8s_core/streams.py);
+what cannot be answered is a StatusError in the words a client of a real cluster reads.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from k8s_core.api.errors import bad_request, internal
+from k8s_core.kubelet.container_state import ContainerState
+from k8s_core.kubelet.logs import ContainerLog, Line, render, select
+from k8s_core.kubelet.pod_worker import PodWorker
+from k8s_core.kubelet.runtime import CREATED, RUNNING, Container, RuntimeFailure
+from k8s_core.shell.process import SIGNALS, Pipe, Sink
+from k8s_core.shell.tty import Terminal, interrupt_foreground
+from k8s_core.streams import Session, Stream
+
+if TYPE_CHECKING:
+    from k8s_core.kubelet.kubelet import Kubelet
+
+WAITING = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
+
+
+class KubeletServer:
+    """What listens on port 10250."""
+
+    def __init__(self, kubelet: "Kubelet") -> None:
+        self.kubelet = kubelet
+
+    # --- logs -----------------------------------------------------------------------------------------------
+    def container_logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        follow: bool = False,
+        previous: bool = False,
+        tail_lines: int | None = None,
+        since_seconds: int | None = None,
+        since_time: str | None = None,
+        timestamps: bool = False,
+        limit_bytes: int | None = None,
+    ) -> Stream:
+        """The log of a container's newest (or previous) run, and with `follow` what comes until it ends."""
+        worker = self._worker(namespace, pod)
+        state = worker.states.get(container) if worker else None
+        log = self._log(pod, container, state, previous)
+        now = self.kubelet.client.loop.now
+        since = now - since_seconds if since_seconds is not None else None
+        if since_time:
+            since = datetime.fromisoformat(since_time.replace("Z", "+00:00")).timestamp()
+        stream = Stream()
+        left = limit_bytes if limit_bytes is not None else 1 << 62
+
+        def send(line: Line | None) -> None:
+            nonlocal left
+            if line is None:
+                stream.end()
+                return
+            data = render(line, timestamps)[:left]
+            left -= len(data)
+            if data:
+                stream.send(data)
+            if left <= 0:
+                stream.end()
+
+        for line in select(log, since=since, tail=tail_lines):
+            send(line)
+            if stream.ended:
+                return stream
+        if not follow:
+            stream.end()
+        else:
+            stream.on_cancel.append(log.follow(send))
+        return stream
+
+    def _log(self, pod: str, container: str, state: ContainerState | None, previous: bool) -> ContainerLog:
+        current = state.current if state else None
+        if state is None or (current is None and state.waiting is None):
+            reason = "PodInitializing" if self._initializing(pod) else "ContainerCreating"
+            if previous:
+                raise bad_request(f'previous terminated container "{container}" in pod "{pod}" not found')
+            raise bad_request(f'container "{container}" in pod "{pod}" is waiting to start: {reason}')
+        if previous:
+            run = state.previous
+            if current and current.state not in (RUNNING, CREATED) and state.waiting:
+                run = current  # what is shown as the last state
+            if run is None:
+                raise bad_request(f'previous terminated container "{container}" in pod "{pod}" not found')
+            return run.log
+        if current is None:
+            reason = state.waiting[0] if state.waiting else "ContainerCreating"
+            why = WAITING.get(reason, reason)
+            raise bad_request(f'container "{container}" in pod "{pod}" is waiting to start: {why}')
+        return current.log
+
+    def _initializing(self, pod: str) -> bool:
+        return any(w.name == pod and w.spec.get("initContainers") for w in self.kubelet.workers.values())
+
+    def _worker(self, namespace: str, pod: str) -> PodWorker | None:
+        return self.kubelet.worker_named(namespace, pod)
+
+    def _running(self, namespace: str, pod: str, container: str, missing: str) -> Container:
+        worker = self._worker(namespace, pod)
+        state = worker.states.get(container) if worker else None
+        if state is None or state.current is None or state.current.state != RUNNING or state.current.machine is None:
+            raise internal(f"unable to upgrade connection: {missing}")
+        return state.current
+
+    # --- exec and attach ------------------------------------------------------------------------------------
+    def exec(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: list[str],
+        *,
+        stdin: bool = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        tty: bool = False,
+    ) -> Session:
+        """Run a command in a running container."""
+        run = self._running(namespace, pod, container, f'container not found ("{container}")')
+        session = Session(stdin=stdin, tty=tty)
+        pipe = Pipe(closed=not stdin)
+        write = self._writer(session, stdout, stderr)
+        terminal = Terminal(pipe, lambda data: write(1, data)) if tty else None
+        out = Sink(terminal.output if terminal else lambda data: write(1, data))
+        err = Sink(terminal.output if terminal else lambda data: write(2, data))
+        try:
+            process = self.kubelet.runtime.exec(
+                run, command, stdin=pipe, stdout=out, stderr=err, tty=tty, on_exit=session.exit
+            )
+        except RuntimeFailure as error:
+            # said twice: once by the kubelet, once by the apiserver that passes the kubelet's answer on
+            exec_id = self.kubelet.runtime._id(container)
+            session.exit(
+                error.code,
+                "Internal error occurred: error executing command in container: failed to exec in "
+                f'container: failed to start exec "{exec_id}": {error}',
+            )
+            return session
+        if terminal:
+            machine = run.machine
+            assert machine is not None
+            terminal.interrupt = lambda signal: interrupt_foreground(machine, process, signal)
+            session.listen(terminal.type)
+        elif stdin:
+            session.listen(lambda data: pipe.close() if data is None else pipe.write(data))
+        session.on_cancel.append(lambda: process.signal(SIGNALS["HUP" if tty else "KILL"]))
+        run.on_exit.append(lambda: session.exit(137))
+        return session
+
+    def attach(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        stdin: bool = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        tty: bool = False,
+    ) -> Session:
+        """Join a running container's first process."""
+        missing = f"container {container} not found in pod {pod}_{namespace}"
+        run = self._running(namespace, pod, container, missing)
+        session = Session(stdin=stdin, tty=tty)
+        write = self._writer(session, stdout, stderr)
+        if tty and run.config.tty:
+            terminal = Terminal(run.stdin, lambda data: write(1, data))
+            machine, init = run.machine, run.init
+            if machine is not None and init is not None:
+                terminal.interrupt = lambda signal: interrupt_foreground(machine, init, signal)
+            feed: Callable[[bytes | None], None] = terminal.type
+
+            def listener(channel: int, data: bytes) -> None:
+                terminal.output(data)
+        else:
+
+            def feed(data: bytes | None) -> None:
+                if data is not None:
+                    run.stdin.write(data)
+                elif run.config.stdin_once:
+                    run.stdin.close()
+
+            listener = write
+        run.attached.append(listener)
+        if stdin and run.config.stdin:
+            session.listen(feed)
+        session.on_cancel.append(lambda: run.attached.remove(listener) if listener in run.attached else None)
+        run.on_exit.append(lambda: session.exit(run.exit_code))
+        return session
+
+    def _writer(self, session: Session, stdout: bool, stderr: bool) -> Callable[[int, bytes], None]:
+        def write(channel: int, data: bytes) -> None:
+            if (channel == 1 and stdout) or (channel == 2 and stderr) or (session.tty and stdout):
+                session.output(channel, data)
+
+        return write

@@ -1,0 +1,194 @@
+"""Volumes: what a Pod's volumes hold, as file trees that its containers share.
+
+Stands for pkg/volume/{emptydir,configmap,secret,downwardapi,projected,hostpath} and the volume manager's errors.
+A ServiceAccount token is asked for when somebody reads it. Left out: file ownership (fsGroup), block volumes, and
+storage that is not hostPath: other PersistentVolumes are folders in memory that live as long as the kubelet.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from k8s_core.api import Object
+from k8s_core.kubelet.environment import ConfigError, contents, field_value, resource_value
+from k8s_core.shell.fs import Directory, File, FileError, FileSystem, HostDirectory, HostFile, Node, normalize
+
+Get = Callable[[str, str], Object | None]
+
+
+class MountError(Exception):
+    """`MountVolume.SetUp failed for volume "x" : ...`"""
+
+    def __init__(self, volume: str, message: str) -> None:
+        super().__init__(f'MountVolume.SetUp failed for volume "{volume}" : {message}')
+
+
+class Volumes:
+    """Makes the volumes of Pods on one node."""
+
+    def __init__(
+        self,
+        node_dir: Path,
+        get: Callable[[str, str, str], Object | None],
+        token: Callable[[Object, Object], str],
+        node_ip: str,
+    ) -> None:
+        self.get, self.token, self.node_ip = get, token, node_ip
+        self.host = FileSystem(HostDirectory(node_dir), lambda: 0.0)
+        self._persistent: dict[str, Directory] = {}
+
+    def mount(self, pod: Object, status: Object) -> dict[str, Node]:
+        """Every volume of a Pod by name; raises MountError for the first that cannot be made."""
+        return {volume["name"]: self._make(pod, status, volume) for volume in pod["spec"].get("volumes") or ()}
+
+    def refresh(self, pod: Object, status: Object, mounted: dict[str, Node]) -> None:
+        """Bring what comes from objects up to date, in place; what is gone keeps its last content."""
+        for volume in pod["spec"].get("volumes") or ():
+            old = mounted.get(volume["name"])
+            if not isinstance(old, Directory) or not (
+                {"configMap", "secret", "projected", "downwardAPI"} & set(volume)
+            ):
+                continue
+            try:
+                new = self._make(pod, status, volume)
+            except MountError:
+                continue
+            if isinstance(new, Directory):
+                tokens = {
+                    name: node
+                    for name, node in old.entries.items()
+                    if isinstance(node, File) and name == "token" and "projected" in volume
+                }
+                old.entries = {**new.entries, **tokens}
+
+    def _make(self, pod: Object, status: Object, volume: Object) -> Node:
+        name, namespace = volume["name"], pod["metadata"]["namespace"]
+
+        def get(kind: str, wanted: str) -> Object | None:
+            return self.get(kind, wanted, namespace)
+
+        try:
+            if "configMap" in volume:
+                return Directory(_keys(volume["configMap"], "configmap", volume["configMap"].get("name", ""), get))
+            if "secret" in volume:
+                return Directory(_keys(volume["secret"], "secret", volume["secret"].get("secretName", ""), get))
+            if "downwardAPI" in volume:
+                return Directory(self._downward(pod, status, volume["downwardAPI"]))
+            if "projected" in volume:
+                return self._projected(pod, status, volume["projected"], get)
+            if "hostPath" in volume:
+                return self._host_path(volume["hostPath"])
+            if "persistentVolumeClaim" in volume:
+                return self._claim(volume["persistentVolumeClaim"]["claimName"], get)
+        except ConfigError as error:
+            raise MountError(name, str(error)) from None
+        except FileError as error:
+            raise MountError(name, str(error)) from None
+        return Directory()  # emptyDir, ephemeral, and what needs machines this cluster has not
+
+    def _projected(self, pod: Object, status: Object, source: Object, get: Get) -> Directory:
+        entries: dict[str, Node] = {}
+        for part in source.get("sources") or ():
+            if "configMap" in part:
+                entries |= _keys(part["configMap"], "configmap", part["configMap"].get("name", ""), get)
+            elif "secret" in part:
+                entries |= _keys(part["secret"], "secret", part["secret"].get("name", ""), get)
+            elif "downwardAPI" in part:
+                entries |= self._downward(pod, status, part["downwardAPI"])
+            elif "serviceAccountToken" in part:
+                entries[part["serviceAccountToken"]["path"]] = self._token(pod, part["serviceAccountToken"])
+        return _nest(entries)
+
+    def _token(self, pod: Object, source: Object) -> File:
+        held: list[bytes] = []
+
+        def read() -> bytes:
+            if not held:
+                held.append(self.token(pod, source).encode())
+            return held[0]
+
+        return File(read=read)
+
+    def _downward(self, pod: Object, status: Object, source: Object) -> dict[str, Node]:
+        entries: dict[str, Node] = {}
+        for item in source.get("items") or ():
+            if "fieldRef" in item:
+                value = field_value(pod, status, item["fieldRef"]["fieldPath"], self.node_ip)
+            else:
+                value = resource_value(pod, pod["spec"]["containers"][0], item["resourceFieldRef"])
+            entries[item["path"]] = File(value.encode())
+        return entries
+
+    def _host_path(self, source: Object) -> Node:
+        path, kind = normalize(source["path"]), source.get("type") or ""
+        node = self.host.lookup(path)
+        if node is None and kind in ("DirectoryOrCreate", ""):
+            return self.host.make_directories(path) if path != "/" else self.host.root
+        if node is None and kind == "FileOrCreate":
+            return self.host.parent(path)[0].new_file(path.rsplit("/", 1)[1])
+        if node is None:
+            raise ConfigError(f"hostPath type check failed: {path} is not a {_KINDS.get(kind, 'directory')}")
+        if kind.startswith("Directory") and not isinstance(node, Directory):
+            raise ConfigError(f"hostPath type check failed: {path} is not a directory")
+        if kind.startswith("File") and not isinstance(node, HostFile):
+            raise ConfigError(f"hostPath type check failed: {path} is not a file")
+        return node
+
+    def _claim(self, name: str, get: Get) -> Node:
+        claim = get("persistentvolumeclaims", name)
+        volume_name = (claim or {}).get("spec", {}).get("volumeName", "")
+        if not volume_name:
+            raise ConfigError(
+                f'persistentvolumeclaim "{name}" not found' if claim is None else f'PVC "{name}" is not bound'
+            )
+        volume = self.get("persistentvolumes", volume_name, "")
+        if volume and "hostPath" in volume["spec"]:
+            return self._host_path(volume["spec"]["hostPath"])
+        if volume and "local" in volume["spec"]:
+            return self._host_path(volume["spec"]["local"])
+        return self._persistent.setdefault(volume_name, Directory())
+
+
+_KINDS = {"File": "file", "Socket": "socket", "CharDevice": "character device", "BlockDevice": "block device"}
+
+
+def _keys(source: Object, word: str, name: str, get: Get) -> dict[str, Node]:
+    """The files of a ConfigMap or Secret: all its keys, or the items that are named."""
+    obj = get(f"{word}s", name)
+    if obj is None:
+        if source.get("optional"):
+            return {}
+        raise ConfigError(f'{word} "{name}" not found')
+    data = contents(obj)
+    items = source.get("items")
+    if not items:
+        return {key: File(value) for key, value in data.items()}
+    entries: dict[str, Node] = {}
+    for item in items:
+        if item["key"] in data:
+            entries[item["path"]] = File(data[item["key"]])
+        elif not source.get("optional"):
+            raise ConfigError(
+                f"references non-existent {'config' if word == 'configmap' else 'secret'} key: {item['key']}"
+            )
+    return _nest(entries).entries
+
+
+def _nest(entries: dict[str, Node]) -> Directory:
+    """Put paths with slashes into folders."""
+    if not any("/" in path for path in entries):
+        return Directory(entries)
+    top = Directory()
+    tree = FileSystem(top, lambda: 0.0)
+    for path, node in entries.items():
+        folder = tree.make_directories(path.rpartition("/")[0] or "/")
+        folder.set(path.rsplit("/", 1)[-1], node)
+    return top
+
+
+def below(node: Node, path: str) -> Node:
+    """The part of a volume that a subPath names; a folder that is not there is made."""
+    if not isinstance(node, Directory):
+        return node
+    tree = FileSystem(node, lambda: 0.0)
+    found = tree.lookup(path)
+    return found if found is not None else tree.make_directories(path)
