@@ -114,7 +114,7 @@ def list_objects(registry: Registry, request: Request) -> tuple[list[Object], Ob
     resource = request.resource
     assert resource is not None
     wanted, storage = filter_of(request), registry.storage
-    limit, after = request.number("limit") or 0, ""
+    limit, after = max(request.number("limit") or 0, 0), ""
     asked, match = request.param("resourceVersion"), request.param("resourceVersionMatch")
     revision, now = 0, storage.revision
     _check_versions(asked, match, bool(request.param("continue")))

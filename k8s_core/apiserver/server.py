@@ -188,7 +188,7 @@ class Server:
         obj = copy(request.object) if request.in_process else request.object
         if request.resource and request.resource.group_resource == "bindings":
             request.resource, request.subresource = self.resources.find("pods"), "binding"
-            request.name = obj["metadata"]["name"]
+            request.name = (obj.get("metadata") or {}).get("name", "")
             return self.subresources.bind(request)
         created = self.registry.create(request, obj)
         self._stored(request)
