@@ -76,7 +76,7 @@ def field_value(pod: Object, status: Object, path: str, node_ip: str) -> str:
     }
     if path not in simple:
         raise ConfigError(f"unsupported fieldPath: {path}")
-    return simple[path]
+    return str(simple[path])
 
 
 def _escape(value: str) -> str:

@@ -3,7 +3,8 @@
 data/images.json is a small registry of well-known images. The rule for what exists: an image of the catalogue
 exists with any tag that looks like one of its tags; another name exists too and runs the generic program, unless
 Docker Hub's library has no such name, its registry is a made-up host (no usual suffix), or its name or tag says
-that it does not exist ("nosuch", "missing", "typo"). Stands for pkg/kubelet/images, containerd's image store and the registries.
+that it does not exist ("nosuch", "missing", "typo"). Stands for pkg/kubelet/images, containerd's image store and
+the registries.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ class PullError(Exception):
     """A failed pull; the text is containerd's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Image:
     """One image: what it is called and what runs in it."""
 
@@ -119,8 +120,8 @@ def check(image: Image) -> None:
             path.startswith("library/") and path.removeprefix("library/") not in catalogue()["official"]
         ):
             raise PullError(
-                f"rpc error: code = Unknown desc = {resolve}pull access denied, repository does not exist or may require "
-                "authorization: server message: insufficient_scope: authorization failed"
+                f"rpc error: code = Unknown desc = {resolve}pull access denied, repository does not exist or may "
+                "require authorization: server message: insufficient_scope: authorization failed"
             )
         return
     name = host.partition(":")[0]

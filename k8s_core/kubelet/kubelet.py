@@ -38,8 +38,8 @@ FALLBACK_POD_CIDR = "10.88.0.0/16"
 class Kubelet:
     """One node's agent.
 
-    `kubeadm=False` is a hollow node: the fake runtime of Kubernetes' scale tests, where every image exists and nothing
-    ends by itself. `fabric` connects the Pods of all nodes; `programs` are commands beyond the images' own.
+    `kubeadm=False` is a hollow node: the fake runtime of Kubernetes' scale tests, where every image exists and
+    nothing ends by itself. `fabric` connects the Pods of all nodes; `programs` are commands beyond the images' own.
     """
 
     def __init__(
@@ -285,7 +285,8 @@ class Kubelet:
             return
         if pod["metadata"]["uid"] in self.static.pods or pod.get("metadata", {}).get("ownerReferences") is None:
             mirror = self.static.mirror(pod)
-            pod = mirror if mirror and is_mirror(mirror) else pod
+            if mirror and is_mirror(mirror):
+                pod = mirror
         self.recorder.event(pod, type, reason, message, field_path=field_path)
 
     def write_status(self, pod: Object, status: Object) -> Object | None:
@@ -427,5 +428,6 @@ def _requests(spec: Object) -> dict[str, int]:
 
 def _rejected(resource: str, want: int, used: int, room: int) -> tuple[str, str]:
     return f"OutOf{resource}", (
-        f"Pod was rejected: Node didn't have enough resource: {resource}, requested: {want}, used: {used}, capacity: {room}"
+        f"Pod was rejected: Node didn't have enough resource: {resource}, requested: {want}, used: {used}, "
+        f"capacity: {room}"
     )

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 LEASES = "kube-node-lease"
 NETWORK_NOT_READY = (
-    "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns "
-    "error: cni plugin not initialized"
+    "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin "
+    "returns error: cni plugin not initialized"
 )
 PRESSURES = {
     "MemoryPressure": (

@@ -1,8 +1,8 @@
 """One Pod's life on its node: volumes, sandbox, init containers, containers, restarts, probes, the end.
 
 A worker is level-triggered: `sync` looks at the Pod and at the runtime and takes the next step, however often it is
-called; what takes time (a pull, a start) sets `_busy` and syncs again when done. Stands for pkg/kubelet/pod_workers.go
-and kuberuntime_manager.go's SyncPod. The status is written when it differs from what was written last.
+called; what takes time (a pull, a start) makes its launcher busy and syncs again when done. Stands for
+pkg/kubelet/pod_workers.go and kuberuntime_manager.go's SyncPod. The status is written when it differs from what was written last.
 """
 
 from typing import TYPE_CHECKING

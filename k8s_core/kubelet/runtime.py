@@ -248,8 +248,8 @@ class Runtime:
         found, problem = resolve(machine, argv[0])
         if found is None:
             raise RuntimeFailure(
-                "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create "
-                f"failed: unable to start container process: error during container init: exec: {problem}"
+                "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc "
+                f"create failed: unable to start container process: error during container init: exec: {problem}"
             )
         return found
 

@@ -188,7 +188,7 @@ class KubeletServer:
                 elif run.config.stdin_once:
                     run.stdin.close()
 
-            listener = write
+            listener = write  # type: ignore[assignment]  # the same signature under another name
         run.attached.append(listener)
         if stdin and run.config.stdin:
             session.listen(feed)

@@ -139,7 +139,8 @@ def redis_cli(process: Process) -> Steps:
 
 def _readable(parts: list[str], tty: bool) -> str:
     """An answer as redis-cli shows it: bare in a pipe, with types on a terminal."""
-    result, index = [], 0
+    result: list[str] = []
+    index = 0
     many = parts and parts[0].startswith("*")
     if many:
         index = 1

@@ -248,7 +248,7 @@ def _page(
         kind = TYPES.get(path.rsplit(".", 1)[-1], "application/octet-stream")
     response = respond(process, status, body, kind)
     response.headers = {"Server": server, **response.headers}
-    if status == 404 or status == 403:
+    if status in (403, 404):
         what = (
             'open() "{0}{1}" failed (2: No such file or directory)'
             if status == 404
