@@ -25,6 +25,8 @@ REFLECTOR_BACKOFF = (0.8, 30.0)  # reflector back-off when the server is away: f
 # --- kube-controller-manager -------------------------------------------------------------------------------------
 POD_CIDR = "10.32.0.0/12"  # --cluster-cidr
 NODE_CIDR_MASK = 24  # --node-cidr-mask-size
+BATCH_PER_OBJECT = 0.0005  # how long news of one of many objects may wait for the others' (upstream: --kube-api-qps)
+BATCH_FROM = 20  # objects; below, everything is done at once
 EXPECTATIONS_TIMEOUT = 300.0  # ExpectationsTimeout: after that a controller acts on what it sees
 BURST_REPLICAS = 500  # BurstReplicas: Pods that one sync of a ReplicaSet creates or deletes at most
 DAEMON_BURST_REPLICAS = 250  # BurstReplicas of the DaemonSet controller

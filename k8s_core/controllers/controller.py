@@ -15,6 +15,7 @@ from k8s_core.client.client import Client
 from k8s_core.client.informer import Informer, key_of
 from k8s_core.client.workqueue import WorkQueue
 from k8s_core.clock import Loop, Timer
+from k8s_core.limits import BATCH_FROM, BATCH_PER_OBJECT
 
 Handler = Callable[[Object], None]
 
@@ -109,6 +110,14 @@ class Controller:
 
     def enqueue(self, obj: Object) -> None:
         self.queue.add(key_of(obj))
+
+    def enqueue_batched(self, key: str, size: int) -> None:
+        """Sync soon, with what else happens until then to the `size` objects that the sync has to look at.
+
+        Otherwise a thousand Pods becoming ready would be a thousand looks at a thousand Pods. A real controller is
+        held back to the same effect by its client's rate limit.
+        """
+        self.queue.add_after(key, size * BATCH_PER_OBJECT if size > BATCH_FROM else 0)
 
 
 # --- what controllers say about objects -----------------------------------------------------------------------------

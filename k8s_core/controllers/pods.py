@@ -137,6 +137,12 @@ def restarts(pod: Object) -> int:
     return max((each["restartCount"] for each in (pod.get("status") or {}).get("containerStatuses") or ()), default=0)
 
 
+def seen_by_owner(pod: Object) -> tuple[object, ...]:
+    """All of a Pod that a workload controller looks at; if this is the same, it need not look again."""
+    metadata = pod["metadata"]
+    return phase(pod), ready_condition(pod), metadata.get("labels"), metadata.get("ownerReferences")
+
+
 def deletion_cost(pod: Object) -> int:
     try:
         return int((pod["metadata"].get("annotations") or {}).get(POD_DELETION_COST, 0))

@@ -47,13 +47,16 @@ class ReplicaSetController(Controller):
         return from_label_selector(owner["spec"]["selector"])
 
     # --- what wakes it --------------------------------------------------------------------------------------
-    def owner_key(self, pod: Object) -> str | None:
-        """The key of the set that controls the Pod, if it is one of ours and still the same."""
+    def owner_of(self, pod: Object) -> Object | None:
+        """The set that controls the Pod, if it is one of ours and still the same."""
         reference = controller_of(pod)
         if reference is None or reference["kind"] != self.kind:
             return None
         owner = self.sets.get(reference["name"], pod["metadata"]["namespace"])
-        return key_of(owner) if owner and owner["metadata"]["uid"] == reference["uid"] else None
+        return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
+
+    def wake(self, owner: Object) -> None:
+        self.enqueue_batched(key_of(owner), owner["spec"].get("replicas", 1))
 
     def wake_matching(self, orphan: Object) -> None:
         labels = orphan["metadata"].get("labels") or {}
@@ -66,28 +69,31 @@ class ReplicaSetController(Controller):
             self.pod_deleted(pod)
         elif controller_of(pod) is None:
             self.wake_matching(pod)
-        elif key := self.owner_key(pod):
-            self.expectations.creation_observed(key)
-            self.queue.add(key)
+        elif owner := self.owner_of(pod):
+            self.expectations.creation_observed(key_of(owner))
+            self.wake(owner)
 
     def pod_updated(self, old: Object, new: Object) -> None:
         if is_deleting(new):
             # A Pod that is going is made up for at once, not when the kubelet is done with it.
-            self.pod_deleted(new)
+            if not is_deleting(old) or podutil.phase(old) != podutil.phase(new):
+                self.pod_deleted(new)
+            return
+        if podutil.seen_by_owner(old) == podutil.seen_by_owner(new):
             return
         moved = controller_uid(old) != controller_uid(new)
-        if moved and (key := self.owner_key(old)):
-            self.queue.add(key)
+        if moved and (owner := self.owner_of(old)):
+            self.enqueue(owner)
         if controller_of(new) is not None:
-            if key := self.owner_key(new):
-                self.queue.add(key)
+            if owner := self.owner_of(new):
+                self.wake(owner)
         elif moved or old["metadata"].get("labels") != new["metadata"].get("labels"):
             self.wake_matching(new)
 
     def pod_deleted(self, pod: Object) -> None:
-        if key := self.owner_key(pod):
-            self.expectations.deletion_observed(key, pod["metadata"]["uid"])
-            self.queue.add(key)
+        if owner := self.owner_of(pod):
+            self.expectations.deletion_observed(key_of(owner), pod["metadata"]["uid"])
+            self.wake(owner)
 
     # --- the loop -------------------------------------------------------------------------------------------
     def sync(self, key: str) -> None:

@@ -108,6 +108,8 @@ class ServiceController(Controller):
 
     def setup(self) -> None:
         self.trigger_times = TriggerTimes()
+        self.sizes: dict[str, int] = {}
+        """How many Pods each Service had when last looked at."""
         self.services = self.informer("services", changed=self.enqueue)
         self.services.index("first-term", first_term)
         self.pods = self.informer("pods", self.pod_changed, self.pod_updated, self.pod_changed)
@@ -117,7 +119,8 @@ class ServiceController(Controller):
         for term in terms(pod):
             for service in self.services.by_index("first-term", term):
                 if matches(service, pod):
-                    self.enqueue(service)
+                    key = key_of(service)
+                    self.enqueue_batched(key, self.sizes.get(key, 0))
 
     def pod_updated(self, old: Object, new: Object) -> None:
         if seen_from_outside(old) != seen_from_outside(new):
@@ -128,4 +131,6 @@ class ServiceController(Controller):
     def pods_of(self, service: Object) -> list[Object]:
         """All Pods that its selector matches."""
         candidates = [pod for term in first_term(service) for pod in self.pods.by_index("terms", term)]
-        return [pod for pod in candidates if matches(service, pod)]
+        found = [pod for pod in candidates if matches(service, pod)]
+        self.sizes[key_of(service)] = len(found)
+        return found

@@ -1,8 +1,8 @@
 """Every controller by its cases: YAML that says what there is, what happens, and what there must be afterwards.
 
-A case: `what` holds; `controllers` that run; `given` objects; `steps` (create, patch, delete, advance seconds, settle,
-silence a node); `then` objects, each part of a different one that exists; `count` of objects by kind; `gone` objects;
-`events` in order (all of them, or of one kind with `events_of`). Hashes of Pod templates are called HASH1, HASH2 ...
+A case: `what` holds; `controllers` that run; `given` objects; `steps` (create, patch, delete, advance seconds,
+settle, silence a node); `then` objects, each part of a different one that exists; `count` of objects by kind; `gone`
+objects; `events` in order (all, or of one kind with `events_of`). Hashes of Pod templates are called HASH1, HASH2 ...
 """
 
 from pathlib import Path
@@ -69,6 +69,7 @@ def test_controllers_do_what_their_cases_say(case: dict[str, Any]) -> None:
         for step in case.get("steps", [{"settle": True}]):
             perform(world, step)
         check(world, case)
+        assert not world.cluster.apiserver.registry.storage.mutated(), "shared objects were changed in place"
     finally:
         world.stop()
 

@@ -1,4 +1,4 @@
-"""A cluster without scheduler and kubelets, and stand-ins that do just enough of their work for controllers to go on."""
+"""A cluster without scheduler and kubelets, but stand-ins that do just enough of their work for controllers."""
 
 from typing import Any
 
