@@ -47,6 +47,8 @@ PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 PRETTY = orjson.OPT_INDENT_2
 
 logger = logging.getLogger(__name__)
+_SILENT = logging.getLogger(f"{__name__}.aiohttp")  # it would print a traceback for every malformed request
+_SILENT.disabled = True
 
 
 class Server(Protocol):
@@ -115,7 +117,7 @@ class Door:
             request_factory=self._make_request,
             handler_cancellation=True,
             access_log=None,
-            logger=logging.getLogger("k8s_core.http"),
+            logger=_SILENT,
             keepalive_timeout=KEEP_ALIVE,
             max_line_size=MAX_HEADER,
             max_field_size=MAX_HEADER,
@@ -167,10 +169,14 @@ class Door:
             answer.force_close()
             return answer
         request = self._request(wire, body)
-        with self._lock:
-            self.follower.request()
-            response: Response = self._server.handle(request)
-            self._owe()
+        try:
+            with self._lock:
+                self.follower.request()
+                response: Response = self._server.handle(request)
+                self._owe()
+        except Exception:  # nothing that a client can send may break the door
+            logger.exception("%s %s", request.method, request.path)
+            response = _failure(errors.internal("the server met a defect of its own; it is in its log"))
         if response.stream is not None:
             return await self._stream(wire, request, response, response.stream)
         if response.session is not None:
