@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import add
 
 import orjson
@@ -138,6 +139,8 @@ class Soft:
     """PreScore's state. `ignored` nodes lack a topology key."""
 
     tallies: list[Tally]
+    domains: list[list[str | None]]
+    """By constraint, the domain of each node."""
     weights: list[float]
     ignored: set[str]
 
@@ -205,28 +208,33 @@ class PodTopologySpread(Plugin):
             ignored = {n.name for n in nodes if not all(c.key in n.labels for c in constraints)}
         required = [constraint.key for constraint in constraints] if require_all else []
         tallies = [self._tally(constraint, pod, required) for constraint in constraints]
-        weights: list[float] = []
-        for constraint in constraints:
-            size = len(nodes) - len(ignored)
-            if constraint.key != HOSTNAME:
-                size = len({n.labels.get(constraint.key, "") for n in nodes if n.name not in ignored})
-            weights.append(math.log(size + 2))
-        state[self.name + "/score"] = Soft(tallies, weights, ignored)
+        # More domains, fewer Pods in each: the logarithm keeps the counts of zones and of nodes comparable.
+        domains = [[node.labels.get(constraint.key) for node in nodes] for constraint in constraints]
+        kept = [node.name not in ignored for node in nodes]
+        weights = [math.log(len(set(compress(column, kept))) + 2) for column in domains]
+        state[self.name + "/score"] = Soft(tallies, domains, weights, ignored)
         return True
 
     def scores(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int]:
         soft: Soft = state[self.name + "/score"]
         sums = [0.5] * len(nodes)
-        for tally, weight in zip(soft.tallies, soft.weights, strict=True):
-            key, extra = tally.constraint.key, tally.constraint.max_skew - 1
-            if key == HOSTNAME:
-                column = [tally.by_node[node.name] * weight + extra if key in node.labels else 0.0 for node in nodes]
+        for tally, column, weight in zip(soft.tallies, soft.domains, soft.weights, strict=True):
+            extra = tally.constraint.max_skew - 1
+            if tally.constraint.key == HOSTNAME:
+                counts = [tally.by_node[node.name] for node in nodes]
+                if None in column:
+                    points = [c * weight + extra if d else 0.0 for c, d in zip(counts, column, strict=True)]
+                else:
+                    points = [count * weight + extra for count in counts]
             else:
-                worth: dict[str | None, float] = {None: 0.0}
-                for domain in {node.labels.get(key) for node in nodes} - {None}:
-                    worth[domain] = tally.by_domain.get(domain or "", 0) * weight + extra
-                column = [worth[node.labels.get(key)] for node in nodes]
-            sums = list(map(add, sums, column))
+                worth: dict[str | None, float] = {
+                    domain: tally.by_domain.get(domain, 0) * weight + extra
+                    for domain in set(column)
+                    if domain is not None
+                }
+                worth[None] = 0.0
+                points = [worth[domain] for domain in column]
+            sums = list(map(add, sums, points))
         scores = list(map(int, sums))
         if not soft.ignored:
             return scores
