@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from controller_world import World, contains, renamed
 
 from k8s_core.api import Object
-from tests.controllers.world import World, contains, renamed
 
 CASES = [
     pytest.param(case, id=f"{path.stem}: {case['what']}")
