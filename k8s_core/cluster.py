@@ -102,6 +102,9 @@ class Cluster:
             self.kubelets[name] = self._kubelet(name)
             self.kubelets[name].start()
         self.loop.run_ready()
+        if profile == "kubeadm" and self.kubelets:
+            kubeadm.mark_control_plane(self.client(), next(iter(self.kubelets)))
+            self.loop.run_ready()
 
     # --- boot -----------------------------------------------------------------------------------------------
     def _apiserver(self, token_users: Mapping[str, User]) -> Server:

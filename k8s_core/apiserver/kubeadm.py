@@ -10,18 +10,25 @@ import base64
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
-from k8s_core.api import Object
+from k8s_core.api import Object, errors
 from k8s_core.apiserver import version
 from k8s_core.apiserver.bootstrap import DATA
 from k8s_core.pki import PKI
 
+if TYPE_CHECKING:
+    from k8s_core.client import Client
+
 ETCD_VERSION = "3.5.12-0"
 COREDNS_VERSIONS = {"1.30": "v1.11.1", "1.31": "v1.11.3", "1.32": "v1.11.3", "1.33": "v1.12.0", "1.34": "v1.12.1"}
 NEWEST_COREDNS = "v1.14.2"
+ROLE = "node-role.kubernetes.io/control-plane"
+ROLE_LABELS = {ROLE: "", "node.kubernetes.io/exclude-from-external-load-balancers": ""}
+ROLE_TAINT = {"key": ROLE, "effect": "NoSchedule"}
+RETRY = 0.5  # constants.KubernetesAPICallRetryInterval
 MANIFESTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -51,6 +58,21 @@ def write_node(cluster: Cluster, node: str, folder: Path) -> None:
     for name in MANIFESTS if first else ():
         text = Template((DATA / "manifests" / f"{name}.yaml").read_text()).substitute(_placeholders(cluster))
         (manifests / f"{name}.yaml").write_text(text)
+
+
+def mark_control_plane(client: "Client", node: str) -> None:
+    """Label and taint the control-plane node as soon as its kubelet has registered it (phase mark-control-plane).
+
+    A kubelet may not do that itself: NodeRestriction reserves these labels.
+    """
+    try:
+        taints = client.get("nodes", node)["spec"].get("taints") or []
+        changed = {"metadata": {"labels": ROLE_LABELS}, "spec": {"taints": [*taints, ROLE_TAINT]}}
+        client.patch("nodes", node, "", changed, kind="merge")
+    except errors.StatusError as error:
+        if not errors.is_not_found(error):
+            raise
+        client.loop.call_later(RETRY, mark_control_plane, client, node)
 
 
 def _control_plane(cluster: Cluster) -> tuple[str, str]:
