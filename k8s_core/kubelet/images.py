@@ -107,10 +107,7 @@ def check(image: Image) -> None:
     resolve = f'failed to pull and unpack image "{full}": failed to resolve reference "{full}": '
     host, _, path = image.repository.partition("/")
     if image.known:
-        known = str(catalogue()["tags"])
-        if image.tag and not re.fullmatch(
-            rf"v?(?:{known})|v?{re.escape(str(image.data.get('version', '')))}", image.tag
-        ):
+        if image.tag and not _plausible(image):
             raise PullError(f"rpc error: code = NotFound desc = {resolve}{full}: not found")
         return
     if MISSING_TAG.search(image.tag) or (MISSING_TAG.search(path) and host != "docker.io"):
@@ -130,6 +127,20 @@ def check(image: Image) -> None:
             f'rpc error: code = Unknown desc = {resolve}failed to do request: Head "https://{host}/v2/{path}/manifests/'
             f'{image.tag}": dial tcp: lookup {name}: no such host'
         )
+
+
+def _plausible(image: Image) -> bool:
+    """Whether a tag looks like one that the image has: a usual word, or a version not far beyond the newest known."""
+    if MISSING_TAG.search(image.tag) or not re.fullmatch(str(catalogue()["tags"]), image.tag):
+        return image.tag == image.data.get("version")
+    asked, known = _VERSION.match(image.tag), _VERSION.match(str(image.data.get("version", "")))
+    if not asked or not known:
+        return True
+    major, minor, newest = int(asked[1]), int(asked[2] or 0), int(known[1])
+    return major < newest or (major == newest and minor <= int(known[2] or 0) + 10) or (major == newest + 1)
+
+
+_VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?")
 
 
 class ImageStore:

@@ -291,14 +291,18 @@ class PodWorker:
             if state.ready != healthy:
                 state.ready = healthy
                 self.kubelet.enqueue(self.uid)
-            if healthy and self.policy(container) == "Always":
-                run.waited_for_until = min(run.waited_for_until, self.loop.now)
-            return
-        if healthy:
+        elif healthy:
             if probe.kind == "startup" and not state.started:
                 state.started = True
                 state.ready = not container.get("readinessProbe")
                 self.kubelet.enqueue(self.uid)
+        if healthy:
+            if state.ready and self.policy(container) == "Always" and run.waited_for_until > self.loop.now:
+                run.waited_for_until = self.loop.now
+                for other in state.probes:
+                    other.relax()
+            return
+        if probe.kind == "readiness":
             return
         if not state.stopping and not self._terminating:
             probe.stop()

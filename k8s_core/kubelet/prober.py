@@ -172,6 +172,12 @@ class Probe:
         if self._timer:
             self._timer.cancel()
 
+    def relax(self) -> None:
+        """Nobody waits for this container any more: go on in the background."""
+        if self._timer and not self._timer.background and self._timer.fn:
+            self._timer.cancel()
+            self._schedule(self._timer.when - self.actions.loop.now)
+
     def _schedule(self, delay: float) -> None:
         loop = self.actions.loop
         background = self.kind == "liveness" or loop.now >= self.run.waited_for_until

@@ -124,7 +124,7 @@ class Volumes:
         if node is None and kind in ("DirectoryOrCreate", ""):
             return self.host.make_directories(path) if path != "/" else self.host.root
         if node is None and kind == "FileOrCreate":
-            return self.host.parent(path)[0].new_file(path.rsplit("/", 1)[1])
+            return self.host.make_directories(path.rsplit("/", 1)[0]).new_file(path.rsplit("/", 1)[1])
         if node is None:
             raise ConfigError(f"hostPath type check failed: {path} is not a {_KINDS.get(kind, 'directory')}")
         if kind.startswith("Directory") and not isinstance(node, Directory):

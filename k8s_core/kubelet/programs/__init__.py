@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from k8s_core.kubelet.images import Image
-from k8s_core.kubelet.programs import agnhost, data, web
+from k8s_core.kubelet.programs import addons, agnhost, data, web
 from k8s_core.kubelet.programs.rootfs import root
 from k8s_core.kubelet.programs.simple import generic, http_program, idle, logged_server, wrapper
 from k8s_core.shell.commands import TOOLS
@@ -34,12 +34,12 @@ PROGRAMS: dict[str, dict[str, Command]] = {
 """What an image has of its own."""
 BY_NAME: dict[str, Command] = {
     "pause": idle,
-    "coredns": data.coredns,
-    "etcd": idle,
-    "kube-apiserver": idle,
-    "kube-controller-manager": idle,
-    "kube-scheduler": idle,
-    "kube-proxy": data.kube_proxy,
+    "coredns": addons.coredns,
+    "etcd": addons.control_plane,
+    "kube-apiserver": addons.control_plane,
+    "kube-controller-manager": addons.control_plane,
+    "kube-scheduler": addons.control_plane,
+    "kube-proxy": addons.kube_proxy,
     "flanneld": idle,
     "launch.sh": idle,
     "python3": idle,

@@ -1,11 +1,11 @@
-"""Redis with its client, hello-world, and what the add-ons log."""
+"""Redis with its client, and hello-world."""
 
 import shlex
 
 from k8s_core.kubelet.images import Image
-from k8s_core.kubelet.programs.simple import idle, respond, stamps, wrapper
+from k8s_core.kubelet.programs.simple import stamps, wrapper
 from k8s_core.shell.process import Command, Process, Steps
-from k8s_core.shell.sockets import NetworkError, Request
+from k8s_core.shell.sockets import NetworkError
 
 
 def redis_server(process: Process) -> Steps:
@@ -171,39 +171,3 @@ def hello(process: Process) -> Steps:
     )
     return 0
     yield 0.0
-
-
-def coredns(process: Process) -> Steps:
-    """CoreDNS: its start, and its health and readiness pages."""
-    network = process.machine.network
-    network.listen(53, process, lambda data: b"")
-    network.listen(8080, process, lambda request: respond(process, 200, "OK"), http=True)
-    network.listen(8181, process, lambda request: respond(process, 200, "OK"), http=True)
-
-    def metrics(request: Request) -> object:
-        return respond(process, 200, '# TYPE coredns_build_info gauge\ncoredns_build_info{version="1.13.1"} 1\n')
-
-    network.listen(9153, process, metrics, http=True)
-    process.out(
-        ".:53\n[INFO] plugin/reload: Running configuration SHA512 = "
-        "1b226df79860026c6a52e67daa10d7f0d57ec5b023288ec00c5e05f93523c894564e15b91770d3a07ae1cfbe861d15b37d4a"
-        "0027e69c546ab112970993a3b03b\nCoreDNS-1.13.1\nlinux/amd64, go1.25.2, 1db4568\n"
-    )
-    yield from process.wait_signal("TERM", "INT")
-    process.out(
-        "[INFO] SIGTERM: Shutting down servers then terminating\n[INFO] plugin/health: Going into lameduck "
-        "mode for 5s\n"
-    )
-    yield 5.0
-    return 0
-
-
-def kube_proxy(process: Process) -> Steps:
-    """kube-proxy's container; the rules it stands for are k8s_core/network's."""
-    values = stamps(process)
-    head = f"I{values['date'][5:].replace('-', '')} {values['time']}.000000       1"
-    process.err(
-        f'{head} server_linux.go:63] "Using iptables proxy"\n{head} shared_informer.go:320] "Caches are synced"'
-        ' controller="service config"\n'
-    )
-    return (yield from idle(process))

@@ -1,0 +1,85 @@
+"""The containers of kube-system: CoreDNS, kube-proxy and the control plane's static Pods.
+
+What they do is done elsewhere (k8s_core/apiserver, controllers, scheduler, etcd, network); here they only hold their
+ports, answer their health checks and log their first lines. A later part ties their life to the real components.
+"""
+
+from datetime import UTC, datetime
+
+from k8s_core.kubelet.programs.simple import config, idle, respond
+from k8s_core.shell.process import Process, Steps
+from k8s_core.shell.sockets import Request, Response
+
+CONFIGURATION = (
+    "1b226df79860026c6a52e67daa10d7f0d57ec5b023288ec00c5e05f93523c894564e15b91770d3a07ae1cfbe861d15b37d4a"
+    "0027e69c546ab112970993a3b03b"
+)
+FIRST_LINES = {
+    "kube-apiserver": 'server.go:183] "Golang settings" GOGC="" GOMAXPROCS="" GOTRACEBACK=""',
+    "kube-controller-manager": 'controllermanager.go:215] "Starting" version="{version}"',
+    "kube-scheduler": 'server.go:163] "Starting Kubernetes Scheduler" version="{version}"',
+}
+HEALTH = ("/livez", "/readyz", "/healthz", "/health")
+
+
+def klog(process: Process, text: str) -> str:
+    """A line as klog writes it."""
+    now = datetime.fromtimestamp(process.machine.loop.now, UTC)
+    return f"I{now.strftime('%m%d %H:%M:%S.%f')} {process.pid:7} {text}\n"
+
+
+def control_plane(process: Process) -> Steps:
+    """kube-apiserver, kube-controller-manager, kube-scheduler, etcd: ports and health."""
+    name = process.argv[0].rsplit("/", 1)[-1]
+
+    def answer(request: Request) -> Response:
+        path = request.path.partition("?")[0]
+        if path.startswith(HEALTH):
+            return respond(process, 200, "ok")
+        return respond(process, 403, "Forbidden\n")
+
+    asked = config(process)
+    for port in asked.ports if asked else ():
+        if not process.machine.network.listen(port, process, answer, http=True):
+            text = f'Failed to listen on 0.0.0.0:{port}: listen tcp 0.0.0.0:{port}: bind: address already in use'
+            process.err(klog(process, f'run.go:72] "command failed" err="{text}"').replace("I", "E", 1))
+            return 1
+    image = process.machine.extra.get("image")
+    version = image.tag if image else ""
+    if name == "etcd":
+        now = datetime.fromtimestamp(process.machine.loop.now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        process.err(f'{{"level":"info","ts":"{now}","caller":"embed/etcd.go:133","msg":"configuring peer listeners"}}\n')
+    else:
+        process.err(klog(process, FIRST_LINES.get(name, "").replace("{version}", version)))
+    return (yield from idle(process))
+
+
+def coredns(process: Process) -> Steps:
+    """CoreDNS: its start, its health and readiness pages."""
+    network = process.machine.network
+    network.listen(53, process, lambda data: b"")
+    for port in (8080, 8181):
+        network.listen(port, process, lambda request: respond(process, 200, "OK"), http=True)
+    metrics = '# TYPE coredns_build_info gauge\ncoredns_build_info{version="1.13.1"} 1\n'
+    network.listen(9153, process, lambda request: respond(process, 200, metrics), http=True)
+    image = process.machine.extra.get("image")
+    version = image.version if image else "1.13.1"
+    process.out(
+        f".:53\n[INFO] plugin/reload: Running configuration SHA512 = {CONFIGURATION}\nCoreDNS-{version}\n"
+        "linux/amd64, go1.25.2, 1db4568\n"
+    )
+    yield from process.wait_signal("TERM", "INT")
+    process.out(
+        "[INFO] SIGTERM: Shutting down servers then terminating\n"
+        "[INFO] plugin/health: Going into lameduck mode for 5s\n"
+    )
+    yield 5.0
+    return 0
+
+
+def kube_proxy(process: Process) -> Steps:
+    """kube-proxy's container: its health check; the rules are k8s_core/network's."""
+    process.err(klog(process, 'server_linux.go:63] "Using iptables proxy"'))
+    process.err(klog(process, 'shared_informer.go:356] "Caches are synced" controller="service config"'))
+    process.machine.network.listen(10256, process, lambda request: respond(process, 200, "{}"), http=True)
+    return (yield from idle(process))
