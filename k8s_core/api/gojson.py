@@ -2,6 +2,9 @@
 
 A good document takes one pass of orjson and a count of its keys. Only when something is odd (a syntax error, a
 duplicate key, invalid UTF-8, a number out of range) the slow way is gone, which knows Go's words for it.
+
+One limit is tighter than Go's: documents nest 200 levels deep, not 10,000. No object needs more, and all that works
+on objects afterwards may recurse.
 """
 
 import json
@@ -12,12 +15,14 @@ import orjson
 
 from k8s_core.api.field import quote
 
+MAX_DEPTH: Final = 200
+"""How deep objects and lists may nest."""
+
 _SPACE: Final = b" \t\r\n"
 _STRING: Final = re.compile(rb'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*')
 _SURROGATE: Final = re.compile(
     r"\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)"
 )
-_MAX_DEPTH: Final = 10000
 _LONE: Final = 5
 _INT64_DIGITS: Final = 18
 
@@ -48,7 +53,7 @@ def load(data: bytes) -> Any:
     except orjson.JSONDecodeError:
         return load_exactly(data)
     # Every key ends in `":`; in a string that would be `\":`. If the numbers agree no key was swallowed.
-    if _count(value) == data.count(b'":') - data.count(b'\\":'):
+    if _count(value, 0) == data.count(b'":') - data.count(b'\\":'):
         return value
     return load_exactly(data)
 
@@ -58,10 +63,7 @@ def load_exactly(data: bytes) -> Any:
     if wrong := complaint(data):
         raise ValueError(wrong)
     text = _SURROGATE.sub(_whole, data.decode(errors="replace"))
-    try:
-        return json.loads(text, object_pairs_hook=Members, parse_float=Number, parse_int=_integer)
-    except RecursionError:
-        raise ValueError("exceeded max depth") from None
+    return json.loads(text, object_pairs_hook=Members, parse_float=Number, parse_int=_integer)
 
 
 def plain(value: Any) -> Any:
@@ -90,15 +92,18 @@ def _whole(match: re.Match[str]) -> str:
     return "\\ufffd" if len(match.group(1)) == _LONE else match.group()
 
 
-def _count(value: Any) -> int:
+def _count(value: Any, depth: int) -> int:
+    """How many members all objects have together."""
+    if depth > MAX_DEPTH:
+        raise ValueError("exceeded max depth")
     if type(value) is dict:
         total = len(value)
         for item in value.values():
             if type(item) in (dict, list):
-                total += _count(item)
+                total += _count(item, depth + 1)
         return total
     if type(value) is list:
-        return sum(_count(item) for item in value if type(item) in (dict, list))
+        return sum(_count(item, depth + 1) for item in value if type(item) in (dict, list))
     return 0
 
 
@@ -141,7 +146,7 @@ def complaint(data: bytes) -> str:
             return _wrong(data, at, "looking for beginning of object key string")
         elif c in (b"{", b"["):
             stack.append(c[0])
-            if len(stack) > _MAX_DEPTH:
+            if len(stack) > MAX_DEPTH:
                 return "exceeded max depth"
             at, expect = at + 1, "member" if c == b"{" else "element"
         else:

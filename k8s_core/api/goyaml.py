@@ -11,10 +11,11 @@ from typing import Any, Final
 import orjson
 import yaml
 
+from k8s_core.api.gojson import MAX_DEPTH
+
 STRICT: Final = "yaml: unmarshal errors:\n"
 """How go-yaml begins a list of strict complaints."""
 
-_MAX_DEPTH: Final = 250
 _ALIAS_FREE: Final = 10_000  # expanded nodes that need no explanation
 _ALIAS_RATIO: Final = 100
 _EXACT: Final = 2.0**63
@@ -136,7 +137,7 @@ def _check_depth(events: Iterable[Any]) -> None:
     for event in events:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
-            if depth > _MAX_DEPTH:
+            if depth > MAX_DEPTH:
                 raise ValueError("yaml: exceeded max depth of 10000")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1

@@ -18,6 +18,7 @@ from typing import Any, Final
 import orjson
 
 from k8s_core.api import times
+from k8s_core.api.gojson import load, plain
 from k8s_core.api.schema import Schema, Type
 
 _MAGIC: Final = b"k8s\0"
@@ -189,7 +190,7 @@ def _value(wire: int, value: Any, type: Type, depth: int) -> Any:
     if kind == "list":  # a named list, such as an ExtraValue, is a message of its own
         assert type.items
         return [_value(_BYTES, part, type.items, depth) for _, part in parts]
-    return orjson.loads(_raw(inner.get(1, b"")) or b"null")
+    return plain(load(_raw(inner.get(1, b"")) or b"null"))
 
 
 def _time(seconds: int, nanos: int, kind: str) -> str | None:

@@ -164,6 +164,15 @@ def test_bodies_that_tell_no_kind(body: bytes, why: str) -> None:
     assert refusal(body) == UNKNOWN + why
 
 
+def test_deep_nesting() -> None:
+    """What recurses is read as deep as documents may nest, and refused beyond."""
+    crd = SCHEMA.kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+    head, tail = b'{"spec":{"versions":[{"schema":{"openAPIV3Schema":', b"}}]}}"
+    body = head + b'{"not":' * 190 + b"{}" + b"}" * 190 + tail
+    assert decode(body, JSON, crd)[0]["kind"] == "CustomResourceDefinition"
+    assert "exceeded max depth" in refusal(head + b'{"not":' * 500 + b"{}" + b"}" * 500 + tail, kind=crd)
+
+
 def test_limits_and_media_types() -> None:
     """Too much is 413, an unknown form 415; parameters of a media type do not matter."""
     with pytest.raises(StatusError, match="Request entity too large: limit is 3145728") as caught:

@@ -28,7 +28,8 @@ from k8s_core.api.gojson import Members, Number, complaint, load, load_exactly, 
         ("1ex", "invalid character 'x' in exponent of numeric literal"),
         ("{} x", "invalid character 'x' after top-level value"),
         ("NaN", "invalid character 'N' looking for beginning of value"),
-        ("[" * 10001, "exceeded max depth"),
+        ("[" * 201, "exceeded max depth"),
+        ("[" * 900 + "]" * 900, "exceeded max depth"),
     ],
 )
 def test_syntax_errors(text: str, wrong: str) -> None:
