@@ -9,6 +9,7 @@ from k8s_core.api.field import invalid, not_supported, required, too_many
 from k8s_core.api.validation import meta, podspec
 from k8s_core.api.validation.common import (
     Errors,
+    as_map,
     each,
     immutable,
     listed,
@@ -44,7 +45,7 @@ def job(obj: Object) -> Errors:
     labels = sub(spec, "template", "metadata", "labels")
     if meta.matches(selector, labels) is False:
         why = "`selector` does not match template `labels`"
-        yield invalid("spec.template.metadata.labels", labels or None, why)
+        yield invalid("spec.template.metadata.labels", as_map(labels), why)
 
 
 def job_update(new: Object, old: Object) -> Errors:
@@ -56,7 +57,8 @@ def job_update(new: Object, old: Object) -> Errors:
     elastic = after.get("completionMode") == "Indexed" and after.get("completions") == after.get("parallelism")
     if not elastic:
         yield from immutable("spec.completions", after.get("completions"), before.get("completions"))
-    yield from immutable("spec.selector", after.get("selector"), before.get("selector"))
+    selectors = [meta.shown(spec.get("selector")) for spec in (after, before)]
+    yield from immutable("spec.selector", *selectors)
     template = sub(after, "template")
     if before.get("suspend") and not sub(old, "status").get("startTime"):
         template = _with_old_directives(template, sub(before, "template"))

@@ -200,3 +200,13 @@ def shown(value: Any) -> str:
         return quantity.canonical(value)
     except ValueError:
         return "0"
+
+
+def in_order(node: Object, fields: Iterable[str]) -> Object:
+    """An object with its fields in the given order, as Go's JSON has them."""
+    return {name: node[name] for name in fields if name in node}
+
+
+def as_map(values: Object | None) -> Object | None:
+    """Labels as messages show them: sorted, null when there are none."""
+    return dict(sorted(values.items())) if values else None

@@ -13,6 +13,7 @@ from k8s_core.api.validation.common import (
     check_qualified,
     each,
     immutable,
+    in_order,
     number,
     qualified_name,
     strings,
@@ -22,6 +23,7 @@ from k8s_core.api.validation.common import (
 
 ANNOTATIONS_SIZE: Final = 256 * 1024
 MANAGER_LENGTH: Final = 128
+OWNER: Final = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
 STANDARD_FINALIZERS: Final = {"kubernetes", "orphan", "foregroundDeletion"}
 
 
@@ -119,7 +121,7 @@ def owner_references(metadata: Object) -> Errors:
             if controller:
                 yield invalid(
                     path,
-                    metadata["ownerReferences"],
+                    [in_order(item or {}, OWNER) for item in metadata["ownerReferences"]],
                     'Only one reference can have Controller set to true. Found "true" in references for '
                     f"{controller} and {found}",
                 )
@@ -181,6 +183,16 @@ def label_selector(selector: Object | None, path: str) -> Errors:
         yield from qualified_name(f"{place}.key", text(requirement, "key"))
         for index, value in enumerate(values):
             yield from bad(f"{place}.values[{index}]", value, check_label_value(value))
+
+
+def shown(selector: Object | None) -> Object | None:
+    """A LabelSelector as messages show it: in the order of its Go fields, labels sorted."""
+    if selector is None:
+        return None
+    found = in_order(selector, ("matchLabels", "matchExpressions"))
+    if found.get("matchLabels"):
+        found["matchLabels"] = dict(sorted(found["matchLabels"].items()))
+    return found
 
 
 def is_empty_selector(selector: Object | None) -> bool:

@@ -201,7 +201,7 @@ def claim_update(new: Object, old: Object) -> Errors:
     classes = [text(sub(o, "metadata", "annotations"), BETA_CLASS) for o in (new, old)]
     if classes[0] != classes[1]:
         yield invalid(f"metadata.annotations.{BETA_CLASS}", classes[0], "field is immutable")
-    if after != before:
+    if any(after.get(name) != before.get(name) for name in {*after, *before}):
         yield forbidden(
             "spec",
             "spec is immutable after creation except resources.requests and volumeAttributesClassName "

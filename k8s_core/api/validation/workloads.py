@@ -11,6 +11,7 @@ from k8s_core.api.field import forbidden, invalid, not_supported, required
 from k8s_core.api.validation import meta, podspec, storage
 from k8s_core.api.validation.common import (
     Errors,
+    as_map,
     dns_label,
     immutable,
     int_or_percent,
@@ -43,7 +44,7 @@ def replication_controller(obj: Object) -> Errors:
         return
     labels = sub(template, "metadata", "labels")
     if any(labels.get(key) != value for key, value in selector.items()):
-        yield invalid("spec.template.metadata.labels", labels or None, MISMATCH)
+        yield invalid("spec.template.metadata.labels", as_map(labels), MISMATCH)
     yield from podspec.template(template, "spec.template")
     yield from _always(template, "ReplicationController")
 
@@ -123,7 +124,7 @@ def daemon_set(obj: Object) -> Errors:
     yield from meta.label_selector(selector, "spec.selector")
     labels = sub(spec, "template", "metadata", "labels")
     if meta.matches(selector, labels) is False:
-        yield invalid("spec.template.metadata.labels", labels or None, MISMATCH)
+        yield invalid("spec.template.metadata.labels", as_map(labels), MISMATCH)
     if selector is not None and meta.is_empty_selector(selector):
         yield invalid("spec.selector", selector, "empty selector is invalid for daemonset")
     yield from podspec.template(spec.get("template"), "spec.template")
@@ -287,10 +288,10 @@ def _matching_template(spec: Object, broken: str, kind: str, extra: list[Object]
     labels = sub(template, "metadata", "labels")
     match = meta.matches(selector, labels)
     if match is None:
-        yield invalid("spec.selector", selector, broken)
+        yield invalid("spec.selector", meta.shown(selector), broken)
     else:
         if not match:
-            yield invalid("spec.template.metadata.labels", labels or None, MISMATCH)
+            yield invalid("spec.template.metadata.labels", as_map(labels), MISMATCH)
         yield from podspec.template(_with_volumes(template, extra), "spec.template")
     yield from _always(template, kind)
 
@@ -313,7 +314,7 @@ def _always(template: Object, kind: str) -> Errors:
 
 
 def _same_selector(new: Object, old: Object) -> Errors:
-    after, before = sub(new, "spec").get("selector"), sub(old, "spec").get("selector")
+    after, before = (meta.shown(sub(obj, "spec").get("selector")) for obj in (new, old))
     yield from immutable("spec.selector", after, before)
 
 
