@@ -38,6 +38,7 @@ from k8s_core.streams import Stream
 
 logger = logging.getLogger("k8s_core.apiserver")
 RBAC = "rbac.authorization.k8s.io"
+DEPRECATED = {"endpoints": (33, "; use discovery.k8s.io/v1 EndpointSlice"), "componentstatuses": (19, "")}
 
 
 @dataclass(eq=False)
@@ -139,6 +140,9 @@ class Server:
         if resource.namespaced and not request.namespace and request.verb not in ("list", "watch"):
             raise errors.bad_request("namespace is required") if request.in_process else errors.no_such_path()
         if not request.in_process:
+            since, advice = DEPRECATED.get(resource.group_resource, (0, ""))
+            if since and int(self.minor.split(".")[1]) >= since:
+                request.warnings.append(f"v1 {resource.kind} is deprecated in v1.{since}+{advice}")
             decode_body(request, self.schema)
             request.note("decoding", request.headers.get("content-type", ""))
         handler = self.subresources.handler(request) if request.subresource else None
