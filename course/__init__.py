@@ -10,7 +10,7 @@ Knows the engine (k8s_core); the engine does not know of it.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from course.home import home
+    from course.homepage import home
     from course.lab import Lab, start
 
 __all__ = ["Lab", "home", "start"]
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(lab, name)
     if name == "home":
-        from course.home import home  # noqa: PLC0415
+        from course.homepage import home  # noqa: PLC0415
 
         return home
     raise AttributeError(name)

@@ -1,7 +1,8 @@
 """From text to notebooks. Lessons and assignments are written as MyST Markdown; the .ipynb beside each is made here.
 
 A cell's id comes from what the cell says, so making a notebook again changes nothing that its text did not change.
-Lessons are run, and keep the outputs that readers on the web see; assignments get nbgrader's metadata and no outputs.
+Lessons are run, and keep the outputs that readers on the web see. Assignments get nbgrader's metadata and no outputs;
+a second notebook of each, without the solutions, is for learners by themselves.
 
 Short marks in a cell's metadata stand for nbgrader's: `answer: TASK` (the learner's cell), `check: TASK` (the graded
 cell), `given: NAME` (read-only) and, on a text cell, `by_hand: TASK`. In text, {{title}} and {{task TASK}} come from
@@ -58,6 +59,18 @@ def read(text: Path) -> NotebookNode:
     return notebook
 
 
+def targets(text: Path) -> dict[Path, NotebookNode]:
+    """The notebooks that are made of a text, and what they say (outputs aside)."""
+    made = {text.with_suffix(".ipynb"): read(text)}
+    if text.parent != environment.NOTEBOOKS:
+        learners = read(text)
+        for cell in learners.cells:
+            stub = "# YOUR CODE HERE" if cell.cell_type == "code" else "YOUR ANSWER HERE"
+            cell.source = re.sub(r"### BEGIN SOLUTION\n.*?### END SOLUTION", stub, cell.source, flags=re.DOTALL)
+        made[environment.NOTEBOOKS / "exercises" / f"{text.parent.name}.ipynb"] = learners
+    return made
+
+
 def execute(notebook: NotebookNode, folder: Path) -> None:
     """Run a lesson in a fresh kernel, with kept pictures and an empty course folder. Raises if a cell fails."""
     from nbclient import NotebookClient  # noqa: PLC0415  # slow to load, and only building needs it
@@ -83,12 +96,12 @@ def build(only: str = "") -> list[Path]:
     for text in sources():
         if only not in str(text):
             continue
-        notebook = read(text)
-        if text.parent == environment.NOTEBOOKS:
-            execute(notebook, text.parent)
-        target = text.with_suffix(".ipynb")
-        target.write_text(nbformat.writes(notebook) + "\n")
-        written.append(target)
+        for target, notebook in targets(text).items():
+            if text.parent == environment.NOTEBOOKS:
+                execute(notebook, text.parent)
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(nbformat.writes(notebook) + "\n")
+            written.append(target)
     readme = environment.ROOT / "README.md"
     readme.write_text(_with_table(readme.read_text()))
     return written
@@ -98,11 +111,12 @@ def stale() -> list[str]:
     """What differs from its text: notebooks (outputs aside; nbval compares those) and the README's table."""
     found = []
     for text in sources():
-        target = text.with_suffix(".ipynb")
-        if not target.exists():
-            found.append(f"{target.relative_to(environment.ROOT)} has not been made")
-        elif _without_outputs(nbformat.read(target, as_version=4)) != _without_outputs(read(text)):
-            found.append(f"{target.relative_to(environment.ROOT)} is not what {text.name} says")
+        for target, notebook in targets(text).items():
+            name = target.relative_to(environment.ROOT)
+            if not target.exists():
+                found.append(f"{name} has not been made")
+            elif _without_outputs(nbformat.read(target, as_version=4)) != _without_outputs(notebook):
+                found.append(f"{name} is not what {text.name} says")
     readme = (environment.ROOT / "README.md").read_text()
     if _with_table(readme) != readme:
         found.append("the table of chapters in README.md is not what course/syllabus.yaml says")
@@ -115,7 +129,7 @@ def table() -> str:
     for chapter in syllabus.chapters():
         number = chapter.id.split("-")[0]
         lesson = f"[lesson](notebooks/{chapter.id}.ipynb)" if chapter.lesson else "planned"
-        assignment = f"[exercises](exercises/{chapter.id}/{chapter.topic}.ipynb)" if chapter.assignment else ""
+        assignment = f"[exercises](notebooks/exercises/{chapter.id}.ipynb)" if chapter.assignment else ""
         lines.append(f"| {number} | {chapter.title}: {chapter.about} | {lesson} | {assignment} |")
     return "\n".join(lines)
 

@@ -9,6 +9,8 @@ from course import environment
 
 HOME_PAGE = "lab/tree/notebooks/00-home.ipynb"
 
+HIDDEN = ["__pycache__", "*.py[co]", "*.egg-info", "[0-9][0-9]-*.md"]
+
 TERMINAL = """# What JupyterLab's terminals read: the user's own settings, then the course's kubectl.
 [ -f ~/.bashrc ] && . ~/.bashrc
 """
@@ -26,7 +28,8 @@ def prepare() -> dict[str, str]:
     script.write_text(TERMINAL + exports)
     server = {
         "ServerApp": {"terminado_settings": {"shell_command": ["bash", "--rcfile", str(script)]}},
-        "FileContentsManager": {"delete_to_trash": False},  # there is no trash inside .course/
+        # There is no trash inside .course/; lessons' text beside their notebooks would only confuse.
+        "FileContentsManager": {"delete_to_trash": False, "hide_globs": HIDDEN},
     }
     (config / "jupyter_server_config.json").write_text(json.dumps(server))
     quiet = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}  # asks a server for news

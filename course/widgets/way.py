@@ -7,7 +7,7 @@ from it.
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 API, ETCD, KUBECTL = "kube-apiserver", "etcd", "kubectl"
 WRITES = {"create", "update", "patch", "delete"}
@@ -28,42 +28,73 @@ ORDER = [KUBECTL, API, ETCD, *WATCHES]
 Step = dict[str, Any]
 
 
+class News(NamedTuple):
+    """Something that was written, and that others may have waited for."""
+
+    resource: str
+    name: str
+    writer: str
+    text: str
+
+
 def steps(audit: Iterable[dict[str, Any]]) -> tuple[list[str], list[Step]]:
-    """(actors from left to right, steps) for audit events, oldest first."""
+    """(actors from left to right, steps) for audit events, oldest first.
+
+    Of a component's reports on one object's status only the last is told.
+    """
+    events = [event for event in audit if _matters(event)]
+    last = {_report(event): number for number, event in enumerate(events)}
     found: list[Step] = []
-    news: list[tuple[str, str]] = []  # (resource, what was written), newest last
+    news: list[News] = []
     told: set[tuple[str, str]] = set()
-    start: float | None = None
-    for event in audit:
-        reference = event["objectRef"]
-        resource, verb, who = reference["resource"], event["verb"], actor(event)
-        if resource in NOISE or not resource or (verb not in WRITES and who != KUBECTL):
+    for number, event in enumerate(events):
+        if _report(event)[1].endswith("/status") and last[_report(event)] != number:
             continue
-        at = datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()
-        start = at if start is None else start
-        time = f"+{at - start:.0f} s"
+        who, resource, name = _report(event)
+        verb, code = event["verb"], event["responseStatus"]["code"]
+        time = f"+{_time(event) - _time(events[0]):.0f} s"
 
         def step(source: str, target: str, text: str, watch: bool = False, time: str = time) -> None:
             found.append({"from": source, "to": target, "text": text, "time": time, "watch": watch})
 
-        kind = who.split(" worker")[0].split(" cp")[0] if who.startswith("kubelet") else who
-        cause = next((n for n in reversed(news) if n[0] in WATCHES.get(kind, ())), None)
-        if cause and (who, cause[1]) not in told:
-            told.add((who, cause[1]))
-            step(API, who, cause[1], watch=True)
-        what = f"{resource} {reference['name']}".strip()
-        code = event["responseStatus"]["code"]
-        step(who, API, f"{verb} {what}" + (f": {code}" if code >= 400 else ""))
-        if who == KUBECTL:
-            for stage, decision in event.get("trace", []):
-                step(API, API, f"{stage}: {decision}")
+        cause = _cause(who, name, news)
+        if cause and (who, cause) not in told:
+            told.add((who, cause))
+            step(API, who, cause, watch=True)
+        step(who, API, f"{verb} {resource} {name}".strip() + (f": {code}" if code >= 400 else ""))
+        for stage, decision in event.get("trace", []) if who == KUBECTL else ():
+            if stage == ETCD:
+                step(API, ETCD, decision)
+            else:
+                step(API, API, f"{stage}: {decision}" if decision else stage)
         if verb in WRITES and code < 400:
-            if who == KUBECTL:
-                step(API, ETCD, f"write {what}")
             base, _, part = resource.partition("/")
-            news.append((base, f"{base} {reference['name']} {_happened(verb, part)}"))
+            news.append(News(base, name, who, f"{base} {name} {_happened(verb, part)}"))
     seen = {step[end] for step in found for end in ("from", "to")}
     return sorted(seen, key=_place), found
+
+
+def _matters(event: dict[str, Any]) -> bool:
+    resource = event["objectRef"]["resource"]
+    return bool(resource) and resource not in NOISE and (event["verb"] in WRITES or actor(event) == KUBECTL)
+
+
+def _report(event: dict[str, Any]) -> tuple[str, str, str]:
+    return actor(event), event["objectRef"]["resource"], event["objectRef"]["name"]
+
+
+def _time(event: dict[str, Any]) -> float:
+    return datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()
+
+
+def _cause(who: str, name: str, news: list[News]) -> str | None:
+    """The newest news that `who` watches for, from somebody else, about this object, its owner or what it owns."""
+    watched = WATCHES.get("kubelet" if who.startswith("kubelet ") else who, ())
+    for each in reversed(news):
+        related = each.name.startswith(name) or name.startswith(each.name)
+        if each.resource in watched and each.writer != who and related:
+            return each.text
+    return None
 
 
 def actor(event: dict[str, Any]) -> str:

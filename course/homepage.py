@@ -60,7 +60,7 @@ def _row(chapter: Chapter, state: str) -> str:
     if chapter.lesson:
         links.append(f'<a href="{chapter.id}.ipynb">lesson</a>')
     if chapter.assignment:
-        links.append(f'<a href="../exercises/{chapter.id}/{chapter.topic}.ipynb">exercises</a>')
+        links.append(f'<a href="exercises/{chapter.id}.ipynb">exercises</a>')
     dim = "" if links else ' style="opacity:.6"'
     title = f"<strong>{html.escape(chapter.title)}</strong>: {html.escape(chapter.about)}"
     return (
