@@ -8,6 +8,7 @@ from k8s_core.controllers.clusterroleaggregation import ClusterRoleAggregationCo
 from k8s_core.controllers.controller import Controller
 from k8s_core.controllers.daemonset import DaemonSetController
 from k8s_core.controllers.deployment import DeploymentController
+from k8s_core.controllers.disruption import DisruptionController
 from k8s_core.controllers.endpoints import EndpointsController
 from k8s_core.controllers.endpointslice import EndpointSliceController
 from k8s_core.controllers.garbagecollector import GarbageCollector
@@ -19,6 +20,7 @@ from k8s_core.controllers.replicaset import ReplicaSetController
 from k8s_core.controllers.replicationcontroller import ReplicationController
 from k8s_core.controllers.rootcacertpublisher import RootCACertPublisher
 from k8s_core.controllers.serviceaccount import ServiceAccountController
+from k8s_core.controllers.statefulset import StatefulSetController
 from k8s_core.controllers.tainteviction import TaintEvictionController
 from k8s_core.controllers.ttlafterfinished import TTLAfterFinishedController
 
@@ -35,6 +37,8 @@ CONTROLLERS: dict[str, type[Controller]] = {
         DaemonSetController,
         DeploymentController,
         ReplicaSetController,
+        DisruptionController,
+        StatefulSetController,
         NodeIPAMController,
         NodeLifecycleController,
         TaintEvictionController,
