@@ -30,6 +30,8 @@ def convert(value: Any, type: Type, *, from_maps: bool = False) -> tuple[dict[st
         result = reader.read(value, type, "") if value is not None else {}
     except _Stop as stop:
         return {}, str(stop), []
+    except RecursionError:
+        return {}, "exceeded max depth", []
     return result, reader.wrong, list(reader.strict)
 
 

@@ -34,17 +34,14 @@ _SUMMARY: Final = 30
 _OPTIONS: Final = ("DeleteOptions", "CreateOptions", "PatchOptions", "UpdateOptions", "GetOptions", "ListOptions")
 
 
-def decode(
-    body: bytes, content_type: str, type: Type | None, *, field_validation: str = "Warn"
-) -> tuple[Object, list[str]]:
-    """The object in a body and the warnings about it; StatusError 400, 413 or 415. No type: any object will do."""
-    if len(body) > MAX_REQUEST_BODY:
-        raise errors.request_too_large(f"Request entity too large: limit is {MAX_REQUEST_BODY}")
+def decode(body: bytes, content_type: str, type: Type, *, field_validation: str = "Warn") -> tuple[Object, list[str]]:
+    """The object in a body, and the warnings about it; StatusError 400, 413 or 415."""
+    _check_size(body)
     media = content_type.partition(";")[0].strip().lower() or JSON
     said: list[str] = []
     text = body
     try:
-        if media == PROTOBUF and type and type.schema:
+        if media == PROTOBUF and type.schema:
             value = protobuf.decode(body, type.schema, type)
         elif media == YAML:
             text, said = goyaml.to_json(body)
@@ -52,14 +49,10 @@ def decode(
         elif media == JSON:
             value = load(body)
         else:
-            known = MEDIA_TYPES if type and type.schema else (JSON, YAML)
-            raise errors.unsupported_media_type(known)
+            raise errors.unsupported_media_type(MEDIA_TYPES if type.schema else (JSON, YAML))
     except ValueError as error:
         found = f"{_NO_KIND}{error}" if media == JSON else str(error)
         raise _unrecognized(type, found, body) from None
-    if type is None:
-        value = plain(value)
-        return (value if isinstance(value, dict) else {}), []
     group, version, kind = _meta(value, type, body)
     want = type.gvk
     if want and want[2] not in _OPTIONS:
@@ -75,6 +68,25 @@ def decode(
     if kind:
         result["apiVersion"], result["kind"] = f"{group}/{version}" if group else version, kind
     return result, [line for text in strict for line in _lines(text)]
+
+
+def decode_apply(body: bytes, *, field_validation: str = "Warn") -> tuple[Object, list[str]]:
+    """The object in the YAML of a server-side apply, as it was written, and the warnings about it.
+
+    Whether it fits its kind is the field manager's business (managedfields.py).
+    """
+    _check_size(body)
+    try:
+        text, said = goyaml.to_json(body)
+    except ValueError as error:
+        raise errors.bad_request(f"error decoding patch: error converting YAML to JSON: {error}") from None
+    value = plain(load(text))
+    if value is not None and not isinstance(value, dict):
+        why = f"json: cannot unmarshal {name_of(value)} into Go value of type map[string]interface {{}}"
+        raise errors.bad_request(f"error decoding patch: error unmarshaling JSON: while decoding JSON: {why}")
+    if said and field_validation == "Strict":
+        raise errors.bad_request(f"error strict decoding patch: error converting YAML to JSON: {said[0]}")
+    return value or {}, [line for text in said for line in _lines(text)] if field_validation == "Warn" else []
 
 
 def normalise(
@@ -95,6 +107,11 @@ def normalise(
         text = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS).decode() if patch is None else go_format(patch)
         raise errors.invalid("", "", [invalid("patch", text, wrong)])
     return result, strict
+
+
+def _check_size(body: bytes) -> None:
+    if len(body) > MAX_REQUEST_BODY:
+        raise errors.request_too_large(f"Request entity too large: limit is {MAX_REQUEST_BODY}")
 
 
 def _meta(value: Any, type: Type, body: bytes) -> tuple[str, str, str]:
@@ -143,12 +160,12 @@ def _unhandled(type: Type, have: tuple[str, str, str], why: str) -> errors.Statu
     return errors.bad_request(f'{have[2]} in version "{have[1]}" cannot be handled as a {kind}: {why}')
 
 
-def _unrecognized(type: Type | None, why: str, body: bytes) -> errors.StatusError:
+def _unrecognized(type: Type, why: str, body: bytes) -> errors.StatusError:
     """The error about a body that does not even tell its kind; it shows how the body begins."""
     head = body[:_SUMMARY]
     shown = head.decode(errors="replace") if head[:1] == b"{" else head.hex() or "<empty>"
     more = " ..." if len(body) > _SUMMARY else ""
-    kind = type.gvk[2] if type and type.gvk else "Unstructured"
+    kind = type.gvk[2] if type.gvk else "Unstructured"
     return errors.bad_request(f"the object provided is unrecognized (must be of type {kind}): {why} ({shown}{more})")
 
 

@@ -1,7 +1,7 @@
 """From a request's body to the object it carries: which kind is expected, and how strictly it is read."""
 
 from k8s_core.api import errors, patch
-from k8s_core.api.decode import decode
+from k8s_core.api.decode import decode, decode_apply
 from k8s_core.api.schema import Schema
 from k8s_core.apiserver.request import Request
 from k8s_core.apiserver.subresources import patch_kind
@@ -26,7 +26,8 @@ def decode_body(request: Request, schema: Schema) -> None:
         _read(request, schema, (about.group, about.version, about.kind), media, level)
     elif request.verb == "patch" and patch_kind(request) == "apply":
         # Read without the schema: the field manager holds against it what does not fit.
-        request.object, _ = decode(request.body, "application/yaml", None)
+        request.object, warnings = decode_apply(request.body, field_validation=level)
+        request.warnings.extend(warnings)
         if not request.param("fieldManager"):
             why = "fieldManager: Required value: is required for apply patch"
             raise errors.StatusError(422, "Invalid", f'PatchOptions.meta.k8s.io "" is invalid: {why}')

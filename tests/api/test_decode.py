@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_core.api import schema
-from k8s_core.api.decode import JSON, MEDIA_TYPES, YAML, decode, normalise
+from k8s_core.api.decode import JSON, MEDIA_TYPES, YAML, decode, decode_apply, normalise
 from k8s_core.api.errors import StatusError
 
 SCHEMA = schema.load()
@@ -215,6 +215,22 @@ def test_patches() -> None:
     assert normalise(unknown, DEPLOYMENT) == ({"spec": {}}, ['unknown field "spec.zz"'])
     with pytest.raises(StatusError, match=r'strict decoding error: unknown field "spec\.zz"'):
         normalise(unknown, DEPLOYMENT, field_validation="Strict")
+
+
+def test_server_side_apply() -> None:
+    """The body is YAML and kept as it is; only its duplicates are looked at."""
+    text = b"kind: Pod\nspec: {foo: 1}\nkind: Pod\n"
+    twice = 'line 3: key "kind" already set in map'
+    assert decode_apply(text) == ({"kind": "Pod", "spec": {"foo": 1}}, [twice])
+    assert decode_apply(text, field_validation="Ignore")[1] == []
+    with pytest.raises(StatusError) as caught:
+        decode_apply(text, field_validation="Strict")
+    why = "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:\n  "
+    assert (caught.value.code, caught.value.message) == (400, why + twice)
+    for bad in (b"a: b: c", b"- a", b"[" * 300):
+        with pytest.raises(StatusError, match=r"^error decoding patch: error ") as caught:
+            decode_apply(bad)
+        assert caught.value.code == 400
 
 
 NAMES = st.sampled_from(
