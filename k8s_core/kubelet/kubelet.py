@@ -302,9 +302,10 @@ class Kubelet:
             written = self.client.update_status("pods", {**target, "status": status})
         except StatusError as error:
             if is_conflict(error):
-                written = self._write_again(target, status)
-                if written is None:
+                again = self._write_again(target, status)
+                if again is None:
                     return None
+                written = again
             else:
                 if not is_not_found(error):
                     self.client.loop.log("kubelet", f'Failed to update status for pod "{meta["name"]}": {error}')

@@ -205,7 +205,7 @@ class Launcher:
         if hook and not worker.runtime.fake:
             self._post_start(container, run, hook)
         else:
-            worker.sync()
+            worker.proceed()
 
     def _waited_for(self, container: Object) -> float:
         """Until when a client may be waiting for what this run does: to become ready, or to end."""
@@ -240,7 +240,7 @@ class Launcher:
                 state = worker.state(container["name"])
                 worker.event("Warning", "FailedPostStartHook", "PostStartHook failed", container["name"])
                 worker.stop_container(container, state, worker._grace(), "FailedPostStartHook")
-            worker.sync()
+            worker.proceed()
 
         worker.kubelet.actions.perform(hook, container, run, 3600.0, done)
 

@@ -138,6 +138,12 @@ class PodWorker:
                 return
             self.kubelet.requeue(self.uid, left)
         self.write_status()
+        self.proceed()
+
+    def proceed(self) -> None:
+        """Start what can be started now. The status follows when the kubelet next looks at the runtime."""
+        if self._terminating or self.finished or not self.kubelet.running:
+            return
         if self._launcher.busy or not self._mount() or not self._ensure_sandbox():
             return
         for container in self._wanted():
@@ -180,7 +186,8 @@ class PodWorker:
         )
         self.sandbox = self.runtime.run_sandbox(self.name, self.namespace, self.uid, host_name, network)
         self._mount_volumes_again()
-        self.sync()
+        self.kubelet.noticed(self.uid)
+        self.proceed()
 
     def _mount_volumes_again(self) -> None:
         """The downward API knows the Pod's address only now."""
@@ -306,9 +313,9 @@ class PodWorker:
             return
         if not state.stopping and not self._terminating:
             probe.stop()
-            seconds = probe.probe.get(
-                "terminationGracePeriodSeconds", self.spec.get("terminationGracePeriodSeconds", 30)
-            )
+            seconds = probe.probe.get("terminationGracePeriodSeconds")
+            if seconds is None:
+                seconds = self.spec.get("terminationGracePeriodSeconds", 30)
             message = f"Container {container['name']} failed {probe.kind} probe, will be restarted"
             self.stop_container(container, state, float(seconds), message)
 

@@ -41,14 +41,16 @@ def control_plane(process: Process) -> Steps:
     asked = config(process)
     for port in asked.ports if asked else ():
         if not process.machine.network.listen(port, process, answer, http=True):
-            text = f'Failed to listen on 0.0.0.0:{port}: listen tcp 0.0.0.0:{port}: bind: address already in use'
+            text = f"Failed to listen on 0.0.0.0:{port}: listen tcp 0.0.0.0:{port}: bind: address already in use"
             process.err(klog(process, f'run.go:72] "command failed" err="{text}"').replace("I", "E", 1))
             return 1
     image = process.machine.extra.get("image")
     version = image.tag if image else ""
     if name == "etcd":
         now = datetime.fromtimestamp(process.machine.loop.now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        process.err(f'{{"level":"info","ts":"{now}","caller":"embed/etcd.go:133","msg":"configuring peer listeners"}}\n')
+        process.err(
+            f'{{"level":"info","ts":"{now}","caller":"embed/etcd.go:133","msg":"configuring peer listeners"}}\n'
+        )
     else:
         process.err(klog(process, FIRST_LINES.get(name, "").replace("{version}", version)))
     return (yield from idle(process))
