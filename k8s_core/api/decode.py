@@ -79,13 +79,13 @@ def decode_apply(body: bytes, *, field_validation: str = "Warn") -> tuple[Object
     try:
         text, said = goyaml.to_json(body)
     except ValueError as error:
-        raise errors.bad_request(f"error decoding patch: error converting YAML to JSON: {error}") from None
+        raise errors.bad_request(f"error decoding YAML: error converting YAML to JSON: {error}") from None
     value = plain(load(text))
     if value is not None and not isinstance(value, dict):
         why = f"json: cannot unmarshal {name_of(value)} into Go value of type map[string]interface {{}}"
-        raise errors.bad_request(f"error decoding patch: error unmarshaling JSON: while decoding JSON: {why}")
+        raise errors.bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")
     if said and field_validation == "Strict":
-        raise errors.bad_request(f"error strict decoding patch: error converting YAML to JSON: {said[0]}")
+        raise errors.bad_request(f"error strict decoding YAML: error converting YAML to JSON: {said[0]}")
     return value or {}, [line for text in said for line in _lines(text)] if field_validation == "Warn" else []
 
 

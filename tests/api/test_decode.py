@@ -225,10 +225,10 @@ def test_server_side_apply() -> None:
     assert decode_apply(text, field_validation="Ignore")[1] == []
     with pytest.raises(StatusError) as caught:
         decode_apply(text, field_validation="Strict")
-    why = "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:\n  "
+    why = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  "
     assert (caught.value.code, caught.value.message) == (400, why + twice)
     for bad in (b"a: b: c", b"- a", b"[" * 300):
-        with pytest.raises(StatusError, match=r"^error decoding patch: error ") as caught:
+        with pytest.raises(StatusError, match=r"^error decoding YAML: error ") as caught:
             decode_apply(bad)
         assert caught.value.code == 400
 
