@@ -13,17 +13,20 @@ import orjson
 from k8s_core import limits
 from k8s_core.api import Object, strategic
 from k8s_core.api.errors import StatusError, bad_request, request_too_large
+from k8s_core.api.gojson import load, plain
 from k8s_core.api.schema import Type
 
 _ABSENT: Final = object()
 
 
 def decode(kind: str, body: bytes) -> Any:
-    """A patch's body as JSON of the form that `kind` wants; StatusError 400 otherwise."""
+    """A patch's body as JSON of the form that `kind` wants; StatusError 400 or 413 otherwise."""
+    if len(body) > limits.MAX_REQUEST_BODY:
+        raise request_too_large(f"Request entity too large: limit is {limits.MAX_REQUEST_BODY}")
     try:
-        patch = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise bad_request("invalid JSON patch") from None
+        patch = plain(load(body))
+    except ValueError as error:
+        raise bad_request(f"{'' if kind == 'strategic' else 'error decoding patch: '}{error}") from None
     _check_form(kind, patch)
     return patch
 

@@ -97,7 +97,8 @@ def test_json_patch_limit() -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "message"),
     [
-        ("json", b"{", "invalid JSON patch"),
+        ("json", b"{", "error decoding patch: unexpected end of JSON input"),
+        ("strategic", b"{a", "invalid character 'a' looking for beginning of object key string"),
         ("json", b"{}", "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"),
         ("merge", b"[]", "json: cannot unmarshal array into Go value of type map[string]interface {}"),
         ("merge", b"null", "Invalid JSON Patch"),
