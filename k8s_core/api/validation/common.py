@@ -4,7 +4,9 @@ A validator is a generator of field errors over plain dicts. Values have the sch
 that) but any of them may be missing or null, which reads as Go's zero value.
 """
 
+import difflib
 import functools
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -210,3 +212,9 @@ def in_order(node: Object, fields: Iterable[str]) -> Object:
 def as_map(values: Object | None) -> Object | None:
     """Labels as messages show them: sorted, null when there are none."""
     return dict(sorted(values.items())) if values else None
+
+
+def diff(old: Any, new: Any) -> str:
+    """What changed, as upstream's `diff.Diff`: a unified diff of indented JSON (there, with Go's field names)."""
+    before, after = (json.dumps(value, indent=1, sort_keys=True).splitlines() for value in (old, new))
+    return "\n".join([*difflib.unified_diff(before, after, lineterm="")][2:])

@@ -1,8 +1,7 @@
 """Pods: creation, the few updates that are allowed, status, ephemeral containers, resizing, binding.
 
 Stands for `ValidatePodCreate`, `ValidatePodUpdate` and their kin. An update that carries the stored spec itself
-(`is`) is not looked through again. The forbidden-update message ends with a diff of Go structs upstream; here it
-names the fields.
+(`is`) is not looked through again. The diff at the end of the forbidden-update message has JSON's field names.
 """
 
 from typing import Any, Final
@@ -14,6 +13,7 @@ from k8s_core.api.validation.common import (
     MAX_INT32,
     Errors,
     bad,
+    diff,
     dns_subdomain,
     each,
     ip_address,
@@ -135,7 +135,7 @@ def _without(node: Object, name: str) -> Object:
 
 
 def _immutable_rest(after: Object, before: Object) -> Errors:
-    munged = {name: value for name, value in after.items() if value is not None}
+    munged = dict(after)
     for kind in ("containers", "initContainers"):
         if listed(after, kind):
             munged[kind] = [
@@ -149,10 +149,14 @@ def _immutable_rest(after: Object, before: Object) -> Errors:
         munged["terminationGracePeriodSeconds"] = grace
     if listed(before, "schedulingGates"):
         yield from _gated(munged, before)
-    changed = sorted(name for name in {*munged, *before} if (munged.get(name) or None) != (before.get(name) or None))
-    if changed:
-        fields = "\n".join(f"  spec.{name}" for name in changed)
-        yield forbidden("spec", f"pod updates may not change fields other than {UPDATABLE}\n{fields}\n")
+    munged, before = (_without_nulls(spec) for spec in (munged, before))
+    if munged != before:
+        changes = diff(before, munged)
+        yield forbidden("spec", f"pod updates may not change fields other than {UPDATABLE}\n{changes}\n")
+
+
+def _without_nulls(spec: Object) -> Object:
+    return {name: value for name, value in spec.items() if value is not None}
 
 
 def _gated(munged: Object, before: Object) -> Errors:
@@ -253,7 +257,7 @@ def ephemeral_containers(new: Object, old: Object) -> Errors:
             why = f'existing ephemeral containers "{name}" may not be removed\n'
             yield forbidden("spec.ephemeralContainers", why)
         elif after[name] != container:
-            why = f'existing ephemeral containers "{name}" may not be changed\n'
+            why = f'existing ephemeral containers "{name}" may not be changed\n{diff(container, after[name])}\n'
             yield forbidden("spec.ephemeralContainers", why)
 
 

@@ -11,10 +11,12 @@ from k8s_core.api.validation.common import (
     NOT_POSITIVE,
     Errors,
     bad,
+    diff,
     dns_label,
     dns_subdomain,
     each,
     immutable,
+    in_order,
     listed,
     nanos,
     no_backsteps,
@@ -84,8 +86,11 @@ def persistent_volume_update(new: Object, old: Object) -> Errors:
     """The source, the mode and the nodes of a volume stay what they are."""
     yield from persistent_volume(new)
     after, before = sub(new, "spec"), sub(old, "spec")
-    if any(after.get(name) != before.get(name) for name in SOURCES):
-        yield forbidden("spec.persistentvolumesource", "spec.persistentvolumesource is immutable after creation\n")
+    new_source, old_source = (in_order(spec, SOURCES) for spec in (after, before))
+    if new_source != old_source:
+        changes = diff(old_source, new_source)
+        why = f"spec.persistentvolumesource is immutable after creation\n{changes}\n"
+        yield forbidden("spec.persistentvolumesource", why)
     yield from immutable("volumeMode", after.get("volumeMode"), before.get("volumeMode"))
     if before.get("nodeAffinity") is not None:
         yield from immutable("nodeAffinity", after.get("nodeAffinity"), before["nodeAffinity"])
@@ -205,7 +210,7 @@ def claim_update(new: Object, old: Object) -> Errors:
         yield forbidden(
             "spec",
             "spec is immutable after creation except resources.requests and volumeAttributesClassName "
-            "for bound claims\n",
+            f"for bound claims\n{diff(before, after)}\n",
         )
     if nanos(asked or "0") < nanos(had or "0"):
         capacity = sub(old, "status", "capacity").get("storage") or "0"
