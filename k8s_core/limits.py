@@ -47,6 +47,7 @@ NAMESPACE_DELETION_GRACE = 5.0  # namespaceDeletionGracePeriod: how long a names
 GC_DISCOVERY_PERIOD = 30.0  # how often the garbage collector looks for new resources to watch
 GC_UNKNOWN_KIND_RETRY = 30.0  # when it looks again at an owner of a kind it does not know
 DISRUPTION_DELETION_TIMEOUT = 120.0  # DeletionTimeout: how long a granted eviction may take to be seen
+MAX_POD_CREATE_DELETE_PER_SYNC = 500  # MaxPodCreateDeletePerSync of the Job controller
 JOB_BACKOFF = (10.0, 600.0)  # DefaultJobPodFailureBackOff, MaxJobPodFailureBackOff
 
 # --- kube-scheduler ----------------------------------------------------------------------------------------------

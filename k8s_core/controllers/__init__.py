@@ -12,6 +12,7 @@ from k8s_core.controllers.disruption import DisruptionController
 from k8s_core.controllers.endpoints import EndpointsController
 from k8s_core.controllers.endpointslice import EndpointSliceController
 from k8s_core.controllers.garbagecollector import GarbageCollector
+from k8s_core.controllers.job import JobController
 from k8s_core.controllers.namespace import NamespaceController
 from k8s_core.controllers.nodeipam import NodeIPAMController
 from k8s_core.controllers.nodelifecycle import NodeLifecycleController
@@ -35,6 +36,7 @@ CONTROLLERS: dict[str, type[Controller]] = {
         NamespaceController,
         GarbageCollector,
         DaemonSetController,
+        JobController,
         DeploymentController,
         ReplicaSetController,
         DisruptionController,

@@ -1,0 +1,291 @@
+"""The Job controller: runs Pods until enough of them have succeeded, or too many have failed.
+
+Promises: parallelism and completions, counted or indexed; back-off between failures (10 s doubling to 10 min), the
+back-off limit, the active deadline; suspend and resume; every ended Pod is counted once, even if it is deleted: the
+finalizer batch.kubernetes.io/job-tracking keeps it until it is.
+Stands for pkg/controller/job; what is decided about Pods is in job_pods.py.
+Leaves out: success policies, back-off limits by index.
+"""
+
+from k8s_core.api import Object
+from k8s_core.api.errors import StatusError, is_conflict, is_not_found
+from k8s_core.api.selectors import from_label_selector
+from k8s_core.client.informer import key_of, split_key
+from k8s_core.controllers import job_pods
+from k8s_core.controllers import pods as podutil
+from k8s_core.controllers.controller import (
+    Controller,
+    condition,
+    controller_of,
+    drop_empty,
+    is_deleting,
+    seconds,
+    with_status,
+)
+from k8s_core.controllers.expectations import Expectations
+from k8s_core.limits import MAX_POD_CREATE_DELETE_PER_SYNC
+
+JOBS = "jobs.batch"
+
+
+class JobController(Controller):
+    name = "job-controller"
+    aliases = ("job",)
+    account = "job-controller"
+
+    def setup(self) -> None:
+        self.expectations = Expectations(self.loop)
+        self.pod_control = podutil.PodControl(self.client, self.recorder)
+        self.released: set[str] = set()
+        """Uids of Pods whose finalizer was removed, which the cache does not show yet."""
+        self.jobs = self.informer(JOBS, changed=self.enqueue)
+        self.pods = self.informer("pods", self.pod_added, self.pod_updated, self.pod_gone)
+        podutil.index_by_controller(self.pods)
+
+    # --- what wakes it --------------------------------------------------------------------------------------
+    def owner_of(self, pod: Object) -> Object | None:
+        reference = controller_of(pod)
+        if reference is None or reference["kind"] != "Job":
+            return None
+        owner = self.jobs.get(reference["name"], pod["metadata"]["namespace"])
+        return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
+
+    def wake(self, job: Object) -> None:
+        self.enqueue_batched(key_of(job), job["spec"].get("parallelism", 1))
+
+    def pod_added(self, pod: Object) -> None:
+        if is_deleting(pod):
+            self.pod_deleted(pod)
+        elif job := self.owner_of(pod):
+            self.expectations.creation_observed(key_of(job))
+            self.wake(job)
+
+    def pod_updated(self, old: Object, new: Object) -> None:
+        if not job_pods.tracked(new):
+            self.released.discard(new["metadata"]["uid"])
+        if is_deleting(new):
+            self.pod_deleted(new)
+            return
+        was, now = ((podutil.seen_by_owner(pod), job_pods.tracked(pod)) for pod in (old, new))
+        if was == now:
+            return
+        if job := self.owner_of(new):
+            self.wake(job)
+        elif job_pods.tracked(new) and new["metadata"]["uid"] not in self.released:
+            self.release(new)
+
+    def pod_gone(self, pod: Object) -> None:
+        self.released.discard(pod["metadata"]["uid"])
+        self.pod_deleted(pod)
+
+    def pod_deleted(self, pod: Object) -> None:
+        if job := self.owner_of(pod):
+            self.expectations.deletion_observed(key_of(job), pod["metadata"]["uid"])
+            self.wake(job)
+        elif job_pods.tracked(pod) and pod["metadata"]["uid"] not in self.released:
+            self.release(pod)
+
+    def release(self, pod: Object) -> None:
+        """Let a Pod go that no Job counts any more."""
+        metadata = pod["metadata"]
+        kept = [each for each in metadata.get("finalizers") or () if each != job_pods.TRACKING]
+        patch = {"metadata": {"uid": metadata["uid"], "finalizers": kept or None}}
+        self.released.add(metadata["uid"])
+        try:
+            self.client.patch("pods", metadata["name"], metadata["namespace"], patch)
+        except StatusError as error:
+            if not is_not_found(error) and not is_conflict(error):
+                raise
+
+    # --- the loop -------------------------------------------------------------------------------------------
+    def sync(self, key: str) -> None:
+        namespace, name = split_key(key)
+        job = self.jobs.get(name, namespace)
+        if job is None:
+            self.expectations.forget(key)
+            return
+        if finished(job):
+            for pod in self.pods.by_index(podutil.BY_CONTROLLER, job["metadata"]["uid"]):
+                if job_pods.tracked(pod) and pod["metadata"]["uid"] not in self.released:
+                    self.release(pod)
+            return
+        selector = from_label_selector(job["spec"]["selector"])
+        pods = podutil.claim(self.client, "pods", job, JOBS, podutil.claimable(self.pods, job), selector)
+        count = job_pods.count(job, pods, self.released)
+        status = dict(job.get("status") or {})
+        spec = job["spec"]
+        suspended = bool(spec.get("suspend"))
+        if not suspended and not status.get("startTime"):
+            status["startTime"] = self.loop.timestamp()
+            if spec.get("activeDeadlineSeconds"):
+                self.queue.add_after(key, spec["activeDeadlineSeconds"])
+        verdict = self.verdict(job, status, count)
+        active = count.active
+        if verdict:
+            active = self.delete_pods(key, job, count.running)
+        elif self.expectations.satisfied(key) and not is_deleting(job):
+            active = self.manage(key, job, count)
+        conditions = self.with_suspension(job, list(status.get("conditions") or []), suspended)
+        if suspended and not verdict:
+            status.pop("startTime", None)
+        status |= {
+            "active": active,
+            "ready": sum(podutil.is_ready(pod) for pod in count.running),
+            "terminating": count.terminating + max(0, count.active - active),
+            "conditions": conditions,
+        }
+        self.track(job, status, count, verdict)
+
+    # --- has it ended? --------------------------------------------------------------------------------------
+    def verdict(self, job: Object, status: Object, count: job_pods.Count) -> tuple[str, str, str] | None:
+        """Complete or Failed, with reason and message; None while it goes on."""
+        spec, now = job["spec"], self.loop.now
+        if target := condition(status.get("conditions"), "FailureTarget"):
+            return "Failed", target["reason"], target["message"]
+        if found := job_pods.failed_by_policy(job, count.failed):
+            return "Failed", "PodFailurePolicy", found
+        limit = spec.get("backoffLimit", 6)
+        over = len(count.failed) + count.counted_failed > limit
+        if over or (count.restarts and count.restarts >= max(limit, 1)):
+            return "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+        deadline = spec.get("activeDeadlineSeconds")
+        if deadline and status.get("startTime") and not spec.get("suspend"):
+            left = seconds(status["startTime"]) + deadline - now
+            if left <= 0:
+                return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
+            self.queue.add_after(key_of(job), left)
+        completions = spec.get("completions")
+        if completions is None:
+            done = count.succeeded > 0 and count.active == 0
+        else:
+            done = count.succeeded >= completions and count.active == 0
+        if done or completions == 0:
+            return "Complete", "CompletionsReached", "Reached expected number of succeeded pods"
+        return None
+
+    def with_suspension(self, job: Object, conditions: list[Object], suspended: bool) -> list[Object]:
+        """The condition Suspended follows spec.suspend, with an event each time."""
+        known = condition(conditions, "Suspended")
+        if suspended == bool(known and known["status"] == "True") or (not known and not suspended):
+            return conditions
+        reason, message = ("JobSuspended", "Job suspended") if suspended else ("JobResumed", "Job resumed")
+        new = self.condition("Suspended", "True" if suspended else "False", reason, message)
+        self.recorder.event(job, "Normal", reason.removeprefix("Job"), message)
+        return [new if each is known else each for each in conditions] if known else [*conditions, new]
+
+    def condition(self, kind: str, status: str, reason: str, message: str) -> Object:
+        now = self.loop.timestamp()
+        return {
+            "type": kind,
+            "status": status,
+            "lastProbeTime": now,
+            "lastTransitionTime": now,
+            "reason": reason,
+            "message": message,
+        }
+
+    # --- Pods -----------------------------------------------------------------------------------------------
+    def manage(self, key: str, job: Object, count: job_pods.Count) -> int:
+        """Make or delete Pods until as many are active as should be; how many are now."""
+        spec = job["spec"]
+        parallelism, completions = spec.get("parallelism", 1), spec.get("completions")
+        if spec.get("suspend"):
+            wanted = 0
+        elif completions is None:
+            wanted = min(count.active, parallelism) if count.succeeded else parallelism
+        else:
+            wanted = min(parallelism, completions - count.succeeded)
+        surplus = count.active - max(0, wanted)
+        if surplus > 0:
+            order = podutil.first_to_delete(count.running, [], surplus, self.loop.now)
+            return self.delete_pods(key, job, order[:MAX_POD_CREATE_DELETE_PER_SYNC], count.active)
+        if surplus < 0:
+            if spec.get("podReplacementPolicy") == "Failed":
+                surplus += count.terminating
+            wait = job_pods.backoff_left(count, self.loop.now)
+            if wait > 0:
+                self.queue.add_after(key, wait)
+                return count.active
+            return count.active + self.create_pods(key, job, count, min(-surplus, MAX_POD_CREATE_DELETE_PER_SYNC))
+        return count.active
+
+    def create_pods(self, key: str, job: Object, count: job_pods.Count, number: int) -> int:
+        if number <= 0:
+            return 0
+        indexes = iter(job_pods.missing_indexes(job, count, number)) if job_pods.is_indexed(job) else None
+        made = 0
+        if indexes is not None:
+            chosen = list(indexes)
+            number, indexes = len(chosen), iter(chosen)
+
+        def create() -> None:
+            nonlocal made
+            index = next(indexes) if indexes is not None else None
+            self.pod_control.create(job_pods.job_pod(job, index), job)
+            made += 1
+
+        self.expectations.expect_creations(key, number)
+        done, failure = podutil.slow_start(number, create)
+        self.expectations.creation_observed(key, number - done)
+        if failure and not podutil.namespace_terminating(failure):
+            self.queue.add_rate_limited(key)
+        return made
+
+    def delete_pods(self, key: str, job: Object, doomed: list[Object], active: int | None = None) -> int:
+        """Delete them; how many are active afterwards."""
+        left = len(doomed) if active is None else active
+        if doomed:
+            self.expectations.expect_deletions(key, [pod["metadata"]["uid"] for pod in doomed])
+        for pod in doomed:
+            try:
+                self.pod_control.delete(pod, job)
+                left -= 1
+            except StatusError as error:
+                self.expectations.deletion_observed(key, pod["metadata"]["uid"])
+                if not is_not_found(error):
+                    raise
+        return left
+
+    # --- counting what ended --------------------------------------------------------------------------------
+    def track(self, job: Object, status: Object, count: job_pods.Count, verdict: tuple[str, str, str] | None) -> None:
+        """Count ended Pods and let them go, then write the status; the verdict comes when nothing runs any more.
+
+        In two steps, so that a crash between them neither loses nor doubles one: their uids are written first.
+        """
+        uncounted = {"succeeded": count.succeeded_uids, "failed": count.failed_uids}
+        if verdict and not condition(status["conditions"], job_pods.TARGETS[verdict[0]]):
+            target = self.condition(job_pods.TARGETS[verdict[0]], "True", verdict[1], verdict[2])
+            status["conditions"] = [*status["conditions"], target]
+        if count.ended:
+            status["uncountedTerminatedPods"] = drop_empty(uncounted)
+            job = self.write(job, status)
+            for pod in count.ended:
+                self.release(pod)
+        status |= {"succeeded": count.succeeded, "failed": len(count.failed) + count.counted_failed}
+        status["uncountedTerminatedPods"] = {}
+        if job_pods.is_indexed(job):
+            status["completedIndexes"] = job_pods.ranges(count.completed)
+        over = verdict and not status["active"] and not status["terminating"]
+        if verdict and over:
+            final = self.condition(*(verdict[0], "True", verdict[1], verdict[2]))
+            status["conditions"] = [*status["conditions"], final]
+            if verdict[0] == "Complete":
+                status["completionTime"] = self.loop.timestamp()
+        self.write(job, status)
+        if verdict and over:
+            if verdict[0] == "Complete":
+                self.recorder.event(job, "Normal", "Completed", "Job completed")
+            else:
+                self.recorder.event(job, "Warning", verdict[1], verdict[2])
+
+    def write(self, job: Object, status: Object) -> Object:
+        kept = {"uncountedTerminatedPods": status.get("uncountedTerminatedPods", {}), "ready": status["ready"]}
+        clean = drop_empty(status) | kept | {"terminating": status["terminating"]}
+        if clean == (job.get("status") or {}):
+            return job
+        return self.client.update_status(JOBS, with_status(job, clean))
+
+
+def finished(job: Object) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
