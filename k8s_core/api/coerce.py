@@ -16,6 +16,8 @@ from k8s_core.api.gotypes import field_type, go_type, item_type, kind_of
 from k8s_core.api.schema import Type
 
 _STRICT_LIMIT: Final = 100  # what Go's decoder collects at most
+_PLAIN: Final = {"string": str, "integer": int, "boolean": bool}
+_SMALL: Final = 2**31  # what fits every integer type
 _RANGE: Final = {"int32": 2**31, "int64": 2**63}
 _ZERO: Final[dict[str, Any]] = {
     "string": "", "integer": 0, "number": 0, "boolean": False, "quantity": "0", "bytes": "", "int-or-string": 0,
@@ -79,18 +81,21 @@ class _Reader:
         found: dict[str, Any] = {}
         known, fields, path, outer = type.fields, self.fields, self.path, self.struct
         name = type.name[type.name.rfind(".") + 1 :]
-        members = value.pairs if isinstance(value, Members) else value.items()
+        twice = isinstance(value, Members)
         seen: set[str] = set()
-        for key, item in members:
+        for key, item in value.pairs if isinstance(value, Members) else value.items():
             target = known.get(key)
             if target is None:
                 self.object_to("unknown field", key)
                 continue
-            if isinstance(value, Members):
+            if twice:
                 if key in seen:
                     self.object_to("duplicate field", key)
                 seen.add(key)
             if item is None:
+                continue
+            if _PLAIN.get(target.kind) is item.__class__ and (item.__class__ is not int or -_SMALL <= item < _SMALL):
+                found[key] = item  # most fields are plain and right, and need no path for complaints
                 continue
             self.struct = name
             fields.append(key)
@@ -124,6 +129,8 @@ class _Reader:
                 if key in seen:
                     self.object_to("duplicate field", key)
                 seen.add(key)
+        if items.kind == "string" and all(item.__class__ is str for item in value.values()):
+            return dict(value)
         for key, item in value.items():
             self.path.append("." + key)
             result = None if item is None else self.read(item, items, inner)

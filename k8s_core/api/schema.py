@@ -86,10 +86,7 @@ class Type:
     @property
     def gvk(self) -> tuple[str, str, str] | None:
         """Group, version and kind, if this is the type of a kind (the first, if it is one of many groups)."""
-        found = self._schema.definitions.get(self.name) if self._schema else None
-        for gvk in (found or {}).get("x-kubernetes-group-version-kind", ()):
-            return gvk["group"], gvk["version"], gvk["kind"]
-        return None
+        return self._schema.gvk(self.name) if self._schema else None
 
 
 class Schema:
@@ -100,9 +97,12 @@ class Schema:
         self.definitions = definitions
         self._types: dict[str, Type] = {}
         self._kinds: dict[tuple[str, str, str], str] = {}
+        self._gvks: dict[str, tuple[str, str, str]] = {}
         for name, definition in definitions.items():
-            for gvk in definition.get("x-kubernetes-group-version-kind", ()):
-                self._kinds.setdefault((gvk["group"], gvk["version"], gvk["kind"]), name)
+            for spec in definition.get("x-kubernetes-group-version-kind", ()):
+                gvk = spec["group"], spec["version"], spec["kind"]
+                self._kinds.setdefault(gvk, name)
+                self._gvks.setdefault(name, gvk)
 
     def type(self, name: str) -> Type:
         """The type of an OpenAPI definition such as "io.k8s.api.core.v1.Pod"; KeyError if there is none."""
@@ -124,13 +124,13 @@ class Schema:
             raise KeyError((group, version, kind))
         return name
 
+    def gvk(self, name: str) -> tuple[str, str, str] | None:
+        """Group, version and kind that a definition describes (the first of them), if any."""
+        return self._gvks.get(name)
+
     def has_kind(self, group: str, version: str, kind: str) -> bool:
         """Whether this version of Kubernetes describes the kind."""
         return (group, version, kind) in self._kinds
-
-    def has_version(self, group: str, version: str) -> bool:
-        """Whether this version of Kubernetes describes any kind of the group and version."""
-        return any(known[:2] == (group, version) for known in self._kinds)
 
     def field(self, spec: Definition) -> Type:
         """The type of one property; a reference with extensions of its own gets its own node."""
