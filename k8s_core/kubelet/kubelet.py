@@ -158,9 +158,6 @@ class Kubelet:
 
     def noticed(self, uid: str) -> None:
         """Something happened in the runtime: the kubelet sees it when it next lists the containers (PLEG)."""
-        if self.runtime.fake:
-            self._queue.add(uid)
-            return
         period = limits.PLEG_RELIST_PERIOD
         self._queue.add_after(uid, period - (self.client.loop.now - self._started) % period)
 

@@ -92,7 +92,7 @@ def test_completion(world: World) -> None:
 
 
 def test_crash_loop_back_off(world: World) -> None:
-    """The first restart is immediate, then 10 s, 20 s, 40 s ... with the waiting reason and message of the kubelet."""
+    """The first restart is immediate, then 10 s, 20 s, 40 s ... with the kubelet's reason and message."""
     world.run("crash", "exit 1")
     world.loop.advance(8)
     uid = world.pod("crash")["metadata"]["uid"]
@@ -168,13 +168,13 @@ spec:
 
 
 def test_a_sidecar_runs_beside_and_ends_last(world: World) -> None:
-    """An init container with restartPolicy Always does not hold up the Pod, and is stopped after the main container."""
+    """An init container with restartPolicy Always does not hold up the Pod, and is stopped last."""
     world.create("""
 metadata: {name: side}
 spec:
   restartPolicy: Never
   initContainers:
-  - {name: s, image: busybox, restartPolicy: Always, command: [sh, -c, "trap 'exit 0' TERM; while true; do sleep 1; done"]}
+  - {name: s, image: busybox, restartPolicy: Always, command: [sh, -c, "trap 'exit 0' TERM; sleep 99 & wait"]}
   containers:
   - {name: c, image: busybox, command: [sh, -c, "sleep 8"]}
 """)
