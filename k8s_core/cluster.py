@@ -93,12 +93,19 @@ class Cluster:
         )
         self.controller_manager.start()
         self.scheduler = Scheduler(
-            self.client("system:kube-scheduler", agent="kube-scheduler"), version=kubernetes_version
+            self.client("system:kube-scheduler", agent="kube-scheduler"),
+            version=kubernetes_version,
+            random_ties=profile != "bare",
         )
         if scheduler:
             self.scheduler.start()
         self.kubelets: dict[str, Kubelet] = {}
-        for name in self.addresses if kubelets else ():
+        order = list(self.addresses) if kubelets else []
+        if (
+            profile == "bare"
+        ):  # no kubeadm: all kubelets start at once, and the control plane's is not the first to join
+            order[:2] = reversed(order[:2])
+        for name in order:
             self.kubelets[name] = self._kubelet(name)
             self.kubelets[name].start()
         self.loop.run_ready()

@@ -142,8 +142,11 @@ class Framework:
         table = self._run_score(state, pod, feasible)
         best = max(table.total)
         ties = [node.name for node, total in zip(feasible, table.total, strict=True) if total == best]
-        node = ties[self.handle.random_index(len(ties))] if len(ties) > 1 else ties[0]
-        return Result(node, feasible, diagnosis.nodes, table, ties if len(ties) > 1 else [])
+        if len(ties) == 1:
+            return Result(ties[0], feasible, diagnosis.nodes, table, [])
+        random = self.handle.random_index
+        node = ties[random(len(ties))] if random else feasible[top_of_heap(table.total)].name
+        return Result(node, feasible, diagnosis.nodes, table, ties)
 
     def _find_feasible(self, state: State, pod: PodInfo) -> tuple[list[NodeInfo], Diagnosis]:
         cache = self.handle.cache
@@ -330,6 +333,21 @@ class Framework:
             weighted = normalized if weight == 1 else [weight * score for score in normalized]
             total = list(map(add, total, weighted))
         return ScoreTable(columns, total)
+
+
+def top_of_heap(scores: Sequence[int]) -> int:
+    """The index of what Go's container/heap has at its top after Init: a highest score, not always the first."""
+    heap = list(range(len(scores)))
+    for start in range(len(heap) // 2 - 1, -1, -1):
+        parent = start
+        while (child := 2 * parent + 1) < len(heap):
+            if child + 1 < len(heap) and scores[heap[child + 1]] > scores[heap[child]]:
+                child += 1
+            if scores[heap[child]] <= scores[heap[parent]]:
+                break
+            heap[parent], heap[child] = heap[child], heap[parent]
+            parent = child
+    return heap[0]
 
 
 def _first_refusal(plugins: Sequence[Plugin], state: State, pod: PodInfo, node: NodeInfo) -> Status | None:

@@ -76,7 +76,8 @@ class Handle:
     client: Client | None = None
     nominated: dict[str, dict[str, PodInfo]] = field(default_factory=dict)
     """Pods that preemption makes room for, by node and uid."""
-    random_index: Callable[[int], int] = lambda n: 0
+    random_index: Callable[[int], int] | None = None
+    """A random number below n. Without it ties go to whom kube-scheduler's heap has at its top."""
 
     def list(self, resource: str, namespace: str = "") -> list[Object]:
         """Objects from the shared informer of `resource`."""

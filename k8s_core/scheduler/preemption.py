@@ -94,7 +94,7 @@ class DefaultPreemption(Plugin):
             return [], refusals
         budgets = self.handle.list("poddisruptionbudgets.policy")
         wanted = max(len(nodes) * MIN_CANDIDATES_PERCENTAGE // 100, MIN_CANDIDATES)
-        start = self.handle.random_index(len(nodes))
+        start = self.handle.random_index(len(nodes)) if self.handle.random_index else 0
         for index in range(len(nodes)):
             node = nodes[(start + index) % len(nodes)]
             found = self._select_victims(framework, pod, node.copy(), budgets)

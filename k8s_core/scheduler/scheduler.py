@@ -33,7 +33,9 @@ NOTE_LENGTH_LIMIT = 1024  # of an events.k8s.io note
 class Scheduler:
     """The scheduler of one cluster. `profiles` are KubeSchedulerProfiles; the default is the default one.
 
-    `extra` are plugin classes beside the built-in ones, named by profiles or run by the default one.
+    `extra` are plugin classes beside the built-in ones, named by profiles or run by the default one. `random_ties`
+    breaks ties by the seed, as the documentation has it; kube-scheduler 1.36 draws its random number only when there
+    are extenders, and without them takes the top of its heap.
     """
 
     def __init__(
@@ -44,10 +46,11 @@ class Scheduler:
         profiles: Sequence[Object] = (),
         version: str = "1.36",
         extra: Sequence[type[Plugin]] = (),
+        random_ties: bool = True,
     ):
         self.client, self.loop, self.name = client, client.loop, name
         self.profiles: list[Object] = [{"schedulerName": name, **profile} for profile in profiles or ({},)]
-        self.version, self.extra = version, extra
+        self.version, self.extra, self.random_ties = version, extra, random_ties
         self.decisions = Decisions()
         self.frameworks: dict[str, Framework] = {}
         self.recorders: dict[str, Recorder] = {}
@@ -62,7 +65,8 @@ class Scheduler:
         """Watch nodes and Pods and begin, knowing nothing from an earlier life."""
         self._running = True
         self.cache = Cache()
-        handle = Handle(self.cache, self.client, random_index=self.loop.random.randrange)
+        random = self.loop.random.randrange if self.random_ties else None
+        handle = Handle(self.cache, self.client, random_index=random)
         self.nominated = handle.nominated
         for profile in self.profiles:
             framework = plugins.build(handle, profile, version=self.version, extra=self.extra)

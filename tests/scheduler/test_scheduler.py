@@ -16,8 +16,8 @@ from k8s_core.scheduler.plugin import Plugin, State
 class Desk:
     """A cluster of nodes on paper, and short words for what a test does."""
 
-    def __init__(self, nodes: dict[str, Object], seed: int = 0):
-        self.cluster = Cluster(nodes=(), profile="bare", kubelets=False, seed=seed)
+    def __init__(self, nodes: dict[str, Object], seed: int = 0, profile: str = "bare"):
+        self.cluster = Cluster(nodes=(), profile=profile, kubelets=False, seed=seed)
         self.cluster.loop.strict = True
         self.client = self.cluster.client()
         for name, short in nodes.items():
@@ -195,7 +195,7 @@ def test_the_same_seed_chooses_the_same_nodes() -> None:
     """Ties are broken by the seed and by nothing else."""
 
     def history(seed: int) -> list[str]:
-        desk = Desk({name: {} for name in "abcde"}, seed)
+        desk = Desk({name: {} for name in "abcde"}, seed, "kubeadm")
         found = [desk.create(f"p{i}")["spec"]["nodeName"] for i in range(8)]
         desk.cluster.stop()
         return found
