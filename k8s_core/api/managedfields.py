@@ -14,7 +14,7 @@ import orjson
 from k8s_core import limits
 from k8s_core.api import Object, managers, typed
 from k8s_core.api.errors import StatusError, apply_conflict, bad_request
-from k8s_core.api.fieldpath import EMPTY, Set, difference, has, insert, intersection, paths, show, union
+from k8s_core.api.fieldpath import EMPTY, SELF, Set, difference, has, insert, intersection, paths, show, union
 from k8s_core.api.managers import Entry, Identity
 from k8s_core.api.schema import Type
 
@@ -156,6 +156,8 @@ def _exclude(fields: Set, skip: typed.Skip) -> Set:
     result: Set = {}
     for element, node in fields.items():
         name = element[2:]
+        if element == SELF:
+            continue  # of metadata, nobody's either
         if name not in skip:
             result[element] = node
         elif (inner := skip[name]) is not None and (below := _exclude(node, inner)):

@@ -90,7 +90,12 @@ def _compare_maps(old: Any, new: Any, type: Type | None, changed: Set, removed: 
 
 def _compare(element: str, old: Any, new: Any, type: Type | None, changed: Set, removed: Set) -> None:
     """Note under `element` what changed or went between two different values; null counts as empty."""
-    if not (old or new) or not granular(type, old or new) or (old and new and old.__class__ is not new.__class__):
+    if old and new and old.__class__ is not new.__class__:  # without a schema a map may become something else
+        changed[element] = _whole(new, type)
+        if gone := {name: node for name, node in _whole(old, type).items() if name != SELF}:
+            removed[element] = gone
+        return
+    if not (old or new) or not granular(type, old or new):
         changed[element] = EMPTY
         return
     more: Set = {}

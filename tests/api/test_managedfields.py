@@ -219,6 +219,10 @@ def test_custom_resources_without_a_schema() -> None:
     other = copy(custom)
     other["spec"]["list"][0]["a"] = 2
     assert typed.compare(custom, other, None) == ({"f:spec": {"f:list": {}}}, {})
+    scalar = {**custom, "spec": "text"}
+    assert typed.compare(custom, scalar, None) == ({"f:spec": {}}, {"f:spec": {"f:list": {}, "f:n": {}}})
+    applied = managedfields.apply(None, custom, None, "m", False, T0)
+    assert fields(applied, "m") == {"f:spec": {".": {}, "f:list": {}, "f:n": {}}}
 
 
 # --- apply

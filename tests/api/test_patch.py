@@ -167,6 +167,18 @@ def test_element_order_is_what_the_patch_says() -> None:
     assert containers[-1]["image"] == "a2"
 
 
+def test_added_elements_take_the_place_of_deleted_ones() -> None:
+    """While others are deleted, what the patch adds comes after what only the server has."""
+    original = pod(containers=[{"name": "a"}, {"name": "b"}, {"name": "d"}])
+    change = {
+        "spec": {
+            "$setElementOrder/containers": [{"name": "b"}, {"name": "c"}],
+            "containers": [{"name": "c"}, {"name": "a", "$patch": "delete"}],
+        }
+    }
+    assert [c["name"] for c in strategic(original, change)["spec"]["containers"]] == ["b", "d", "c"]
+
+
 def test_element_order_alone_reorders() -> None:
     """A patch may hold nothing but an order."""
     change = {"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}}
