@@ -78,7 +78,7 @@ def _compare_maps(old: Any, new: Any, type: Type | None, changed: Set, removed: 
             continue
         if there is ABSENT:
             changed["f:" + name] = _whole(value, _below(type, name))
-        elif value.__class__ in _SCALARS:
+        elif value.__class__ in _SCALARS and there.__class__ is not dict:
             changed["f:" + name] = EMPTY
         else:
             _compare("f:" + name, there, value, _below(type, name), changed, removed)
