@@ -164,6 +164,7 @@ class Kubelet:
     def _pod_added(self, pod: Object) -> None:
         if is_mirror(pod):
             self.static.mirror_changed(pod)
+            self._sync_static(pod)
             return
         meta = pod["metadata"]
         worker = self.workers.get(meta["uid"])
@@ -212,6 +213,11 @@ class Kubelet:
         if worker:
             worker.removed = True
             self._queue.add(worker.uid)
+
+    def _sync_static(self, mirror: Object) -> None:
+        static = self.static.find(mirror)
+        if static is not None:
+            self._queue.add(static["metadata"]["uid"])
 
     def add_static(self, pod: Object) -> None:
         worker = self._new_worker(pod)
@@ -285,6 +291,11 @@ class Kubelet:
             if mirror and is_mirror(mirror):
                 pod = mirror
         self.recorder.event(pod, type, reason, message, field_path=field_path)
+
+    def known_status(self, pod: Object) -> Object:
+        """The status that the apiserver has: the Pod's, or of a static Pod its mirror's."""
+        shown = self.static.mirror(pod) if pod["metadata"]["uid"] in self.static.pods else pod
+        return (shown or {}).get("status") or {}
 
     def write_status(self, pod: Object, status: Object) -> Object | None:
         """Write a Pod's status; gives the Pod as it then is, None if that failed (it will be tried again)."""

@@ -468,7 +468,7 @@ class PodWorker:
         """Tell the apiserver, if there is something new."""
         if self.removed or self.finished:
             return
-        theirs = self.pod.get("status") or {}
+        theirs = self.kubelet.known_status(self.pod)
         if self._written is None or theirs is not self._written:
             others = [c for c in theirs.get("conditions") or () if c["type"] not in make.OWN_CONDITIONS]
             mine = [c for c in self.status.get("conditions") or () if c["type"] in make.OWN_CONDITIONS]
