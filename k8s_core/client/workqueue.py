@@ -46,6 +46,12 @@ class WorkQueue:
             known.cancel()
         self._timers[key] = self.loop.call_later(seconds, self._due, key, background=background)
 
+    def withdraw(self, key: str) -> None:
+        """Cancel an appointment made with `add_after`, if there is one: nothing is waited for any more."""
+        timer = self._timers.pop(key, None)
+        if timer:
+            timer.cancel()
+
     def add_rate_limited(self, key: str) -> None:
         failures = self.failures.get(key, 0)
         self.failures[key] = failures + 1

@@ -122,6 +122,7 @@ class DeploymentStatus:
         if due is None or found is None or found["reason"] == "ProgressDeadlineExceeded":
             return
         if util.is_complete(deployment, status):
+            self.queue.withdraw(key_of(deployment))
             return
         left = due - self.loop.now
         if left < 1:
