@@ -89,6 +89,10 @@ def qos_class(pod: Object) -> str:
 
 def _create_pod(obj: Object, request: "Request") -> None:
     obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
+    if obj["spec"].get("schedulingGates"):
+        gated: Object = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+        gated |= {"message": "Scheduling is blocked due to non-empty scheduling gates", "observedGeneration": 1}
+        obj["status"]["conditions"] = [{**gated, "lastProbeTime": None, "lastTransitionTime": None}]
 
 
 def _create_namespace(obj: Object, request: "Request") -> None:
