@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from k8s_core.api import defaults, schema, validation
 from k8s_core.api.field import FieldError
 from k8s_core.api.schema import Type
-from k8s_core.api.validation import NAMELESS, RULES, SUBRESOURCES
+from k8s_core.api.validation import NAMELESS, RULES, SUBRESOURCES, warnings
 
 TEXTS = (
     "", "a", "x/y", "Bad_Name", "None", "1", "a.b.c", "Always", "RollingUpdate", "NodePort", "10.0.0.1", "*",
@@ -79,4 +79,5 @@ def test_never_raises(key: tuple[str, str], seed: int) -> None:
     for api_version, kind, subresource in SUBRESOURCES:
         if (api_version, kind) == key:
             found += validation.update(obj, old, subresource)
+    assert all(isinstance(warning, str) for warning in warnings.create(obj) + warnings.update(obj, old))
     assert all(isinstance(error, FieldError) and error.message() for error in found)
