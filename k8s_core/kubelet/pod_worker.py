@@ -2,7 +2,8 @@
 
 A worker is level-triggered: `sync` looks at the Pod and at the runtime and takes the next step, however often it is
 called; what takes time (a pull, a start) makes its launcher busy and syncs again when done. Stands for
-pkg/kubelet/pod_workers.go and kuberuntime_manager.go's SyncPod. The status is written when it differs from what was written last.
+pkg/kubelet/pod_workers.go and kuberuntime_manager.go's SyncPod. The status is written when it differs from what was
+written last.
 """
 
 from typing import TYPE_CHECKING
@@ -238,25 +239,15 @@ class PodWorker:
         if state.current and state.current.state == EXITED:
             left = state.backoff.wait(state.current.finished, self.loop.now)
             if left > 0:
-                seconds = f"{state.backoff.delay:.0f}s"
-                if state.backoff.delay >= 60:
-                    seconds = f"{int(state.backoff.delay) // 60}m{int(state.backoff.delay) % 60}s"
-                state.waiting = (
-                    "CrashLoopBackOff",
-                    (
-                        f"back-off {seconds} restarting failed container={name} pod={self.name}_{self.namespace}({self.uid})"
-                    ),
-                )
+                minutes, rest = divmod(int(state.backoff.delay), 60)
+                seconds = f"{minutes}m{rest}s" if minutes else f"{rest}s"
+                pod = f"{self.name}_{self.namespace}({self.uid})"
+                message = f"back-off {seconds} restarting failed container={name} pod={pod}"
+                state.waiting = ("CrashLoopBackOff", message)
                 if not state.backing_off:
                     state.backing_off = True
-                    self.event(
-                        "Warning",
-                        "BackOff",
-                        (
-                            f"Back-off restarting failed container {name} in pod {self.name}_{self.namespace}({self.uid})"
-                        ),
-                        name,
-                    )
+                    message = f"Back-off restarting failed container {name} in pod {pod}"
+                    self.event("Warning", "BackOff", message, name)
                 self.kubelet.requeue(self.uid, left)
                 return
         self._launcher.launch(container)
@@ -298,11 +289,10 @@ class PodWorker:
             if state.ready != healthy:
                 state.ready = healthy
                 self.kubelet.enqueue(self.uid)
-        elif healthy:
-            if probe.kind == "startup" and not state.started:
-                state.started = True
-                state.ready = not container.get("readinessProbe")
-                self.kubelet.enqueue(self.uid)
+        elif healthy and probe.kind == "startup" and not state.started:
+            state.started = True
+            state.ready = not container.get("readinessProbe")
+            self.kubelet.enqueue(self.uid)
         if healthy:
             if state.ready and self.policy(container) == "Always" and run.waited_for_until > self.loop.now:
                 run.waited_for_until = self.loop.now

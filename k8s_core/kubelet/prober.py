@@ -130,14 +130,8 @@ class Actions:
                 run, command, stdin=Pipe(closed=True), stdout=sink, stderr=sink, tty=False, on_exit=exited
             )
         except RuntimeFailure as error:
-            self.loop.call_soon(
-                done,
-                UNKNOWN,
-                (
-                    f'rpc error: code = Unknown desc = failed to exec in container: failed to start exec "{run.id[:64]}": '
-                    f"{error}"
-                ),
-            )
+            text = f'failed to exec in container: failed to start exec "{run.id}": {error}'
+            self.loop.call_soon(done, UNKNOWN, f"rpc error: code = Unknown desc = {text}")
             return
         timer = self.loop.call_later(timeout, expired, background=self.loop.now >= run.waited_for_until)
 

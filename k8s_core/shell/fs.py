@@ -161,7 +161,7 @@ class HostDirectory(Directory):
 
 
 class FileSystem:
-    """One process's view: a root directory and what is mounted in it. Paths are POSIX paths, absolute or against cwd."""
+    """One process's view: a root directory and what is mounted in it. Paths are absolute or against cwd."""
 
     def __init__(self, root: Directory, clock: Callable[[], float]) -> None:
         self.root, self.clock = root, clock

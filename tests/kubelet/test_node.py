@@ -59,7 +59,7 @@ def test_lease_and_heartbeat(world: World) -> None:
 
 
 def test_a_static_pod(world: World) -> None:
-    """A manifest in the folder runs within 20 s, with a mirror; deleting the mirror brings it back; removing ends it."""
+    """A manifest in the folder runs within 20 s, with a mirror that comes back when deleted."""
     folder = world.node_dir / "etc/kubernetes/manifests"
     folder.mkdir(parents=True)
     (folder / "web.yaml").write_text(MANIFEST)

@@ -321,7 +321,8 @@ def test_the_same_seed_gives_the_same_history(tmp_path: Path) -> None:
     """Names, addresses, times: everything repeats."""
     histories = []
     for run in ("a", "b"):
-        world = World(tmp_path / run if (tmp_path / run).mkdir() is None else tmp_path, seed=7)
+        (tmp_path / run).mkdir()
+        world = World(tmp_path / run, seed=7)
         world.run("x", "sleep 3; exit 1")
         world.loop.advance(60)
         histories.append((world.pod("x"), world.events("x")))

@@ -200,7 +200,7 @@ def test_interactive_reading_goes_line_by_line() -> None:
 def test_bash_words() -> None:
     """bash says `command not found`."""
     run = Run("foo", flavour="bash", argv=["bash", "-c", "foo"])
-    assert (run.code, run.err) == (127, b"bash: line 1: foo: command not found\n")
+    assert (run.code, bytes(run.err)) == (127, b"bash: line 1: foo: command not found\n")
 
 
 @pytest.mark.parametrize(

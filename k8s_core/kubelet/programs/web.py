@@ -265,6 +265,16 @@ def _page(
 NGINX: dict[str, Command] = {"docker-entrypoint.sh": nginx_entrypoint, "nginx": nginx, "nginx-debug": nginx}
 
 
+NOT_FOUND = """<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2.0//EN">
+<html><head>
+<title>404 Not Found</title>
+</head><body>
+<h1>Not Found</h1>
+<p>The requested URL was not found on this server.</p>
+</body></html>
+"""
+
+
 def httpd(process: Process) -> Steps:
     """Apache httpd in the foreground."""
     version, machine = _version(process), process.machine
@@ -281,15 +291,9 @@ def httpd(process: Process) -> Steps:
     def answer(request: Request) -> Response:
         path = request.path.split("?")[0]
         node = process.fs.lookup("/usr/local/apache2/htdocs" + (path if path != "/" else "/index.html"))
-        status, body = (
-            (200, node.read().decode(errors="replace"))
-            if isinstance(node, File)
-            else (
-                404,
-                '<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2.0//EN">\n<html><head>\n<title>404 Not Found</title>\n'
-                "</head><body>\n<h1>Not Found</h1>\n<p>The requested URL was not found on this server.</p>\n</body></html>\n",
-            )
-        )
+        status, body = 404, NOT_FOUND
+        if isinstance(node, File):
+            status, body = 200, node.read().decode(errors="replace")
         response = respond(process, status, body, "text/html")
         response.headers["Server"] = f"Apache/{version} (Unix)"
         when = datetime.fromtimestamp(machine.loop.now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
@@ -311,9 +315,8 @@ def httpd(process: Process) -> Steps:
     )
     process.argv = ["httpd", "-DFOREGROUND"]
     signal = yield from process.wait_signal("WINCH", "TERM", "INT")
-    process.err(
-        f"{notice} AH0049{'2: caught SIGWINCH, shutting down gracefully' if signal == 'WINCH' else '1: caught SIGTERM, shutting down'}\n"
-    )
+    ends = {"WINCH": "AH00492: caught SIGWINCH, shutting down gracefully"}
+    process.err(f"{notice} {ends.get(signal, 'AH00491: caught SIGTERM, shutting down')}\n")
     return 0
 
 
