@@ -99,6 +99,10 @@ def normalise(
     result, wrong, strict = convert(obj, type, from_maps=patch is not None)
     if patch is not None:
         strict.sort()
+    if want := type.gvk:
+        result.setdefault("kind", want[2])
+        result.setdefault("apiVersion", f"{want[0]}/{want[1]}" if want[0] else want[1])
+        wrong = wrong or _kind_changed(type, result)
     if field_validation == "Ignore":
         strict = []
     if not wrong and strict and field_validation == "Strict":
@@ -153,6 +157,16 @@ def _check_kind(type: Type, have: tuple[str, str, str]) -> None:
     raise errors.bad_request(
         f"the API version in the data ({api_version}) does not match the expected API version ({expected})"
     )
+
+
+def _kind_changed(type: Type, obj: Object) -> str:
+    """What is wrong with an object that a patch gave another kind or version."""
+    group, _, version = obj["apiVersion"].rpartition("/")
+    try:
+        _check_kind(type, (group, version, obj["kind"]))
+    except errors.StatusError as error:
+        return error.message.partition(" cannot be handled as a ")[2].partition(": ")[2] or error.message
+    return ""
 
 
 def _unhandled(type: Type, have: tuple[str, str, str], why: str) -> errors.StatusError:

@@ -1,16 +1,18 @@
 """What a request is once it left the wire, and what its path means (apiserver endpoints/request RequestInfo)."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from k8s_core.api import Object
+from k8s_core.api import Object, errors
+from k8s_core.api.field import quote
 from k8s_core.api.resources import Resource, Resources
 from k8s_core.streams import Session, Stream
 
 ACTIONS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-TRUE = {"true", "1", "t", "T", "TRUE", "True", ""}
+_INT64_DIGITS = 20
 
 
 @dataclass(slots=True, frozen=True)
@@ -57,11 +59,19 @@ class Request:
         return values[0] if values else default
 
     def flag(self, name: str) -> bool:
-        return name in self.query and self.query[name][0] in TRUE
+        """Whether a parameter is there and says neither "false" nor "0", as upstream reads booleans."""
+        return name in self.query and self.query[name][0].lower() not in ("false", "0")
 
     def number(self, name: str) -> int | None:
+        """A parameter as a number, None without one; StatusError 400 in the words of strconv."""
         text = self.param(name)
-        return int(text) if text.lstrip("-").isdigit() else None
+        if name not in self.query:
+            return None
+        if not re.fullmatch("[-+]?[0-9]+", text, re.ASCII):
+            raise errors.bad_request(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax")
+        if len(text) > _INT64_DIGITS or not -(2**63) <= int(text) < 2**63:
+            raise errors.bad_request(f"strconv.ParseInt: parsing {quote(text)}: value out of range")
+        return int(text)
 
     @property
     def dry_run(self) -> bool:

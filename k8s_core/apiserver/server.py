@@ -22,7 +22,7 @@ from k8s_core.apiserver import presentation, version
 from k8s_core.apiserver.audit import AuditLog
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
-from k8s_core.apiserver.body import decode_body
+from k8s_core.apiserver.body import CONNECTIONS, decode_body
 from k8s_core.apiserver.discovery import Discovery
 from k8s_core.apiserver.lists import filter_of, list_objects, start_watch
 from k8s_core.apiserver.openapi import OpenAPI
@@ -133,7 +133,9 @@ class Server:
             verbs: tuple[str, ...] = known.verbs
         else:
             verbs = resource.verbs
-        if request.verb not in verbs and not (request.verb == "get" and "create" in verbs and request.subresource):
+        # One creates in a collection and changes what has a name.
+        misplaced = bool(request.name) is (request.verb == "create") and request.verb in ("create", "update", "patch")
+        if request.verb not in verbs or (misplaced and not request.subresource and not request.in_process):
             raise errors.StatusError(
                 405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
             )
@@ -148,6 +150,8 @@ class Server:
         handler = self.subresources.handler(request) if request.subresource else None
         if handler:
             return handler(request)
+        if request.subresource in CONNECTIONS:
+            raise errors.no_such_path()
         review = self._review(request)
         if review:
             return review

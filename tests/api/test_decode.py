@@ -211,8 +211,12 @@ def test_patches() -> None:
     assert caught.value.code == 422
     with pytest.raises(StatusError, match=r'"map\[spec:map\[replicas:3\]\]": unrecognized type: int32$'):
         normalise(spoilt, DEPLOYMENT, patch=spoilt)
-    unknown = {"spec": {"zz": 1}}
-    assert normalise(unknown, DEPLOYMENT) == ({"spec": {}}, ['unknown field "spec.zz"'])
+    meta = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    unknown = {**meta, "spec": {"zz": 1}}
+    assert normalise(unknown, DEPLOYMENT) == ({**meta, "spec": {}}, ['unknown field "spec.zz"'])
+    assert normalise({}, DEPLOYMENT)[0] == meta
+    with pytest.raises(StatusError, match=r"converting \(v1\.Service\) to \(apps\.Deployment\): unknown conversion$"):
+        normalise({"apiVersion": "v1", "kind": "Service"}, DEPLOYMENT)
     with pytest.raises(StatusError, match=r'strict decoding error: unknown field "spec\.zz"'):
         normalise(unknown, DEPLOYMENT, field_validation="Strict")
 
