@@ -116,7 +116,7 @@ def _create_job(obj: Object, request: "Request") -> None:
         return
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
     labels = spec.setdefault("template", {}).setdefault("metadata", {}).setdefault("labels", {})
-    name = obj["metadata"]["name"]
+    name = obj["metadata"].get("name", "")  # without one it is refused later
     labels |= {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name}
     labels |= {"controller-uid": uid, "job-name": name}
 
