@@ -86,14 +86,9 @@ class DeleteRange(NamedTuple):
     range_end: bytes = b""
 
 
-class Range(NamedTuple):
-    key: bytes
-    range_end: bytes = b""
-    limit: int = 0
-    revision: int = 0
-
-
-Op = Put | DeleteRange | Range
+Read = Callable[[], RangeResult]
+"""A read inside a transaction: it sees what the operations before it wrote."""
+Op = Put | DeleteRange | Read
 
 
 class TxnResult(NamedTuple):
@@ -167,10 +162,7 @@ class Store:
 
     def range(self, key: bytes, range_end: bytes = b"", *, limit: int = 0, revision: int = 0) -> RangeResult:
         """Live keys in [key, range_end) in key order, as of `revision` (0: now). `count` ignores `limit`."""
-        if revision > self.revision:
-            raise future_revision()
-        if revision and revision < self.compact_revision:
-            raise compacted()
+        self.check_revision(revision)
         if not range_end:
             one = self._at(key, revision) if revision else self._current.get(key)
             kvs = [one] if one else []
@@ -233,7 +225,7 @@ class Store:
             elif isinstance(op, DeleteRange):
                 responses.append(self._delete(op, revision, events))
             else:
-                responses.append(self.range(op.key, op.range_end, limit=op.limit, revision=op.revision))
+                responses.append(op())
         if events:
             self.revision = revision
             self._log.extend(events)
@@ -385,6 +377,17 @@ class Store:
                 self._history[key] = versions[keep:]
         cut = bisect_left(self._log_revisions, revision)
         del self._log[:cut], self._log_revisions[:cut]
+
+    def check_revision(self, revision: int) -> None:
+        """EtcdError if nothing can be read at `revision` (0 is the present)."""
+        if revision > self.revision:
+            raise future_revision()
+        if revision and revision < self.compact_revision:
+            raise compacted()
+
+    def size(self) -> int:
+        """Bytes of all live keys and values."""
+        return sum(len(kv.key) + len(kv.value) for kv in self._current.values())
 
     def hash(self) -> int:
         """A 32-bit digest of all live keys at this revision, equal on equal stores."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from k8s_core.clock import Loop
 from k8s_core.etcd import snapshot
-from k8s_core.etcd.store import Compare, DeleteRange, EtcdError, Event, KeyValue, Put, Range, Store, prefix_end
+from k8s_core.etcd.store import Compare, DeleteRange, EtcdError, Event, KeyValue, Put, Store, prefix_end
 
 
 def test_revisions_versions_and_history() -> None:
@@ -43,7 +43,7 @@ def test_a_transaction_is_one_revision() -> None:
     done = store.txn([Compare(b"a", "mod", "=", 0)], [Put(b"a", b"1"), Put(b"b", b"2")])
     assert done.succeeded and store.revision == 2
     assert store.get(b"a").mod_revision == store.get(b"b").mod_revision == 2  # type: ignore[union-attr]
-    failed = store.txn([Compare(b"a", "version", ">", 1)], [DeleteRange(b"a")], [Range(b"a")])
+    failed = store.txn([Compare(b"a", "version", ">", 1)], [DeleteRange(b"a")], [lambda: store.range(b"a")])
     assert not failed.succeeded and store.revision == 2
     assert failed.responses[0].kvs[0].value == b"1"  # type: ignore[union-attr]
 
