@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import jwt
 import orjson
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from jwt.utils import der_to_raw_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from k8s_core.api import Object, errors, field
 from k8s_core.apiserver.reader import Reader
@@ -57,7 +56,8 @@ class Tokens:
         header = {"alg": "ES256", "kid": self.key_id}
         text = _base64(orjson.dumps(header)) + "." + _base64(orjson.dumps(claims, option=orjson.OPT_SORT_KEYS))
         der = self._key.sign(text.encode(), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-        return f"{text}.{_base64(der_to_raw_signature(der, self._key.curve))}"
+        raw = b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(der))
+        return f"{text}.{_base64(raw)}"
 
     def legacy(self, account: Object, secret: Object) -> str:
         """The everlasting token that the token controller puts into a Secret of type service-account-token."""
@@ -186,6 +186,8 @@ class Tokens:
     def _claims(self, token: str) -> Object | None:
         if (claims := self._verified.get(token)) is not None:
             return claims
+        import jwt  # noqa: PLC0415 - not needed before somebody shows a token, and slow to import
+
         try:
             claims = jwt.decode(
                 token,
