@@ -27,7 +27,7 @@ from k8s_core.apiserver.reviews import Reviews
 from k8s_core.apiserver.server import Server
 from k8s_core.apiserver.services import ServiceAllocator
 from k8s_core.apiserver.storage import Storage
-from k8s_core.apiserver.subresources import Subresources
+from k8s_core.apiserver.subresources import KubeletServer, Subresources
 from k8s_core.apiserver.tokens import Tokens
 from k8s_core.client import Client
 from k8s_core.clock import EPOCH, Loop
@@ -101,9 +101,7 @@ class Cluster:
             self.scheduler.start()
         self.kubelets: dict[str, Kubelet] = {}
         order = list(self.addresses) if kubelets else []
-        if (
-            profile == "bare"
-        ):  # no kubeadm: all kubelets start at once, and the control plane's is not the first to join
+        if profile == "bare":  # nobody joins them one by one, and the control plane's own is not the first
             order[:2] = reversed(order[:2])
         for name in order:
             self.kubelets[name] = self._kubelet(name)
@@ -158,7 +156,7 @@ class Cluster:
             kubeadm.write_node(self, name, folder)
         return Kubelet(client, name, self.addresses[name], folder, kubeadm=self.profile == "kubeadm")
 
-    def _dial(self, node: str) -> object:
+    def _dial(self, node: str) -> KubeletServer | None:
         kubelet = self.kubelets.get(node)
         return kubelet.server if kubelet and kubelet.running else None
 

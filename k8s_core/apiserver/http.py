@@ -62,7 +62,9 @@ class Cluster(Protocol):
     loop: Loop
     pki: PKI
     apiserver: Any
-    clock: str
+
+    @property
+    def clock(self) -> str: ...
 
 
 class Door:

@@ -36,9 +36,12 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class Cluster(Protocol):
     """What kubeadm needs to know; `addresses` begins with the control-plane node."""
 
-    pki: PKI
-    minor: str
-    addresses: Mapping[str, str]
+    @property
+    def pki(self) -> PKI: ...
+    @property
+    def minor(self) -> str: ...
+    @property
+    def addresses(self) -> Mapping[str, str]: ...
 
 
 def objects(cluster: Cluster) -> Iterator[Object]:

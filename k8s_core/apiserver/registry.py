@@ -169,9 +169,9 @@ class Registry:
             meta.pop("namespace", None)
 
     def _generated_name(self, resource: Resource, meta: Object) -> str:
-        base = meta["generateName"][:58]
+        name = ""
         for _ in range(MAX_NAME_GENERATION_TRIES):
-            name = base + self.loop.suffix()
+            name = f"{meta['generateName'][:58]}{self.loop.suffix()}"
             if self.find(resource, meta.get("namespace", ""), name) is None:
                 break
         return name

@@ -30,7 +30,7 @@ GENERATION = {
 }  # fmt: skip
 
 # The status of a new object: the fields that a typed server always writes.
-EMPTY_STATUS: dict[str, Object] = {
+EMPTY_STATUS: dict[str, Object | None] = {
     "replicationcontrollers": {"replicas": 0},
     "replicasets.apps": {"replicas": 0},
     "statefulsets.apps": {"availableReplicas": 0, "replicas": 0},

@@ -5,7 +5,7 @@ which gives the kubelet's server of a node, as the apiserver dials port 10250.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from k8s_core.api import Object, errors, field
 from k8s_core.api.selectors import from_label_selector, from_labels
@@ -20,9 +20,35 @@ if TYPE_CHECKING:
 class KubeletServer(Protocol):
     """What the apiserver asks of a kubelet."""
 
-    def container_logs(self, namespace: str, pod: str, container: str, **options: Any) -> Stream: ...
-    def exec(self, namespace: str, pod: str, container: str, command: list[str], **options: Any) -> Session: ...
-    def attach(self, namespace: str, pod: str, container: str, **options: Any) -> Session: ...
+    def container_logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        follow: bool,
+        previous: bool,
+        tail_lines: int | None,
+        since_seconds: int | None,
+        since_time: str | None,
+        timestamps: bool,
+        limit_bytes: int | None,
+    ) -> Stream: ...
+    def exec(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        command: list[str],
+        *,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        tty: bool,
+    ) -> Session: ...
+    def attach(
+        self, namespace: str, pod: str, container: str, *, stdin: bool, stdout: bool, stderr: bool, tty: bool
+    ) -> Session: ...
 
 
 Dial = Callable[[str], KubeletServer | None]
@@ -152,49 +178,48 @@ class Subresources:
             raise errors.too_many_requests(message, causes=[cause])
 
     def log(self, request: Request) -> Response:
-        pod, container = self._container(
-            request, "a container name must be specified for pod {pod}, choose one of: {all}"
-        )
+        pod, container = self._container(request)
         server = self._kubelet(request, pod)
         if server is None:
             return Response(body=b"", content_type="text/plain")
-        options = {
-            "follow": request.flag("follow"),
-            "previous": request.flag("previous"),
-            "timestamps": request.flag("timestamps"),
-            "tail_lines": request.number("tailLines"),
-            "since_seconds": request.number("sinceSeconds"),
-            "since_time": request.param("sinceTime") or None,
-            "limit_bytes": request.number("limitBytes"),
-        }
-        stream = server.container_logs(request.namespace, request.name, container, **options)
+        stream = server.container_logs(
+            request.namespace,
+            request.name,
+            container,
+            follow=request.flag("follow"),
+            previous=request.flag("previous"),
+            timestamps=request.flag("timestamps"),
+            tail_lines=request.number("tailLines"),
+            since_seconds=request.number("sinceSeconds"),
+            since_time=request.param("sinceTime") or None,
+            limit_bytes=request.number("limitBytes"),
+        )
         return Response(stream=stream, content_type="text/plain")
 
     def exec(self, request: Request) -> Response:
         command = request.query.get("command") or []
         if not command:
             raise errors.bad_request("you must specify at least one command for the container")
-        pod, container = self._container(
-            request, "a container name must be specified for pod {pod}, choose one of: {all}"
-        )
+        pod, container = self._container(request)
         return self._attached(request, pod, container, command)
 
     def attach(self, request: Request) -> Response:
-        pod, container = self._container(
-            request, "a container name must be specified for pod {pod}, choose one of: {all}"
-        )
+        pod, container = self._container(request)
         return self._attached(request, pod, container, None)
 
     def _attached(self, request: Request, pod: Object, container: str, command: list[str] | None) -> Response:
         server = self._kubelet(request, pod)
         if server is None:
             raise errors.bad_request(f"pod {request.name} does not have a host assigned")
-        options = {name: request.flag(name) for name in ("stdin", "stdout", "stderr", "tty")}
-        place = (request.namespace, request.name, container)
-        session = server.exec(*place, command, **options) if command else server.attach(*place, **options)
+        ends = {name: request.flag(name) for name in ("stdin", "stdout", "stderr", "tty")}
+        namespace, name = request.namespace, request.name
+        if command:
+            session = server.exec(namespace, name, container, command, **ends)
+        else:
+            session = server.attach(namespace, name, container, **ends)
         return Response(101, session=session)
 
-    def _container(self, request: Request, question: str) -> tuple[Object, str]:
+    def _container(self, request: Request) -> tuple[Object, str]:
         """The Pod and the container that is meant: the one named, or the only one."""
         assert request.resource is not None
         pod = self.registry.get(request.resource, request.namespace, request.name)
@@ -212,7 +237,7 @@ class Subresources:
         plain = [c["name"] for c in spec["containers"]]
         if len(plain) == 1:
             return pod, plain[0]
-        text = question.format(pod=request.name, all="[" + " ".join(plain) + "]")
+        text = f"a container name must be specified for pod {request.name}, choose one of: [{' '.join(plain)}]"
         inits = [c["name"] for c in spec.get("initContainers") or ()]
         if inits:
             text += f" or one of the init containers: [{' '.join(inits)}]"
