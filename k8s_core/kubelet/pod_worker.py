@@ -138,7 +138,6 @@ class PodWorker:
                 self._terminate()
                 return
             self.kubelet.requeue(self.uid, left)
-        self.write_status()
         self.proceed()
 
     def proceed(self) -> None:
@@ -186,15 +185,12 @@ class PodWorker:
             self.kubelet.name if self.spec.get("hostNetwork") else (str(self.spec.get("hostname") or self.name)[:63])
         )
         self.sandbox = self.runtime.run_sandbox(self.name, self.namespace, self.uid, host_name, network)
-        self._mount_volumes_again()
+        address = network.address
+        self.status = {**self.status, "podIP": address, "podIPs": [{"ip": address}]}
+        if self.volumes and "status.pod" in str(self.spec["volumes"]):
+            self.refresh_volumes()  # the downward API knows the Pod's address only now
         self.kubelet.noticed(self.uid)
         self.proceed()
-
-    def _mount_volumes_again(self) -> None:
-        """The downward API knows the Pod's address only now."""
-        if self.volumes:
-            self.status = self._status()
-            self.kubelet.volumes.refresh(self.pod, self.status, self.volumes)
 
     def refresh_volumes(self) -> None:
         """ConfigMaps and Secrets may have changed (the kubelet looks once a minute)."""

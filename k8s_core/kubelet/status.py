@@ -5,6 +5,7 @@ functions: state in, status out; the worker decides when to write it.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from k8s_core.api import Object
@@ -15,7 +16,13 @@ OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "Containe
 
 
 def stamp(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A metav1.Time."""
+    return _stamp(int(seconds))
+
+
+@lru_cache(4096)
+def _stamp(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def restartable(container: Object) -> bool:
