@@ -24,9 +24,12 @@ from k8s_core.api.validation import (
     rbac,
     services,
     storage,
+    warnings,
     workloads,
 )
 from k8s_core.api.validation.common import NameCheck, check_label, check_subdomain
+
+__all__ = ["NAMELESS", "RULES", "SUBRESOURCES", "create", "update", "warnings"]
 
 Create = Callable[[Object], Iterator[FieldError]]
 Update = Callable[[Object, Object], Iterator[FieldError]]
