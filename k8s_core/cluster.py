@@ -37,6 +37,7 @@ from k8s_core.history import History
 from k8s_core.kubelet.kubelet import Kubelet
 from k8s_core.pki import PKI
 from k8s_core.scheduler import Scheduler
+from k8s_core.shell.sockets import FlatFabric
 
 if TYPE_CHECKING:
     from k8s_core.apiserver.http import Door
@@ -80,6 +81,8 @@ class Cluster:
         self.addresses = {name: f"10.0.0.{FIRST_ADDRESS + i}" for i, name in enumerate(nodes)}
         self.secure_port = secure_port
         self.door: Door | None = None
+        self.fabric = FlatFabric()
+        """The network between the nodes' Pods."""
 
         self.pki = PKI(seed)
         self.etcd = Store(self.loop)
@@ -154,7 +157,15 @@ class Cluster:
         folder.mkdir(parents=True, exist_ok=True)
         if self.profile == "kubeadm":
             kubeadm.write_node(self, name, folder)
-        return Kubelet(client, name, self.addresses[name], folder, kubeadm=self.profile == "kubeadm")
+        return Kubelet(
+            client,
+            name,
+            self.addresses[name],
+            folder,
+            kubeadm=self.profile == "kubeadm",
+            version=version.git_version(self.minor),
+            fabric=self.fabric,
+        )
 
     def _dial(self, node: str) -> KubeletServer | None:
         kubelet = self.kubelets.get(node)

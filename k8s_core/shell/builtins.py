@@ -45,7 +45,7 @@ def _cd(shell: "Shell", words: list[str]) -> Steps:
     try:
         node, _ = process.fs.resolve(target, process.cwd)
     except FileError as error:
-        bash = process.machine.shell == "bash"
+        bash = shell.flavour == "bash"
         shell.complain(f"cd: {target}: {error}" if bash else f"cd: can't cd to {target}: {error}")
         return 1 if bash else 2
     if not isinstance(node, Directory):

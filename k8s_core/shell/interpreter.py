@@ -2,7 +2,7 @@
 
 One Shell is one (sub)shell environment: variables, functions, options, traps, working directory. Commands run in
 the foreground are driven by the shell's own task; pipelines and `&` start processes of their own. What a flavour
-of shell says differently (`not found`) follows machine.shell. Left out: job control, aliases, history.
+of shell says differently (`not found`) follows its flavour. Left out: job control, aliases, history.
 """
 
 import fnmatch
@@ -75,6 +75,11 @@ class Shell:
         self._signalled = Waiters()
         self._steps = self._calls = self._tested = 0
 
+    @property
+    def flavour(self) -> str:
+        """Whose words it speaks: ash, dash or bash."""
+        return "bash" if self.process.argv[0].rsplit("/", 1)[-1].lstrip("-") == "bash" else self.process.machine.shell
+
     # --- variables ------------------------------------------------------------------------------------------
     def get(self, name: str, default: str = "") -> str:
         return self.variables.get(name, default)
@@ -111,7 +116,7 @@ class Shell:
         return {name: self.variables[name] for name in self.variables if name in self.exported}
 
     def complain(self, message: str) -> None:
-        flavour = self.process.machine.shell
+        flavour = self.flavour
         line = "" if self.interactive or flavour == "ash" else "line 1: " if flavour == "bash" else "1: "
         name = self.name.rsplit("/", 1)[-1].lstrip("-")
         self.streams.stderr.write(f"{name}: {line}{message}\n".encode())
@@ -414,7 +419,7 @@ class Shell:
 
     def _script(self, words: list[str]) -> tuple[int, Callable[[Process], Steps] | None]:
         name = words[0]
-        bash = self.process.machine.shell == "bash"
+        bash = self.flavour == "bash"
         if "/" in name:
             node = self.process.fs.lookup(name, self.process.cwd)
             if isinstance(node, Directory):
@@ -451,7 +456,7 @@ class Shell:
                 self.streams = replace(streams, stdin=self.process.open_input(target))
             except FileError as error:
                 reason = str(error)
-                if self.process.machine.shell != "bash":
+                if self.flavour != "bash":
                     reason = f"can't open {target}: " + reason.lower().replace(
                         "no such file or directory", "no such file"
                     )
@@ -463,7 +468,7 @@ class Shell:
                 output = self._standard(target) or self.process.open_output(target, append=redirect.op == ">>")
             except FileError as error:
                 reason = str(error)
-                if self.process.machine.shell != "bash":
+                if self.flavour != "bash":
                     reason = reason.replace("No such file or directory", "nonexistent directory")
                     raise FileError(f"can't create {target}: {reason}") from None
                 raise FileError(f"{target}: {reason}") from None
@@ -615,9 +620,9 @@ def _prompt(shell: Shell, more: bool) -> str:
     end = "#" if machine.uid == 0 else "$"
     home = shell.get("HOME", "/root")
     shown = "~" if cwd == home else cwd
-    if machine.shell == "bash":
+    if shell.flavour == "bash":
         return f"{machine.user}@{machine.hostname}:{shown}{end} "
-    return f"{shown} {end} " if machine.shell == "ash" else f"{end} "
+    return f"{shown} {end} " if shell.flavour == "ash" else f"{end} "
 
 
 def _read_commands(shell: Shell) -> Steps:
@@ -628,7 +633,7 @@ def _read_commands(shell: Shell) -> Steps:
         try:
             line = (yield from process.stdin.read_line()).decode(errors="replace")
             if not line and not pending:
-                if shell.interactive and process.machine.shell == "bash":
+                if shell.interactive and shell.flavour == "bash":
                     shell.streams.stderr.write(b"exit\n")
                 break
             text = pending + line

@@ -199,7 +199,7 @@ def test_interactive_reading_goes_line_by_line() -> None:
 
 def test_bash_words() -> None:
     """bash says `command not found`."""
-    run = Run("foo", flavour="bash", argv=["bash", "-c", "foo"])
+    run = Run("foo", flavour="dash", argv=["bash", "-c", "foo"])
     assert (run.code, bytes(run.err)) == (127, b"bash: line 1: foo: command not found\n")
 
 
