@@ -7,10 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import orjson
-
 from k8s_core.api import Object
-from k8s_core.clock import NAME_ALPHABET
+from k8s_core.controllers import spew
 from k8s_core.controllers.controller import condition, seconds, with_metadata
 
 PREFIX = "deployment.kubernetes.io/"
@@ -28,14 +26,11 @@ MAX_REVISION_HISTORY = 2000  # characters of the revision-history annotation
 
 # --- templates ------------------------------------------------------------------------------------------------------
 def template_hash(template: Object, collisions: int | None) -> str:
-    """FNV-1a (32 bits) of the template and the number of collisions so far, in Kubernetes' safe alphabet."""
-    value = 0x811C9DC5
-    data = orjson.dumps(template, option=orjson.OPT_SORT_KEYS)
+    """The pod-template-hash that a real cluster gives a (defaulted) template after so many collisions."""
+    data = spew.dump(template).encode()
     if collisions is not None:
         data += collisions.to_bytes(8, "little")
-    for byte in data:
-        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return "".join(NAME_ALPHABET[ord(digit) % len(NAME_ALPHABET)] for digit in str(value))
+    return spew.safe_encode(spew.fnv1a(data))
 
 
 def same_template(one: Object, other: Object) -> bool:

@@ -5,14 +5,18 @@ Stands for pkg/controller/history.
 
 from collections.abc import Callable, Iterable
 
+import orjson
+
 from k8s_core.api import Object
 from k8s_core.api.errors import StatusError, is_already_exists, is_not_found
 from k8s_core.client.client import Client
-from k8s_core.controllers import deployment_util
+from k8s_core.controllers import deployment_util, spew
 from k8s_core.controllers.controller import controller_reference, controller_uid
 
 REVISIONS = "controllerrevisions.apps"
 HASH_LABEL = "controller-revision-hash"
+"""On Pods: which revision they are of. On a DaemonSet's revisions too."""
+STATEFUL_HASH_LABEL = "controller.kubernetes.io/hash"
 MAX_PREFIX = 223  # what a ControllerRevision's name leaves for its owner's
 
 
@@ -24,6 +28,20 @@ def in_order(revisions: Iterable[Object]) -> list[Object]:
     )
 
 
+def template_hash(data: Object, collisions: int | None) -> str:
+    """A DaemonSet's revisions are named by the hash of their template."""
+    template = {key: value for key, value in data["spec"]["template"].items() if key != "$patch"}
+    return deployment_util.template_hash(template, collisions)
+
+
+def data_hash(data: Object, collisions: int | None) -> str:
+    """A StatefulSet's by the hash of their data as Go writes JSON (HashControllerRevision)."""
+    raw = orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    for char, escape in ((b"<", b"\\u003c"), (b">", b"\\u003e"), (b"&", b"\\u0026")):
+        raw = raw.replace(char, escape)
+    return spew.safe_encode(spew.fnv1(raw + (b"" if collisions is None else str(collisions).encode())))
+
+
 def hash_of(revision: Object) -> str:
     return str((revision["metadata"].get("labels") or {}).get(HASH_LABEL, ""))
 
@@ -31,8 +49,14 @@ def hash_of(revision: Object) -> str:
 class History:
     """The revisions of a controller's objects. `list_owned` gives those that the cache shows for an owner."""
 
-    def __init__(self, client: Client, list_owned: Callable[[Object], list[Object]]) -> None:
-        self.client, self.list_owned = client, list_owned
+    def __init__(
+        self,
+        client: Client,
+        list_owned: Callable[[Object], list[Object]],
+        hasher: Callable[[Object, int | None], str] = template_hash,
+        label: str = HASH_LABEL,
+    ) -> None:
+        self.client, self.list_owned, self.hasher, self.label = client, list_owned, hasher, label
 
     def current(
         self, owner: Object, template: Object, collisions: int | None, labels: dict[str, str]
@@ -53,7 +77,7 @@ class History:
                 found = newest
             return found, revisions, collisions
         while True:
-            digest = deployment_util.template_hash(data, collisions)
+            digest = self.hasher(data, collisions)
             name = owner["metadata"]["name"][:MAX_PREFIX]
             revision: Object = {
                 "apiVersion": "apps/v1",
@@ -61,7 +85,7 @@ class History:
                 "metadata": {
                     "name": f"{name}-{digest}",
                     "namespace": owner["metadata"]["namespace"],
-                    "labels": {**labels, HASH_LABEL: digest},
+                    "labels": {**labels, self.label: digest},
                     "annotations": dict(owner["metadata"].get("annotations") or {}),
                     "ownerReferences": [controller_reference(owner)],
                 },

@@ -44,7 +44,10 @@ class StatefulSetController(Controller):
         self.revisions = self.informer(history.REVISIONS)
         podutil.index_by_controller(self.revisions)
         self.history = history.History(
-            self.client, lambda owner: self.revisions.by_index(podutil.BY_CONTROLLER, owner["metadata"]["uid"])
+            self.client,
+            lambda owner: self.revisions.by_index(podutil.BY_CONTROLLER, owner["metadata"]["uid"]),
+            history.data_hash,
+            history.STATEFUL_HASH_LABEL,
         )
 
     # --- what wakes it --------------------------------------------------------------------------------------
@@ -79,9 +82,9 @@ class StatefulSetController(Controller):
         selector = from_label_selector(owner["spec"]["selector"])
         candidates = [pod for pod in podutil.claimable(self.pods, owner) if parent(pod) == name]
         pods = podutil.claim(self.client, "pods", owner, SETS, candidates, selector)
-        status = owner.get("status") or {}
+        status, template = owner.get("status") or {}, owner["spec"]["template"]
         update, revisions, collisions = self.history.current(
-            owner, owner["spec"]["template"], status.get("collisionCount"), selector_labels(owner)
+            owner, template, status.get("collisionCount"), (template.get("metadata") or {}).get("labels") or {}
         )
         current = next((r for r in revisions if r["metadata"]["name"] == status.get("currentRevision")), update)
         pods = self.reconcile(owner, pods, current, update)
