@@ -117,6 +117,8 @@ class Registry:
         if resource.group_resource == "services":
             self.allocator.allocate(obj)
         self._check(resource, obj, validation.create(obj))
+        if not request.in_process:
+            request.warnings.extend(validation.warnings.create(obj))
         self.admission.validate(request, obj, None)
         request.note("validation", "")
         if request.dry_run:
@@ -244,6 +246,8 @@ class Registry:
         if is_service:
             self.allocator.allocate(new, old)
         self._check(resource, new, validation.update(new, old, request.subresource))
+        if not request.subresource and not request.in_process:
+            request.warnings.extend(validation.warnings.update(new, old))
         self.admission.validate(request, new, old)
         if request.verb == "patch":
             managedfields.keep_times(old, new)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from k8s_core.api import Object
-from k8s_core.api.quantity import milli
+from k8s_core.api.validation.pods import qos_class
 
 if TYPE_CHECKING:
     from k8s_core.apiserver.request import Request
@@ -69,26 +69,8 @@ NEEDS_REVISION = {
 ORPHAN_BY_DEFAULT: set[str] = {"replicationcontrollers"}
 
 
-def qos_class(pod: Object) -> str:
-    """Guaranteed, Burstable or BestEffort, from the requests and limits of all containers (ComputePodQOS)."""
-    spec = pod["spec"]
-    some = False
-    guaranteed = True
-    for container in [*spec.get("containers", ()), *spec.get("initContainers", ())]:
-        resources = container.get("resources") or {}
-        requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
-        for name in ("cpu", "memory"):
-            request, limit = requests.get(name), limits.get(name)
-            some = some or any(value is not None and milli(str(value)) > 0 for value in (request, limit))
-            if limit is None or milli(str(limit)) == 0 or milli(str(request or limit)) != milli(str(limit)):
-                guaranteed = False
-    if not some:
-        return "BestEffort"
-    return "Guaranteed" if guaranteed else "Burstable"
-
-
 def _create_pod(obj: Object, request: "Request") -> None:
-    obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
+    obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj["spec"])}
     if obj["spec"].get("schedulingGates"):
         gated: Object = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
         gated |= {"message": "Scheduling is blocked due to non-empty scheduling gates", "observedGeneration": 1}
@@ -121,11 +103,25 @@ def _create_job(obj: Object, request: "Request") -> None:
     labels |= {"controller-uid": uid, "job-name": name}
 
 
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+
+
+def _count_template(meta: Object, was: Object) -> None:
+    """How often a DaemonSet's template changed, in the annotation where the old field went."""
+    last = int((was.get("annotations") or {}).get(TEMPLATE_GENERATION, 1))
+    meta["annotations"] = {**(meta.get("annotations") or {}), TEMPLATE_GENERATION: str(last + 1)}
+
+
+def _create_daemonset(obj: Object, request: "Request") -> None:
+    obj["metadata"].setdefault("annotations", {})[TEMPLATE_GENERATION] = "1"
+
+
 PREPARE_CREATE: dict[str, Callable[[Object, "Request"], None]] = {
     "pods": _create_pod,
     "namespaces": _create_namespace,
     "certificatesigningrequests.certificates.k8s.io": _create_csr,
     "jobs.batch": _create_job,
+    "daemonsets.apps": _create_daemonset,
 }
 
 
@@ -185,8 +181,12 @@ def prepare_update(resource: str, new: Object, old: Object, subresource: str, *,
     else:
         if with_status:
             _keep(new, old, "status")
-        if resource in GENERATION and _desired(new) != _desired(old):
+        desired = resource in GENERATION and _desired(new) != _desired(old)
+        # A Deployment hands its annotations down to its ReplicaSets: they are part of what is desired.
+        if desired or (resource == "deployments.apps" and meta.get("annotations") != was.get("annotations")):
             meta["generation"] = was.get("generation", 0) + 1
+        if resource == "daemonsets.apps" and new["spec"]["template"] != old["spec"]["template"]:
+            _count_template(meta, was)
     if resource == "namespaces" and subresource != "finalize":
         _keep(new, old, "spec")
 
