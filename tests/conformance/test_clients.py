@@ -88,8 +88,14 @@ def test_official_pods_run(official: Any) -> None:
         if (event["object"].status.ready_replicas or 0) == 2:
             watch.stop()
     assert apps.read_namespaced_deployment_scale("web", "default").status.replicas == 2
+    running = set()
+    for event in watch.stream(core.list_namespaced_pod, "default", label_selector="app=web", timeout_seconds=60):
+        if event["object"].status.phase == "Running":
+            running.add(event["object"].metadata.name)
+        if len(running) == 2:
+            watch.stop()
     pods = core.list_namespaced_pod("default", label_selector="app=web").items
-    assert {pod.status.phase for pod in pods} == {"Running"}
+    assert {pod.metadata.name for pod in pods} == running
     assert isinstance(core.read_namespaced_pod_log(pods[0].metadata.name, "default"), str)
     apps.delete_namespaced_deployment("web", "default", propagation_policy="Foreground")
     for event in watch.stream(apps.list_namespaced_deployment, "default", timeout_seconds=60):
@@ -102,7 +108,9 @@ def test_official_discovery_and_dynamic_client(official: Any) -> None:
     """The dynamic client finds kinds by discovery and uses server-side apply."""
     dynamic = kubernetes.dynamic.DynamicClient(official)
     config_maps = dynamic.resources.get(api_version="v1", kind="ConfigMap")
-    applied = dynamic.server_side_apply(config_maps, config_map("ssa", k="1"), "default", field_manager="test")
+    applied = dynamic.server_side_apply(
+        config_maps, config_map("ssa", k="1"), namespace="default", field_manager="test"
+    )
     assert applied.metadata.managedFields[0].manager == "test"
     assert config_maps.delete("ssa", "default").status == "Success"
     assert kubernetes.client.VersionApi(official).get_code().major == "1"
