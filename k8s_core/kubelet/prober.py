@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from k8s_core.api import Object
 from k8s_core.kubelet.runtime import RUNNING, Container, Runtime, RuntimeFailure
-from k8s_core.shell.process import SIGNALS, Pipe, Sink, Steps, Task, Wait
+from k8s_core.shell.pipes import Pipe, Sink, Steps, Wait
+from k8s_core.shell.process import SIGNALS, Task
 from k8s_core.shell.sockets import NetworkError, NetworkNamespace, Request
 
 if TYPE_CHECKING:

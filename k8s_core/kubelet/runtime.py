@@ -14,8 +14,9 @@ from k8s_core.kubelet import programs
 from k8s_core.kubelet.images import Image, ImageStore
 from k8s_core.kubelet.logs import ContainerLog
 from k8s_core.shell.fs import Directory, File, FileSystem, Node
-from k8s_core.shell.interpreter import sh
-from k8s_core.shell.process import SIGNALS, Command, Machine, Output, Pipe, Process, Sink
+from k8s_core.shell.pipes import Output, Pipe, Sink
+from k8s_core.shell.process import SIGNALS, Command, Machine, Process
+from k8s_core.shell.sh import sh
 from k8s_core.shell.sockets import Fabric, NetworkNamespace
 
 if TYPE_CHECKING:

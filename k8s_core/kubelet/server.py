@@ -13,7 +13,8 @@ from k8s_core.kubelet.container_state import ContainerState
 from k8s_core.kubelet.logs import ContainerLog, Line, render, select
 from k8s_core.kubelet.pod_worker import PodWorker
 from k8s_core.kubelet.runtime import CREATED, RUNNING, Container, RuntimeFailure
-from k8s_core.shell.process import SIGNALS, Pipe, Sink
+from k8s_core.shell.pipes import Pipe, Sink
+from k8s_core.shell.process import SIGNALS
 from k8s_core.shell.tty import Terminal, interrupt_foreground
 from k8s_core.streams import Session, Stream
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from k8s_core.shell import expand
 from k8s_core.shell.fs import Directory, FileError, normalize
-from k8s_core.shell.process import SIGNALS, Steps
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import SIGNALS
 
 if TYPE_CHECKING:
     from k8s_core.shell.interpreter import Shell

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from k8s_core.shell.fs import Directory
-from k8s_core.shell.process import Wait
+from k8s_core.shell.pipes import Wait
 from k8s_core.shell.syntax import Arithmetic, Parameter, Substitution, Text, Word
 
 if TYPE_CHECKING:

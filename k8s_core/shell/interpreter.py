@@ -6,27 +6,15 @@ of shell says differently (`not found`) follows its flavour. Left out: job contr
 """
 
 import fnmatch
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from dataclasses import replace
 
 from k8s_core.shell import expand
 from k8s_core.shell.builtins import BUILTINS, Leave
 from k8s_core.shell.fs import Directory, File, FileError
-from k8s_core.shell.process import (
-    BUSY_STEPS,
-    SIGNALS,
-    BrokenPipe,
-    Discard,
-    Killed,
-    Output,
-    Pipe,
-    Process,
-    Sink,
-    Steps,
-    Task,
-    Wait,
-    Waiters,
-)
+from k8s_core.shell.parser import parse
+from k8s_core.shell.pipes import Discard, Killed, Output, Pipe, Sink, Steps, Wait
+from k8s_core.shell.process import BUSY_STEPS, SIGNALS, Command, Process, Task
 from k8s_core.shell.syntax import (
     Case,
     For,
@@ -40,86 +28,16 @@ from k8s_core.shell.syntax import (
     Simple,
     SyntaxFailure,
     While,
-    parse,
 )
+from k8s_core.shell.traps import Traps
+from k8s_core.shell.variables import Streams
 
 MAX_CALLS = 60
 """Nested function calls, evals and sourced files before the shell gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
-    stdin: Pipe
-    stdout: Output
-    stderr: Output
-
-
-class Shell:
+class Shell(Traps):
     """One shell environment of a process."""
-
-    def __init__(self, process: Process, *, name: str = "", positional: list[str] | None = None) -> None:
-        self.process = process
-        self.streams = Streams(process.stdin, process.stdout, process.stderr)
-        self.name = name or process.argv[0]
-        self.positional = positional or []
-        self.variables = dict(process.env)
-        self.exported = set(process.env)
-        self.functions: dict[str, Node] = {}
-        self.options = {"e": False, "u": False, "x": False, "f": False}
-        self.status = 0
-        self.traps: dict[str, str] = {}
-        self.last_background = 0
-        self.children: dict[int, Process] = {}
-        self.interactive = False
-        self._pending: list[str] = []
-        self._signalled = Waiters()
-        self._steps = self._calls = self._tested = 0
-
-    @property
-    def flavour(self) -> str:
-        """Whose words it speaks: ash, dash or bash."""
-        return "bash" if self.process.argv[0].rsplit("/", 1)[-1].lstrip("-") == "bash" else self.process.machine.shell
-
-    # --- variables ------------------------------------------------------------------------------------------
-    def get(self, name: str, default: str = "") -> str:
-        return self.variables.get(name, default)
-
-    def set(self, name: str, value: str) -> None:
-        self.variables[name] = value
-
-    def lookup(self, name: str) -> str | None:
-        """The value of a variable or special parameter; None if unset."""
-        if name.isdigit():
-            number = int(name)
-            if number == 0:
-                return self.name
-            return self.positional[number - 1] if number <= len(self.positional) else None
-        if name in ("@", "*"):
-            return " ".join(self.positional)
-        if name == "#":
-            return str(len(self.positional))
-        if name == "?":
-            return str(self.status)
-        if name == "$":
-            return str(self.process.pid)
-        if name == "!":
-            return str(self.last_background) if self.last_background else ""
-        if name == "-":
-            return "".join(o for o, on in self.options.items() if on)
-        if name == "RANDOM" and name not in self.variables:
-            return str(self.process.machine.loop.random.randrange(32768))
-        if name == "PWD":
-            return self.process.cwd
-        return self.variables.get(name)
-
-    def environment(self) -> dict[str, str]:
-        return {name: self.variables[name] for name in self.variables if name in self.exported}
-
-    def complain(self, message: str) -> None:
-        flavour = self.flavour
-        line = "" if self.interactive or flavour == "ash" else "line 1: " if flavour == "bash" else "1: "
-        name = self.name.rsplit("/", 1)[-1].lstrip("-")
-        self.streams.stderr.write(f"{name}: {line}{message}\n".encode())
 
     def copy(self, process: Process | None = None) -> "Shell":
         """A subshell: sees everything, changes nothing here."""
@@ -393,10 +311,10 @@ class Shell:
         process, machine = self.process, self.process.machine
         command = machine.find(words[0])
         if command is None:
-            code, script = self._script(words)
-            if script is None:
+            code, command = self._script(words)
+            if command is None:
                 return code
-            command = script
+            words = ["sh", *words]
         if replacing and not self.traps and not self.children:
             process.argv, process.env = words, environment
             process.stdin, process.stdout, process.stderr = (
@@ -405,19 +323,17 @@ class Shell:
                 self.streams.stderr,
             )
             return (yield from command(process))
-        child_words = ["sh", *words] if command is sh and machine.find(words[0]) is None else words
-        if machine.find(child_words[0]) is None:
-            return 127
-        status = yield from process.run(
-            child_words,
-            env=environment,
-            stdin=self.streams.stdin,
-            stdout=self.streams.stdout,
-            stderr=self.streams.stderr,
+        return (
+            yield from process.run(
+                words,
+                env=environment,
+                stdin=self.streams.stdin,
+                stdout=self.streams.stdout,
+                stderr=self.streams.stderr,
+            )
         )
-        return status
 
-    def _script(self, words: list[str]) -> tuple[int, Callable[[Process], Steps] | None]:
+    def _script(self, words: list[str]) -> tuple[int, Command | None]:
         name = words[0]
         bash = self.flavour == "bash"
         if "/" in name:
@@ -430,7 +346,7 @@ class Shell:
                     self.complain(f"{name}: Permission denied")
                     return 126, None
                 if node.read()[:4] != b"\x7fELF":
-                    return 0, sh
+                    return 127, self.process.machine.find("sh")
             self.complain(f"{name}: {'No such file or directory' if bash else 'not found'}")
             return 127, None
         self.complain(f"{name}: {'command not found' if bash else 'not found'}")
@@ -485,175 +401,3 @@ class Shell:
         if target in ("/dev/stderr", "/proc/self/fd/2", "/dev/fd/2"):
             return self.streams.stderr
         return Discard() if target == "/dev/null" else None
-
-    # --- traps ----------------------------------------------------------------------------------------------
-    def set_trap(self, name: str, action: str | None) -> None:
-        """What a signal (or EXIT) does from now on; None for the default, "" to ignore it."""
-        if action is None:
-            self.traps.pop(name, None)
-        else:
-            self.traps[name] = action
-        names = {SIGNALS[n]: n for n in self.traps if n in SIGNALS}
-
-        def handler(number: int) -> bool:
-            if number not in names:
-                return False
-            if self.traps[names[number]]:
-                self._pending.append(names[number])
-                self._signalled.notify()
-            return True
-
-        self.process.on_signal = handler if names else None
-
-    def _run_traps(self) -> Generator[Wait, None, None]:
-        pending, self._pending = self._pending, []
-        for name in pending:
-            status = self.status
-            yield from self.run_text(self.traps.get(name, ""))
-            self.status = status
-
-    def wait_for(self, processes: list[Process]) -> Steps:
-        """The wait builtin: until all have ended or a trapped signal comes."""
-        code = 0
-        for process in processes:
-            waker = process.exited
-            while process.code is None:
-                if self._pending:
-                    yield from self._run_traps()
-                    return 143
-                # whichever comes first wakes us: the child's end or a signal
-                both = Waiters()
-                _chain(waker, both)
-                _chain(self._signalled, both)
-                yield both
-            code = process.code
-        return code
-
-    def run_exit_trap(self, status: int) -> Steps:
-        action = self.traps.pop("EXIT", "")
-        if action:
-            self.status = status
-            try:
-                yield from self.run_text(action)
-            except Leave as leave:
-                return leave.value
-        return status
-
-
-class _Relay:
-    """A stand-in task: passes a wake-up on to other waiters."""
-
-    def __init__(self, target: Waiters) -> None:
-        self._target = target
-
-    def wake(self) -> None:
-        self._target.notify()
-
-
-def _chain(source: Waiters, target: Waiters) -> None:
-    source.add(_Relay(target))  # type: ignore[arg-type]  # a Task as far as Waiters goes: it has wake()
-
-
-def sh(process: Process) -> Steps:
-    """The sh command: `sh`, `sh -c text [name args]`, `sh file args`, `sh -i`."""
-    arguments = process.argv[1:]
-    options = {"e": False, "u": False, "x": False, "f": False}
-    from_text = interactive = False
-    while arguments and arguments[0][:1] in "-+" and len(arguments[0]) > 1:
-        flag = arguments.pop(0)
-        if flag == "--":
-            break
-        if flag in ("-o", "+o") and arguments:
-            arguments.pop(0)
-            continue
-        from_text |= "c" in flag and not flag.startswith("--")
-        interactive |= "i" in flag and not flag.startswith("--")
-        for option in options:
-            if option in flag and not flag.startswith("--"):
-                options[option] = flag[0] == "-"
-    if from_text and not arguments:
-        return process.fail(
-            "-c requires an argument" if process.machine.shell == "ash" else "-c: option requires an argument", 2
-        )
-    shell = Shell(process, name=process.argv[0])
-    shell.options |= options
-    status = 0
-    try:
-        if from_text:
-            shell.name, shell.positional = (arguments[1] if len(arguments) > 1 else process.argv[0]), arguments[2:]
-            status = yield from _run_program(shell, arguments[0])
-        elif arguments:
-            try:
-                text = process.fs.read(arguments[0], process.cwd).decode(errors="replace")
-            except FileError:
-                return process.fail(f"can't open '{arguments[0]}': No such file or directory", 2)
-            shell.name, shell.positional = arguments[0], arguments[1:]
-            status = yield from shell.run_text(text)
-        else:
-            shell.interactive = interactive or process.tty
-            status = yield from _read_commands(shell)
-    except Leave as leave:
-        status = leave.value
-    except BrokenPipe:
-        status = 141
-    return (yield from shell.run_exit_trap(status))
-
-
-def _run_program(shell: Shell, text: str) -> Steps:
-    """`sh -c`: a single simple command takes the shell's place, as ash, dash and bash do it."""
-    try:
-        body = parse(text)
-    except SyntaxFailure as error:
-        shell.complain(str(error))
-        return 2
-    if body and not body[-1].rest and not body[-1].background and not body[-1].first.negated:
-        commands = body[-1].first.commands
-        if len(body) == 1 and len(commands) == 1 and isinstance(commands[0], Simple):
-            return (yield from shell.run_command(commands[0], replacing=True))
-    return (yield from shell.run_list(body))
-
-
-def _prompt(shell: Shell, more: bool) -> str:
-    machine, cwd = shell.process.machine, shell.process.cwd
-    if more:
-        return "> "
-    end = "#" if machine.uid == 0 else "$"
-    home = shell.get("HOME", "/root")
-    shown = "~" if cwd == home else cwd
-    if shell.flavour == "bash":
-        return f"{machine.user}@{machine.hostname}:{shown}{end} "
-    return f"{shown} {end} " if shell.flavour == "ash" else f"{end} "
-
-
-def _read_commands(shell: Shell) -> Steps:
-    process, pending = shell.process, ""
-    while True:
-        if shell.interactive:
-            shell.streams.stderr.write(_prompt(shell, bool(pending)).encode())
-        try:
-            line = (yield from process.stdin.read_line()).decode(errors="replace")
-            if not line and not pending:
-                if shell.interactive and shell.flavour == "bash":
-                    shell.streams.stderr.write(b"exit\n")
-                break
-            text = pending + line
-            try:
-                body = parse(text)
-            except SyntaxFailure as error:
-                if error.incomplete and line:
-                    pending = text
-                    continue
-                shell.complain(str(error))
-                shell.status, pending = 2, ""
-                continue
-            pending = ""
-            process.machine.rested()
-            yield from shell.run_list(body)
-        except Killed as killed:
-            if killed.signal != SIGNALS["INT"] or killed.process is process:
-                raise
-            pending, shell.status = "", 130
-        except Leave as leave:
-            if leave.kind == "exit":
-                raise
-    return shell.status

@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from k8s_core.shell.process import Process, Wait
+from k8s_core.shell.pipes import Wait
+from k8s_core.shell.process import Process
 
 HTTP_REASONS = {
     200: "OK",

@@ -6,7 +6,8 @@ carriage returns. Left out: raw mode (full-screen programs), job control.
 
 from collections.abc import Callable
 
-from k8s_core.shell.process import SIGNALS, Killed, Machine, Pipe, Process
+from k8s_core.shell.pipes import Killed, Pipe
+from k8s_core.shell.process import SIGNALS, Machine, Process
 
 ESCAPE = 27
 

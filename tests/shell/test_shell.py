@@ -5,7 +5,8 @@ import pytest
 from k8s_core.clock import Loop
 from k8s_core.shell.commands import BUSYBOX, DEBIAN
 from k8s_core.shell.fs import FileSystem, tree
-from k8s_core.shell.process import SIGNALS, Machine, Pipe, Process, Sink
+from k8s_core.shell.pipes import Pipe, Sink
+from k8s_core.shell.process import SIGNALS, Machine, Process
 
 
 class Container(Machine):

@@ -7,7 +7,8 @@ ports, answer their health checks and log their first lines. A later part ties t
 from datetime import UTC, datetime
 
 from k8s_core.kubelet.programs.simple import config, idle, respond
-from k8s_core.shell.process import Process, Steps
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Process
 from k8s_core.shell.sockets import Request, Response
 
 CONFIGURATION = (

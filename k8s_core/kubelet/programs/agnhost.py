@@ -1,7 +1,8 @@
 """The images of Kubernetes' own end-to-end tests and documentation: agnhost and liveness."""
 
 from k8s_core.kubelet.programs.simple import idle, respond, stamps
-from k8s_core.shell.process import Process, Steps
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Process
 from k8s_core.shell.sockets import Request, Response
 
 

@@ -4,7 +4,8 @@ import shlex
 
 from k8s_core.kubelet.images import Image
 from k8s_core.kubelet.programs.simple import stamps, wrapper
-from k8s_core.shell.process import Command, Process, Steps
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import NetworkError
 
 

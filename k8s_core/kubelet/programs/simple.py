@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from k8s_core.kubelet.images import Image
-from k8s_core.shell.process import Command, Process, Steps
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import Request, Response
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from k8s_core.kubelet.images import Image
 from k8s_core.kubelet.programs.simple import idle, respond, stamps
 from k8s_core.shell.commands.system import KERNEL
 from k8s_core.shell.fs import Directory, File, FileError, normalize
-from k8s_core.shell.process import Command, Process, Steps
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import HTTP_REASONS, Request, Response
 
 ENTRYPOINT = """\

@@ -6,22 +6,30 @@ that a command does not know is refused with the real program's words, never ign
 
 from collections.abc import Mapping
 
-from k8s_core.shell.commands import files, network, system, text
-from k8s_core.shell.interpreter import sh
+from k8s_core.shell.commands import conditions, files, filters, listing, network, processes, system, text
 from k8s_core.shell.process import Command
+from k8s_core.shell.sh import sh
 
-SHELLS: dict[str, Command] = {"sh": sh}
-COREUTILS: dict[str, Command] = SHELLS | files.COMMANDS | text.COMMANDS | system.COREUTILS
-DEBIAN: dict[str, Command] = COREUTILS | {"bash": sh, "dash": sh} | system.DEBIAN
-BUSYBOX: dict[str, Command] = COREUTILS | {"ash": sh} | system.PROCPS | system.BUSYBOX | network.BUSYBOX
-ALPINE: dict[str, Command] = BUSYBOX
+COREUTILS: dict[str, Command] = {
+    "sh": sh,
+    **files.COMMANDS,
+    **listing.COMMANDS,
+    **text.COMMANDS,
+    **filters.COMMANDS,
+    **system.COREUTILS,
+    **processes.COREUTILS,
+    **conditions.COMMANDS,
+}
+DEBIAN: dict[str, Command] = {**COREUTILS, "bash": sh, "dash": sh}
+"""A slim Debian image: no ps, no ip, no ping, as in life."""
+BUSYBOX: dict[str, Command] = {**COREUTILS, "ash": sh, **processes.PROCPS, **system.BUSYBOX, **network.BUSYBOX}
 TOOLS: Mapping[str, Mapping[str, Command]] = {
     "none": {},
     "busybox": BUSYBOX,
-    "alpine": ALPINE,
+    "alpine": BUSYBOX,
     "debian": DEBIAN,
     "curl": {"curl": network.curl},
-    "procps": system.PROCPS,
+    "procps": processes.PROCPS,
     "network": network.TOOLS,
 }
 """The sets by the name that the image catalogue uses."""

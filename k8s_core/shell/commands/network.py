@@ -7,9 +7,10 @@ of a packet through Services and DNS belongs to k8s_core/network, which plugs in
 import re
 from collections.abc import Generator
 
-from k8s_core.shell.commands.options import UsageError, parse, usage
+from k8s_core.shell.commands.options import UsageError, checked, parse
 from k8s_core.shell.fs import FileError
-from k8s_core.shell.process import Command, Process, Steps, Wait
+from k8s_core.shell.pipes import Steps, Wait
+from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Request, Response
 
 URL = re.compile(r"(?:(https?)://)?(?:[^@/]*@)?(\[[^\]]+\]|[^:/?#]+)(?::(\d+))?([/?].*)?$")
@@ -330,20 +331,8 @@ def netstat(process: Process) -> Steps:
     yield 0.0
 
 
-def _checked(command: Command) -> Command:
-    def run(process: Process) -> Steps:
-        try:
-            return (yield from command(process))
-        except UsageError as error:
-            return usage(process, error)
-        except ValueError:
-            return process.fail("invalid number")
-
-    return run
-
-
 TOOLS: dict[str, Command] = {
-    name: _checked(c)
+    name: checked(c)
     for name, c in {
         "nslookup": nslookup,
         "ping": ping,

@@ -1,6 +1,8 @@
 """Option parsing for commands: getopt with the error words of the real programs."""
 
-from k8s_core.shell.process import Process
+from k8s_core.shell.fs import FileError
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Command, Process
 
 
 class UsageError(Exception):
@@ -48,3 +50,24 @@ def parse(
 def usage(process: Process, error: UsageError) -> int:
     process.err(f"{error}\n")
     return 1
+
+
+def checked(command: Command) -> Command:
+    """The command, with usage errors, file errors and bad numbers told as the real programs tell them."""
+
+    def run(process: Process) -> Steps:
+        try:
+            return (yield from command(process))
+        except UsageError as error:
+            return usage(process, error)
+        except FileError as error:
+            return process.fail(str(error))
+        except ValueError:
+            return process.fail("invalid argument")
+
+    return run
+
+
+def table(**commands: Command) -> dict[str, Command]:
+    """A set of commands by name."""
+    return {name: checked(command) for name, command in commands.items()}

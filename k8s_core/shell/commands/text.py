@@ -3,11 +3,12 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
-from k8s_core.shell.commands.options import UsageError, parse, usage
+from k8s_core.shell.commands.options import checked, parse
 from k8s_core.shell.fs import File, FileError
-from k8s_core.shell.process import Command, Pipe, Process, Steps, Wait
+from k8s_core.shell.pipes import Pipe, Steps, Wait
+from k8s_core.shell.process import Command, Process
 
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "e": "\033"}
 FOLLOW_POLL = 1.0
@@ -85,219 +86,6 @@ def printf(process: Process) -> Steps:
         if not arguments or not used:
             return 0
     yield 0.0
-
-
-def grep(process: Process) -> Steps:
-    options, operands = parse(
-        process, "ivcnloqEFrRwhHsxa", "emABC", {"color": "w", "ignore-case": "i", "invert-match": "v"}
-    )
-    if "e" not in options and not operands:
-        return process.fail("missing pattern", 2)
-    expression = options["e"] if "e" in options else operands.pop(0)
-    if process.argv[0].endswith("fgrep") or "F" in options:
-        expression = re.escape(expression)
-    elif not (process.argv[0].endswith("egrep") or "E" in options):
-        expression = basic(expression)
-    if "w" in options and options["w"] == "w":
-        expression = rf"\b(?:{expression})\b"
-    if "x" in options:
-        expression = rf"^(?:{expression})$"
-    try:
-        pattern = re.compile(expression, re.I if "i" in options else 0)
-    except re.error:
-        return process.fail("bad regex", 2)
-    if set(options) & set("rR"):
-        operands = [
-            path
-            for start in operands or ["."]
-            for path, node in process.fs.walk(
-                start if start.startswith("/") else f"{process.cwd.rstrip('/')}/{start}"
-            )
-            if isinstance(node, File)
-        ]
-    named = "h" not in options and ("H" in options or len(operands) > 1)
-    before = int(options.get("B", options.get("C", "0")))
-    after = int(options.get("A", options.get("C", "0")))
-    found = failed = False
-    stream = not operands and not (before or after)
-
-    def pieces() -> Generator[Wait, None, tuple[str, str] | None]:
-        line = yield from process.stdin.read_line()
-        return ("", line.decode(errors="replace")) if line else None
-
-    if stream and not set(options) & set("clq"):  # line by line, so that `... | grep x` of a running program shows
-        number = 0
-        while (piece := (yield from pieces())) is not None:
-            number += 1
-            line = piece[1].rstrip("\n")
-            if bool(pattern.search(line)) != ("v" in options):
-                found = True
-                text = "\n".join(m[0] for m in pattern.finditer(line)) if "o" in options else line
-                process.out((f"{number}:" if "n" in options else "") + text + "\n")
-                if found and number >= int(options.get("m", "1000000000")):
-                    break
-        return int(not found)
-    for name, content in (yield from sources(process, operands)):
-        failed |= content == "\0"
-        lines = content.splitlines() if content != "\0" else []
-        hits = [i for i, line in enumerate(lines) if bool(pattern.search(line)) != ("v" in options)]
-        hits = hits[: int(options.get("m", len(hits)))]
-        found |= bool(hits)
-        prefix = f"{name}:" if named else ""
-        if "q" in options:
-            continue
-        if "c" in options:
-            process.out(f"{prefix}{len(hits)}\n")
-        elif "l" in options:
-            process.out(f"{name}\n" if hits else "")
-        else:
-            shown = sorted({j for i in hits for j in range(max(0, i - before), min(len(lines), i + after + 1))})
-            for i in shown:
-                texts = [m[0] for m in pattern.finditer(lines[i])] if "o" in options else [lines[i]]
-                mark = f"{i + 1}{':' if i in hits else '-'}" if "n" in options else ""
-                for text in texts:
-                    process.out(f"{prefix}{mark}{text}\n")
-    return 2 if failed and not found else int(not found)
-
-
-def basic(expression: str) -> str:
-    """A POSIX basic regular expression as Python writes it."""
-    result, at = "", 0
-    while at < len(expression):
-        char = expression[at]
-        if char == "\\" and at + 1 < len(expression):
-            following = expression[at + 1]
-            result += following if following in "(){}|+?" else char + following
-            at += 2
-            continue
-        if char == "[":
-            end = expression.find("]", at + 2)
-            if end > 0:
-                inner = expression[at : end + 1]
-                for name, chars in {
-                    "[:space:]": r"\s",
-                    "[:digit:]": r"\d",
-                    "[:alpha:]": "a-zA-Z",
-                    "[:alnum:]": "a-zA-Z0-9",
-                }.items():
-                    if name in expression[at:]:
-                        end = expression.find("]]", at) + 1
-                        inner = expression[at : end + 1].replace(name, chars)
-                result += inner
-                at = end + 1
-                continue
-        result += "\\" + char if char in "(){}|+?" else char
-        at += 1
-    return result
-
-
-Edit = Callable[[str, int, bool], tuple[str, bool, bool, bool]]
-
-
-def sed(process: Process) -> Steps:
-    options, operands = parse(process, "nErisz", "ef", {"expression": "e", "in-place": "i", "quiet": "n"})
-    script = options["e"] if "e" in options else operands.pop(0) if operands else ""
-    if not script:
-        return process.fail("no script specified")
-    try:
-        edits = [_edit(part.strip(), bool(set(options) & set("Er"))) for part in _commands(script) if part.strip()]
-    except (re.error, ValueError, IndexError):
-        return process.fail(
-            f"unsupported command: {script}"
-            if process.machine.shell == "ash"
-            else f"-e expression #1, char {len(script)}: unknown command"
-        )
-    status = 0
-    for name, content in (yield from sources(process, operands)):
-        if content == "\0":
-            status = 1
-            continue
-        output = []
-        lines = content.splitlines()
-        for number, line in enumerate(lines, 1):
-            text, deleted, quit_ = line, False, False
-            for edit in edits:
-                text, printed, deleted, quit_ = edit(text, number, number == len(lines))
-                if printed:
-                    output.append(text)
-                if deleted or quit_:
-                    break
-            if not deleted and "n" not in options:
-                output.append(text)
-            if quit_:
-                break
-        result = "".join(f"{line}\n" for line in output)
-        if "i" in options and name:
-            process.fs.write(name, result.encode(), process.cwd)
-        else:
-            process.out(result)
-    return status
-
-
-def _commands(script: str) -> list[str]:
-    """Split at ; and newlines that stand outside of s/// and addresses."""
-    return re.split(r"[;\n](?=\s*(?:[0-9$/sdpqy]|$))", script)
-
-
-def _edit(text: str, extended: bool) -> Edit:
-    address = re.match(r"(\d+|\$|/(?:\\.|[^/])*/)?(?:,(\d+|\$|/(?:\\.|[^/])*/))?\s*(!?)\s*", text)
-    assert address is not None
-    first, last, negate = address[1], address[2], bool(address[3])
-    command = text[address.end() :]
-    inside = False
-    convert: Callable[[str], str] = (lambda e: e) if extended else basic
-
-    def matches(spec: str, line: str, number: int, at_end: bool) -> bool:
-        if spec == "$":
-            return at_end
-        return number == int(spec) if spec.isdigit() else bool(re.search(convert(spec[1:-1]), line))
-
-    def chosen(line: str, number: int, at_end: bool) -> bool:
-        nonlocal inside
-        if first is None:
-            return True
-        if last is None:
-            return matches(first, line, number, at_end)
-        if inside:
-            inside = not matches(last, line, number, at_end) and not (last.isdigit() and number >= int(last))
-            return True
-        if matches(first, line, number, at_end):
-            inside = not (last.isdigit() and int(last) <= number)
-            return True
-        return False
-
-    if command[0] == "s":
-        separator = re.escape(command[1])
-        parts = re.match(
-            rf"s{separator}((?:\\.|[^\\{separator}])*){separator}((?:\\.|[^\\{separator}])*){separator}"
-            r"([gip0-9]*)$",
-            command,
-            re.S,
-        )
-        if not parts:
-            raise ValueError(command)
-        pattern = re.compile(convert(parts[1]), re.I if "i" in parts[3] else 0)
-        replacement = re.sub(r"\\(?![0-9&n\\])(.)", r"\1", parts[2])
-        replacement = re.sub(
-            r"(\\[\\&0-9n])|&", lambda m: (m[1] if m[1] != r"\&" else "&") if m[1] else r"\g<0>", replacement
-        )
-        count = 0 if "g" in parts[3] else 1
-
-        def substitute(line: str, number: int, at_end: bool) -> tuple[str, bool, bool, bool]:
-            if chosen(line, number, at_end) == negate:
-                return line, False, False, False
-            new, times = pattern.subn(replacement, line, count=count)
-            return new, bool(times and "p" in parts[3]), False, False
-
-        return substitute
-    if command[0] not in "dpq":
-        raise ValueError(command)
-
-    def simple(line: str, number: int, at_end: bool) -> tuple[str, bool, bool, bool]:
-        hit = chosen(line, number, at_end) != negate
-        return line, hit and command[0] == "p", hit and command[0] == "d", hit and command[0] == "q"
-
-    return simple
 
 
 def head(process: Process) -> Steps:
@@ -540,27 +328,11 @@ def checksum(process: Process) -> Steps:
     return 0
 
 
-def _checked(command: Command) -> Command:
-    def run(process: Process) -> Steps:
-        try:
-            return (yield from command(process))
-        except UsageError as error:
-            return usage(process, error)
-        except ValueError as error:
-            return process.fail(f"invalid argument: {error}")
-
-    return run
-
-
 COMMANDS: dict[str, Command] = {
-    name: _checked(command)
+    name: checked(command)
     for name, command in {
         "echo": echo,
         "printf": printf,
-        "grep": grep,
-        "egrep": grep,
-        "fgrep": grep,
-        "sed": sed,
         "head": head,
         "tail": tail,
         "wc": wc,

@@ -1,0 +1,102 @@
+"""test and [."""
+
+from collections.abc import Callable
+
+from k8s_core.shell.fs import Device, Directory, File, Link, Node
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Command, Process
+
+
+def test(process: Process) -> Steps:
+    words = process.argv[1:]
+    if process.argv[0].rsplit("/", 1)[-1] == "[":
+        if not words or words[-1] != "]":
+            return process.fail("missing ]", 2)
+        words = words[:-1]
+    try:
+        value, rest = _or(process, words)
+    except (ValueError, IndexError) as error:
+        return process.fail(str(error) if isinstance(error, ValueError) else "argument expected", 2)
+    if rest:
+        return process.fail(f"{rest[0]}: unknown operand", 2)
+    return int(not value)
+    yield 0.0
+
+
+def _or(process: Process, words: list[str]) -> tuple[bool, list[str]]:
+    value, words = _and(process, words)
+    while words and words[0] == "-o":
+        right, words = _and(process, words[1:])
+        value = value or right
+    return value, words
+
+
+def _and(process: Process, words: list[str]) -> tuple[bool, list[str]]:
+    value, words = _primary(process, words)
+    while words and words[0] == "-a":
+        right, words = _primary(process, words[1:])
+        value = value and right
+    return value, words
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text}: bad number") from None
+
+
+BINARY: dict[str, Callable[[str, str], bool]] = {
+    "=": lambda a, b: a == b,
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "-eq": lambda a, b: _integer(a) == _integer(b),
+    "-ne": lambda a, b: _integer(a) != _integer(b),
+    "-lt": lambda a, b: _integer(a) < _integer(b),
+    "-le": lambda a, b: _integer(a) <= _integer(b),
+    "-gt": lambda a, b: _integer(a) > _integer(b),
+    "-ge": lambda a, b: _integer(a) >= _integer(b),
+}
+FILE_TESTS: dict[str, Callable[[Node], bool]] = {
+    "-e": lambda n: True,
+    "-f": lambda n: isinstance(n, File),
+    "-d": lambda n: isinstance(n, Directory),
+    "-L": lambda n: isinstance(n, Link),
+    "-h": lambda n: isinstance(n, Link),
+    "-c": lambda n: isinstance(n, Device),
+    "-r": lambda n: True,
+    "-w": lambda n: True,
+    "-x": lambda n: bool(n.mode & 0o111),
+    "-s": lambda n: isinstance(n, Directory) or (isinstance(n, File) and bool(n.read())),
+    "-S": lambda n: False,
+    "-b": lambda n: False,
+    "-p": lambda n: False,
+}
+
+
+def _primary(process: Process, words: list[str]) -> tuple[bool, list[str]]:
+    if not words:
+        return False, []
+    if words[0] == "!":
+        value, rest = _primary(process, words[1:])
+        return not value, rest
+    if len(words) >= 3 and words[1] in BINARY:
+        return BINARY[words[1]](words[0], words[2]), words[3:]
+    if words[0] == "(":
+        value, rest = _or(process, words[1:])
+        if not rest or rest[0] != ")":
+            raise ValueError("closing paren expected")
+        return value, rest[1:]
+    if len(words) >= 2 and words[0] in ("-n", "-z"):
+        return (words[1] != "") == (words[0] == "-n"), words[2:]
+    if len(words) >= 2 and words[0] == "-t":
+        return process.tty, words[2:]
+    if len(words) >= 2 and words[0] in FILE_TESTS:
+        node = process.fs.lookup(words[1], process.cwd, follow=words[0] not in ("-L", "-h"))
+        return node is not None and FILE_TESTS[words[0]](node), words[2:]
+    return words[0] != "", words[1:]
+
+
+COMMANDS: dict[str, Command] = {"test": test, "[": test}

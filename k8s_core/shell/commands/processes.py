@@ -1,0 +1,181 @@
+"""Commands about processes: ps, kill, timeout, top, nohup ..."""
+
+import re
+import time
+
+from k8s_core.shell.commands.options import table
+from k8s_core.shell.pipes import Killed, Steps
+from k8s_core.shell.process import SIGNALS, Command, Process
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(seconds))
+
+
+def ps(process: Process) -> Steps:
+    """Both faces of ps: busybox's and procps'."""
+    machine = process.machine
+    rows = sorted(machine.processes.values(), key=lambda p: p.pid)
+    if machine.shell == "ash":
+        process.out("PID   USER     TIME  COMMAND\n")
+        for p in rows:
+            process.out(f"{p.pid:5} {machine.user:8}  0:00 {_command(p)}\n")
+        return 0
+    flags = "".join(process.argv[1:]).replace("-", "")
+    if ("f" in flags and "e" in flags) or flags == "f":
+        process.out("UID          PID    PPID  C STIME TTY          TIME CMD\n")
+        for p in rows:
+            parent = p.parent.pid if p.parent else 0
+            process.out(
+                f"{machine.user:8} {p.pid:7} {parent:7}  0 {_clock(p.started)[:5]} {'pts/0' if p.tty else '?':8} "
+                f"00:00:00 {_command(p)}\n"
+            )
+    elif "u" in flags:
+        process.out("USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND\n")
+        for p in rows:
+            process.out(
+                f"{machine.user:8} {p.pid:7}  0.0  0.0 {p.memory // 256:6} {p.memory // 1024:5} "
+                f"{'pts/0' if p.tty else '?':8} {'Ss' if p.pid == 1 else 'S ':4} {_clock(p.started)[:5]}   0:00 "
+                f"{_command(p)}\n"
+            )
+    else:
+        process.out("    PID TTY          TIME CMD\n")
+        for p in rows:
+            if set(flags) & set("eAax") or p.tty == process.tty:
+                process.out(f"{p.pid:7} {'pts/0' if p.tty else '?':8} 00:00:00 {p.argv[0].rsplit('/', 1)[-1]}\n")
+    return 0
+    yield 0.0
+
+
+def _command(process: Process) -> str:
+    return " ".join(process.argv)
+
+
+def kill(process: Process) -> Steps:
+    arguments, number = process.argv[1:], SIGNALS["TERM"]
+    if arguments[:1] == ["-l"]:
+        process.out(" ".join(SIGNALS) + "\n")
+        return 0
+    if arguments and arguments[0].startswith("-"):
+        word = arguments.pop(0)[1:]
+        if word == "s" and arguments:
+            word = arguments.pop(0)
+        number = int(word) if word.isdigit() else SIGNALS.get(word.upper().removeprefix("SIG"), -1)
+        if number < 0:
+            return process.fail(f"bad signal name '{word}'")
+    status = 0
+    for word in arguments:
+        target = process.machine.processes.get(int(word)) if word.lstrip("-").isdigit() else None
+        if target is None:
+            status = process.fail(f"can't kill pid {word}: No such process")
+        elif target.pid == 1 and number == SIGNALS["KILL"]:
+            continue  # PID 1 cannot be killed from inside its own namespace
+        else:
+            process.machine.loop.call_soon(target.signal, number)
+    return status
+    yield 0.0
+
+
+def killall(process: Process) -> Steps:
+    names = [a for a in process.argv[1:] if not a.startswith("-")]
+    hit = False
+    for p in list(process.machine.processes.values()):
+        if p is not process and p.argv[0].rsplit("/", 1)[-1] in names:
+            hit = True
+            process.machine.loop.call_soon(p.signal, SIGNALS["TERM"])
+    return 0 if hit else process.fail(f"{names[0] if names else ''}: no process killed")
+    yield 0.0
+
+
+def pidof(process: Process) -> Steps:
+    found = [
+        str(p.pid)
+        for p in process.machine.processes.values()
+        if p is not process and p.argv[0].rsplit("/", 1)[-1] in process.argv[1:]
+    ]
+    if found:
+        process.out(" ".join(reversed(found)) + "\n")
+    return int(not found)
+    yield 0.0
+
+
+def timeout(process: Process) -> Steps:
+    arguments = process.argv[1:]
+    while arguments and arguments[0].startswith("-"):
+        flag = arguments.pop(0)
+        if flag in ("-s", "-k", "-t") and arguments and flag != "-t":
+            arguments.pop(0)
+    match = re.fullmatch(r"(\d+\.?\d*)([smhd]?)", arguments[0]) if arguments else None
+    if not match or len(arguments) < 2:
+        return process.fail("usage: timeout SECS PROG ARGS", 125)
+    machine = process.machine
+    if machine.find(arguments[1]) is None:
+        return process.fail(f"can't execute '{arguments[1]}': No such file or directory", 127)
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(match[2], 1)
+    child = machine.start(
+        arguments[1:],
+        env=process.env,
+        cwd=process.cwd,
+        stdin=process.stdin,
+        stdout=process.stdout,
+        stderr=process.stderr,
+        parent=process,
+    )
+    expired = []
+
+    def end() -> None:
+        expired.append(True)
+        child.signal(SIGNALS["TERM"])
+
+    timer = machine.loop.call_later(seconds, end, background=machine.background())
+    try:
+        code = yield from child.wait()
+    except Killed:
+        child.signal(SIGNALS["KILL"])
+        raise
+    timer.cancel()
+    return (143 if machine.shell == "ash" else 124) if expired else code
+
+
+def top(process: Process) -> Steps:
+    process.out(
+        "Mem: 2987040K used, 945120K free, 3120K shrd, 93312K buff, 1081384K cached\n"
+        "CPU:   0% usr   0% sys   0% nic 100% idle   0% io   0% irq   0% sirq\nLoad average: 0.08 0.03 0.01\n"
+        "  PID  PPID USER     STAT   VSZ %VSZ CPU %CPU COMMAND\n"
+    )
+    for p in sorted(process.machine.processes.values(), key=lambda p: p.pid):
+        process.out(
+            f"{p.pid:5} {p.parent.pid if p.parent else 0:5} {process.machine.user:8} S     4400   0%   0   0% "
+            f"{_command(p)}\n"
+        )
+    return 0
+    yield 0.0
+
+
+def free(process: Process) -> Steps:
+    process.out(
+        "              total        used        free      shared  buff/cache   available\n"
+        "Mem:        3932160      812344     1945120        3120     1174696     2893312\n"
+        "Swap:             0           0           0\n"
+    )
+    return 0
+    yield 0.0
+
+
+def uptime(process: Process) -> Steps:
+    minutes = int(process.machine.loop.now - process.machine.started) // 60
+    process.out(f" {_clock(process.machine.loop.now)} up {minutes} min,  0 users,  load average: 0.08, 0.03, 0.01\n")
+    return 0
+    yield 0.0
+
+
+def nohup(process: Process) -> Steps:
+    if len(process.argv) < 2:
+        return process.fail("missing operand", 125)
+    process.on_signal = lambda number: number == SIGNALS["HUP"]
+    return (yield from process.run(process.argv[1:]))
+
+
+COREUTILS: dict[str, Command] = table(kill=kill, timeout=timeout, nohup=nohup)
+PROCPS: dict[str, Command] = table(ps=ps, top=top, free=free, uptime=uptime, pidof=pidof, killall=killall)
+"""What a slim Debian image lacks."""

@@ -1,0 +1,114 @@
+"""The sh command itself: a text after -c, a script, or commands as they are typed."""
+
+from k8s_core.shell.builtins import Leave
+from k8s_core.shell.fs import FileError
+from k8s_core.shell.interpreter import Shell
+from k8s_core.shell.parser import parse
+from k8s_core.shell.pipes import BrokenPipe, Killed, Steps
+from k8s_core.shell.process import SIGNALS, Process
+from k8s_core.shell.syntax import Simple, SyntaxFailure
+
+
+def sh(process: Process) -> Steps:
+    """The sh command: `sh`, `sh -c text [name args]`, `sh file args`, `sh -i`."""
+    arguments = process.argv[1:]
+    options = {"e": False, "u": False, "x": False, "f": False}
+    from_text = interactive = False
+    while arguments and arguments[0][:1] in "-+" and len(arguments[0]) > 1:
+        flag = arguments.pop(0)
+        if flag == "--":
+            break
+        if flag in ("-o", "+o") and arguments:
+            arguments.pop(0)
+            continue
+        from_text |= "c" in flag and not flag.startswith("--")
+        interactive |= "i" in flag and not flag.startswith("--")
+        for option in options:
+            if option in flag and not flag.startswith("--"):
+                options[option] = flag[0] == "-"
+    if from_text and not arguments:
+        return process.fail(
+            "-c requires an argument" if process.machine.shell == "ash" else "-c: option requires an argument", 2
+        )
+    shell = Shell(process, name=process.argv[0])
+    shell.options |= options
+    status = 0
+    try:
+        if from_text:
+            shell.name, shell.positional = (arguments[1] if len(arguments) > 1 else process.argv[0]), arguments[2:]
+            status = yield from _run_program(shell, arguments[0])
+        elif arguments:
+            try:
+                text = process.fs.read(arguments[0], process.cwd).decode(errors="replace")
+            except FileError:
+                return process.fail(f"can't open '{arguments[0]}': No such file or directory", 2)
+            shell.name, shell.positional = arguments[0], arguments[1:]
+            status = yield from shell.run_text(text)
+        else:
+            shell.interactive = interactive or process.tty
+            status = yield from _read_commands(shell)
+    except Leave as leave:
+        status = leave.value
+    except BrokenPipe:
+        status = 141
+    return (yield from shell.run_exit_trap(status))
+
+
+def _run_program(shell: Shell, text: str) -> Steps:
+    """`sh -c`: a single simple command takes the shell's place, as ash, dash and bash do it."""
+    try:
+        body = parse(text)
+    except SyntaxFailure as error:
+        shell.complain(str(error))
+        return 2
+    if body and not body[-1].rest and not body[-1].background and not body[-1].first.negated:
+        commands = body[-1].first.commands
+        if len(body) == 1 and len(commands) == 1 and isinstance(commands[0], Simple):
+            return (yield from shell.run_command(commands[0], replacing=True))
+    return (yield from shell.run_list(body))
+
+
+def _prompt(shell: Shell, more: bool) -> str:
+    machine, cwd = shell.process.machine, shell.process.cwd
+    if more:
+        return "> "
+    end = "#" if machine.uid == 0 else "$"
+    home = shell.get("HOME", "/root")
+    shown = "~" if cwd == home else cwd
+    if shell.flavour == "bash":
+        return f"{machine.user}@{machine.hostname}:{shown}{end} "
+    return f"{shown} {end} " if shell.flavour == "ash" else f"{end} "
+
+
+def _read_commands(shell: Shell) -> Steps:
+    process, pending = shell.process, ""
+    while True:
+        if shell.interactive:
+            shell.streams.stderr.write(_prompt(shell, bool(pending)).encode())
+        try:
+            line = (yield from process.stdin.read_line()).decode(errors="replace")
+            if not line and not pending:
+                if shell.interactive and shell.flavour == "bash":
+                    shell.streams.stderr.write(b"exit\n")
+                break
+            text = pending + line
+            try:
+                body = parse(text)
+            except SyntaxFailure as error:
+                if error.incomplete and line:
+                    pending = text
+                    continue
+                shell.complain(str(error))
+                shell.status, pending = 2, ""
+                continue
+            pending = ""
+            process.machine.rested()
+            yield from shell.run_list(body)
+        except Killed as killed:
+            if killed.signal != SIGNALS["INT"] or killed.process is process:
+                raise
+            pending, shell.status = "", 130
+        except Leave as leave:
+            if leave.kind == "exit":
+                raise
+    return shell.status
