@@ -6,6 +6,7 @@ share; every other file is one controller.
 
 from k8s_core.controllers.clusterroleaggregation import ClusterRoleAggregationController
 from k8s_core.controllers.controller import Controller
+from k8s_core.controllers.cronjob import CronJobController
 from k8s_core.controllers.daemonset import DaemonSetController
 from k8s_core.controllers.deployment import DeploymentController
 from k8s_core.controllers.disruption import DisruptionController
@@ -41,6 +42,7 @@ CONTROLLERS: dict[str, type[Controller]] = {
         ReplicaSetController,
         DisruptionController,
         StatefulSetController,
+        CronJobController,
         NodeIPAMController,
         NodeLifecycleController,
         TaintEvictionController,
