@@ -13,8 +13,8 @@ from k8s_core import limits
 from k8s_core.api import Object, quantity
 from k8s_core.api.errors import StatusError, is_conflict, is_not_found
 from k8s_core.client.workqueue import WorkQueue
+from k8s_core.kubelet import admission, network_files
 from k8s_core.kubelet import environment as variables
-from k8s_core.kubelet import network_files
 from k8s_core.kubelet.environment import ConfigError
 from k8s_core.kubelet.images import Image
 from k8s_core.kubelet.node import NodeReporter
@@ -250,37 +250,21 @@ class Kubelet:
         if worker and self.running and (self.node.ready or worker.spec.get("hostNetwork")):
             worker.sync()
 
+    def admit(self, pod: Object) -> tuple[str, str] | None:
+        """Why the node cannot take a Pod: (reason, message); None if it can."""
+        uid = pod["metadata"]["uid"]
+        if uid in self.static.pods:
+            return None
+        others = [
+            w.spec
+            for w in self.workers.values()
+            if w.started_at is not None and w.uid != uid and w.status.get("phase") not in ("Succeeded", "Failed")
+        ]
+        return admission.check(pod["spec"], self.node.get(), others)
+
     def _refresh(self) -> None:
         for worker in self.workers.values():
             worker.refresh_volumes()
-
-    def admit(self, pod: Object) -> tuple[str, str] | None:
-        """Why the node cannot take a Pod: (reason, message); None if it can."""
-        if pod["metadata"]["uid"] in self.static.pods:
-            return None
-        node = self.node.get()
-        allocatable = (node or {}).get("status", {}).get("allocatable") or limits.NODE_CAPACITY
-        others = [
-            w
-            for w in self.workers.values()
-            if w.started_at is not None
-            and w.uid != pod["metadata"]["uid"]
-            and w.status.get("phase") not in ("Succeeded", "Failed")
-        ]
-        asked, used = _requests(pod["spec"]), [_requests(w.spec) for w in others]
-        for resource, read in (("cpu", quantity.milli), ("memory", quantity.value)):
-            want, have, room = asked[resource], sum(u[resource] for u in used), read(allocatable[resource])
-            if want and have + want > room:
-                return _rejected(resource, want, have, room)
-        if len(others) + 1 > int(allocatable["pods"]):
-            return _rejected("pods", 1, len(others), int(allocatable["pods"]))
-        selector = pod["spec"].get("nodeSelector") or {}
-        labels = (node or {}).get("metadata", {}).get("labels") or {}
-        if node and any(labels.get(k) != v for k, v in selector.items()):
-            return "NodeAffinity", (
-                "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
-            )
-        return None
 
     # --- what a Pod's worker asks for -----------------------------------------------------------------------
     def event(self, pod: Object, type: str, reason: str, message: str, field_path: str = "") -> None:
@@ -420,23 +404,3 @@ class Kubelet:
             self.client.loop.log("kubelet", f"failed to fetch token: {error}")
             return ""
         return str(made["status"]["token"])
-
-
-def _requests(spec: Object) -> dict[str, int]:
-    """What a Pod asks for: the sum of its containers, or the biggest init container."""
-
-    def of(containers: list[Object], resource: str) -> list[int]:
-        read = quantity.milli if resource == "cpu" else quantity.value
-        return [read(((c.get("resources") or {}).get("requests") or {}).get(resource) or "0") for c in containers]
-
-    return {
-        resource: max([sum(of(spec["containers"], resource)), *of(spec.get("initContainers") or [], resource)])
-        for resource in ("cpu", "memory")
-    }
-
-
-def _rejected(resource: str, want: int, used: int, room: int) -> tuple[str, str]:
-    return f"OutOf{resource}", (
-        f"Pod was rejected: Node didn't have enough resource: {resource}, requested: {want}, used: {used}, "
-        f"capacity: {room}"
-    )

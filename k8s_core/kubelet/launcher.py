@@ -93,7 +93,7 @@ class Launcher:
             state.waiting, state.image_error = ("ErrImagePull", str(error)), str(error)
             state.image_failed = worker.loop.now
             state.image_backoff.next(worker.loop.now)
-            worker.write_status()
+            worker.statuses.write()
             worker.kubelet.requeue(worker.uid, limits.PLEG_RELIST_PERIOD)
 
         store.pull(image, done)
@@ -106,7 +106,7 @@ class Launcher:
         if event:
             worker.event("Warning", event, message, container["name"])
         worker.event("Warning", "Failed", f"Error: {reason if event else message}", container["name"])
-        worker.write_status()
+        worker.statuses.write()
         worker.kubelet.requeue(worker.uid, limits.POD_RETRY_PERIOD, background=True)
 
     # --- configuration and start ----------------------------------------------------------------------------
@@ -224,7 +224,7 @@ class Launcher:
         state = worker.state(container["name"])
         state.waiting = ("RunContainerError", message) if worker.policy(container) == "Always" else None
         worker.event("Warning", "Failed", f"Error: {message}: unknown", container["name"])
-        worker.write_status()
+        worker.statuses.write()
         worker.kubelet.noticed(worker.uid)
 
     def _post_start(self, container: Object, run: Container, hook: Object) -> None:

@@ -15,6 +15,7 @@ from k8s_core.kubelet.container_state import BackOff, ContainerState
 from k8s_core.kubelet.launcher import Launcher
 from k8s_core.kubelet.prober import FAILURE, Probe
 from k8s_core.kubelet.runtime import EXITED, RUNNING, Container, Sandbox
+from k8s_core.kubelet.status_manager import StatusManager
 from k8s_core.kubelet.volumes import MountError
 from k8s_core.shell.fs import Node
 
@@ -31,7 +32,7 @@ class PodWorker:
         self.kubelet, self.pod = kubelet, pod
         self.loop, self.runtime = kubelet.client.loop, kubelet.runtime
         self.uid = str(pod["metadata"]["uid"])
-        self.status: Object = pod.get("status") or {}
+        self.statuses = StatusManager(self)
         self.sandbox: Sandbox | None = None
         self.volumes: dict[str, Node] | None = None
         self.states: dict[str, ContainerState] = {}
@@ -44,9 +45,8 @@ class PodWorker:
         self._launcher = Launcher(self)
         self._mount_delay = 0.0
         self._mount_after = 0.0
-        self._admitted = self._terminating = self._sandbox_pending = False
+        self.terminating = self._sandbox_pending = False
         self._grace_until = float("inf")
-        self._written: Object | None = None
 
     # --- looking --------------------------------------------------------------------------------------------
     @property
@@ -61,6 +61,11 @@ class PodWorker:
     def spec(self) -> Object:
         spec: Object = self.pod["spec"]
         return spec
+
+    @property
+    def status(self) -> Object:
+        """The status as it was last made."""
+        return self.statuses.status
 
     def state(self, name: str) -> ContainerState:
         if name not in self.states:
@@ -114,8 +119,8 @@ class PodWorker:
         else:
             self._advance()
         if not self.finished:
-            self.write_status()
-            if self._terminating and not self.running() and not self._launcher.stopping:
+            self.statuses.write()
+            if self.terminating and not self.running() and not self._launcher.stopping:
                 self._finish()
 
     def _adopt(self) -> None:
@@ -142,7 +147,7 @@ class PodWorker:
 
     def proceed(self) -> None:
         """Start what can be started now. The status follows when the kubelet next looks at the runtime."""
-        if self._terminating or self.finished or not self.kubelet.running:
+        if self.terminating or self.finished or not self.kubelet.running:
             return
         if self._launcher.busy or not self._mount() or not self._ensure_sandbox():
             return
@@ -178,7 +183,7 @@ class PodWorker:
 
     def _sandbox_made(self) -> None:
         self._sandbox_pending = False
-        if self.finished or self._terminating:
+        if self.finished or self.terminating:
             return
         network = self.kubelet.network_for(self.pod)
         host_name = (
@@ -186,7 +191,7 @@ class PodWorker:
         )
         self.sandbox = self.runtime.run_sandbox(self.name, self.namespace, self.uid, host_name, network)
         address = network.address
-        self.status = {**self.status, "podIP": address, "podIPs": [{"ip": address}]}
+        self.statuses.status = {**self.status, "podIP": address, "podIPs": [{"ip": address}]}
         if self.volumes and "status.pod" in str(self.spec["volumes"]):
             self.refresh_volumes()  # the downward API knows the Pod's address only now
         self.kubelet.noticed(self.uid)
@@ -297,7 +302,7 @@ class PodWorker:
             return
         if probe.kind == "readiness":
             return
-        if not state.stopping and not self._terminating:
+        if not state.stopping and not self.terminating:
             probe.stop()
             seconds = probe.probe.get("terminationGracePeriodSeconds")
             if seconds is None:
@@ -309,7 +314,7 @@ class PodWorker:
         for probe in state.probes:
             probe.stop()
         state.probes, state.ready, state.started, state.stopping = [], False, False, False
-        if self._terminating and not self.running():
+        if self.terminating and not self.running():
             self.kubelet.enqueue(self.uid)
         else:
             self.kubelet.noticed(self.uid)
@@ -345,11 +350,11 @@ class PodWorker:
 
     def _terminate(self) -> None:
         grace = self._grace()
-        shortened = self._terminating and self.loop.now + grace < self._grace_until
-        if self._terminating and not shortened:
+        shortened = self.terminating and self.loop.now + grace < self._grace_until
+        if self.terminating and not shortened:
             self._stop_sidecars(max(limits.MINIMUM_GRACE_PERIOD, self._grace_until - self.loop.now))
             return
-        self._terminating = True
+        self.terminating = True
         self._grace_until = self.loop.now + grace
         self._launcher.cancel()
         sidecars = {c["name"] for c in self.spec.get("initContainers") or () if make.restartable(c)}
@@ -384,7 +389,7 @@ class PodWorker:
             self.runtime.stop_sandbox(self.sandbox)
             self.kubelet.release_network(self.sandbox.network)
             if not self.pod["metadata"].get("deletionTimestamp"):
-                self.write_status()
+                self.statuses.write()
 
     def close(self) -> None:
         """The worker's last act: forget the containers."""
@@ -395,75 +400,3 @@ class PodWorker:
         if self.sandbox:
             self.runtime.remove_sandbox(self.sandbox)
         self.kubelet.forget(self)
-
-    # --- status ---------------------------------------------------------------------------------------------
-    def _status(self) -> Object:
-        spec, fake = self.spec, self.runtime.fake
-        init_specs = spec.get("initContainers") or []
-        initializing = bool(init_specs)
-
-        def statuses(containers: list[Object], is_init: bool = False) -> list[Object]:
-            return [
-                make.container_status(c, self.state(c["name"]), fake=fake, initializing=initializing, is_init=is_init)
-                for c in containers
-            ]
-
-        inits, mains = statuses(init_specs, True), statuses(spec["containers"])
-        old = self.status
-        terminal = (self._terminating or bool(self.failed)) and not self.running()
-        if old.get("phase") in ("Succeeded", "Failed"):
-            phase = old["phase"]  # a Pod never leaves a terminal phase
-        elif self.failed and not self.running():
-            phase = "Failed"
-        else:
-            phase = make.phase(spec, inits, mains, terminal=terminal)
-        now = self.loop.timestamp()
-        has_sandbox = bool(self.sandbox and self.sandbox.ready)
-        status: Object = {
-            "phase": phase,
-            "conditions": make.conditions(
-                self.pod, old.get("conditions") or [], inits, mains, phase=phase, has_sandbox=has_sandbox, now=now
-            ),
-            "hostIP": self.kubelet.address,
-            "hostIPs": [{"ip": self.kubelet.address}],
-            "startTime": old.get("startTime") or now,
-            "qosClass": old.get("qosClass") or make.qos(spec),
-        }
-        if not (self.failed and not self.sandbox and not old.get("containerStatuses")):
-            status["containerStatuses"] = mains
-            if inits:
-                status["initContainerStatuses"] = inits
-            extra = spec.get("ephemeralContainers")
-            if extra:
-                status["ephemeralContainerStatuses"] = statuses(extra)
-            status["resources"] = spec.get("resources") or {}
-        if self.failed:
-            status["reason"], status["message"] = self.failed
-        address = self.sandbox.network.address if self.sandbox else old.get("podIP")
-        if address:
-            status["podIP"], status["podIPs"] = address, [{"ip": address}]
-        generation = self.pod["metadata"].get("generation")
-        if generation:
-            status["observedGeneration"] = generation
-        for kept in ("nominatedNodeName", "resourceClaimStatuses"):
-            if kept in old:
-                status[kept] = old[kept]
-        return status
-
-    def write_status(self) -> None:
-        """Tell the apiserver, if there is something new."""
-        if self.removed or self.finished:
-            return
-        theirs = self.kubelet.known_status(self.pod)
-        if self._written is None or theirs is not self._written:
-            others = [c for c in theirs.get("conditions") or () if c["type"] not in make.OWN_CONDITIONS]
-            mine = [c for c in self.status.get("conditions") or () if c["type"] in make.OWN_CONDITIONS]
-            self.status = {**self.status, "conditions": mine + others}
-        new = self._status()
-        if new == theirs:
-            self.status = new
-            return
-        self.status = new
-        written = self.kubelet.write_status(self.pod, new)
-        if written is not None:
-            self.pod, self._written = written, written["status"]

@@ -282,6 +282,7 @@ class Runtime:
         stderr: Output,
         tty: bool,
         on_exit: Callable[[int], None],
+        attended: bool = False,
     ) -> Process:
         """Run a further process in a container; raises RuntimeFailure in the words of an exec."""
         machine = container.machine
@@ -306,6 +307,7 @@ class Runtime:
             program=program,
             on_exit=on_exit,
             tty=tty,
+            attended=attended,
         )
 
 

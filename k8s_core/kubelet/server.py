@@ -134,7 +134,7 @@ class KubeletServer:
         err = Sink(terminal.output if terminal else lambda data: write(2, data))
         try:
             process = self.kubelet.runtime.exec(
-                run, command, stdin=pipe, stdout=out, stderr=err, tty=tty, on_exit=session.exit
+                run, command, stdin=pipe, stdout=out, stderr=err, tty=tty, on_exit=session.exit, attended=True
             )
         except RuntimeFailure as error:
             # said twice: once by the kubelet, once by the apiserver that passes the kubelet's answer on

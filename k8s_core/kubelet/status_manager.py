@@ -1,0 +1,102 @@
+"""Makes a Pod's status from what its worker knows and tells the apiserver when it is news.
+
+Stands for pkg/kubelet/status/status_manager.go. Conditions that others own are kept; a terminal phase is for good.
+"""
+
+from typing import TYPE_CHECKING
+
+from k8s_core.api import Object
+from k8s_core.kubelet import status as make
+
+if TYPE_CHECKING:
+    from k8s_core.kubelet.pod_worker import PodWorker
+
+
+class StatusManager:
+    """Keeps the status of one worker's Pod."""
+
+    def __init__(self, worker: "PodWorker") -> None:
+        self.worker = worker
+        self.status: Object = worker.pod.get("status") or {}
+        self._written: Object | None = None
+
+    def make(self) -> Object:
+        """The status as it should be now."""
+        worker = self.worker
+        spec, fake = worker.spec, worker.runtime.fake
+        init_specs = spec.get("initContainers") or []
+        initializing = bool(init_specs)
+
+        def statuses(containers: list[Object], is_init: bool = False) -> list[Object]:
+            return [
+                make.container_status(
+                    c, worker.state(c["name"]), fake=fake, initializing=initializing, is_init=is_init
+                )
+                for c in containers
+            ]
+
+        inits, mains = statuses(init_specs, True), statuses(spec["containers"])
+        old = self.status
+        terminal = (worker.terminating or bool(worker.failed)) and not worker.running()
+        if old.get("phase") in ("Succeeded", "Failed"):
+            phase = old["phase"]  # a Pod never leaves a terminal phase
+        elif worker.failed and not worker.running():
+            phase = "Failed"
+        else:
+            phase = make.phase(spec, inits, mains, terminal=terminal)
+        now = worker.loop.timestamp()
+        status: Object = {
+            "phase": phase,
+            "conditions": make.conditions(
+                worker.pod,
+                old.get("conditions") or [],
+                inits,
+                mains,
+                phase=phase,
+                has_sandbox=bool(worker.sandbox and worker.sandbox.ready),
+                now=now,
+            ),
+            "hostIP": worker.kubelet.address,
+            "hostIPs": [{"ip": worker.kubelet.address}],
+            "startTime": old.get("startTime") or now,
+            "qosClass": old.get("qosClass") or make.qos(spec),
+        }
+        if not (worker.failed and not worker.sandbox and not old.get("containerStatuses")):
+            status["containerStatuses"] = mains
+            if inits:
+                status["initContainerStatuses"] = inits
+            extra = spec.get("ephemeralContainers")
+            if extra:
+                status["ephemeralContainerStatuses"] = statuses(extra)
+            status["resources"] = spec.get("resources") or {}
+        if worker.failed:
+            status["reason"], status["message"] = worker.failed
+        address = worker.sandbox.network.address if worker.sandbox else old.get("podIP")
+        if address:
+            status["podIP"], status["podIPs"] = address, [{"ip": address}]
+        generation = worker.pod["metadata"].get("generation")
+        if generation:
+            status["observedGeneration"] = generation
+        for kept in ("nominatedNodeName", "resourceClaimStatuses"):
+            if kept in old:
+                status[kept] = old[kept]
+        return status
+
+    def write(self) -> None:
+        """Tell the apiserver, if there is something new."""
+        worker = self.worker
+        if worker.removed or worker.finished:
+            return
+        theirs = worker.kubelet.known_status(worker.pod)
+        if self._written is None or theirs is not self._written:
+            others = [c for c in theirs.get("conditions") or () if c["type"] not in make.OWN_CONDITIONS]
+            mine = [c for c in self.status.get("conditions") or () if c["type"] in make.OWN_CONDITIONS]
+            self.status = {**self.status, "conditions": mine + others}
+        new = self.make()
+        if new == theirs:
+            self.status = new
+            return
+        self.status = new
+        written = worker.kubelet.write_status(worker.pod, new)
+        if written is not None:
+            worker.pod, self._written = written, written["status"]
