@@ -48,6 +48,8 @@ GC_DISCOVERY_PERIOD = 30.0  # how often the garbage collector looks for new reso
 GC_UNKNOWN_KIND_RETRY = 30.0  # when it looks again at an owner of a kind it does not know
 DISRUPTION_DELETION_TIMEOUT = 120.0  # DeletionTimeout: how long a granted eviction may take to be seen
 MAX_POD_CREATE_DELETE_PER_SYNC = 500  # MaxPodCreateDeletePerSync of the Job controller
+# ttlBoundaries: fewest and most nodes of a step, and the seconds a kubelet may keep what it read
+TTL_BOUNDARIES = ((0, 100, 0), (90, 500, 15), (450, 1000, 30), (900, 2000, 60), (1800, 10_000, 300), (9000, 10**9, 600))
 JOB_BACKOFF = (10.0, 600.0)  # DefaultJobPodFailureBackOff, MaxJobPodFailureBackOff
 
 # --- kube-scheduler ----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from k8s_core.controllers.deployment import DeploymentController
 from k8s_core.controllers.disruption import DisruptionController
 from k8s_core.controllers.endpoints import EndpointsController
 from k8s_core.controllers.endpointslice import EndpointSliceController
+from k8s_core.controllers.endpointslicemirroring import EndpointSliceMirroringController
 from k8s_core.controllers.garbagecollector import GarbageCollector
 from k8s_core.controllers.job import JobController
 from k8s_core.controllers.namespace import NamespaceController
@@ -20,10 +21,12 @@ from k8s_core.controllers.nodelifecycle import NodeLifecycleController
 from k8s_core.controllers.podgc import PodGCController
 from k8s_core.controllers.replicaset import ReplicaSetController
 from k8s_core.controllers.replicationcontroller import ReplicationController
+from k8s_core.controllers.resourcequota import ResourceQuotaController
 from k8s_core.controllers.rootcacertpublisher import RootCACertPublisher
 from k8s_core.controllers.serviceaccount import ServiceAccountController
 from k8s_core.controllers.statefulset import StatefulSetController
 from k8s_core.controllers.tainteviction import TaintEvictionController
+from k8s_core.controllers.ttl import TTLController
 from k8s_core.controllers.ttlafterfinished import TTLAfterFinishedController
 
 CONTROLLERS: dict[str, type[Controller]] = {
@@ -32,8 +35,10 @@ CONTROLLERS: dict[str, type[Controller]] = {
         ServiceAccountController,
         EndpointsController,
         EndpointSliceController,
+        EndpointSliceMirroringController,
         ReplicationController,
         PodGCController,
+        ResourceQuotaController,
         NamespaceController,
         GarbageCollector,
         DaemonSetController,
@@ -43,6 +48,7 @@ CONTROLLERS: dict[str, type[Controller]] = {
         DisruptionController,
         StatefulSetController,
         CronJobController,
+        TTLController,
         NodeIPAMController,
         NodeLifecycleController,
         TaintEvictionController,
