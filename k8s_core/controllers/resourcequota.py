@@ -5,6 +5,7 @@ It listens to a resource only once some quota limits it. Stands for pkg/controll
 
 from k8s_core.api import Object, quota
 from k8s_core.api.errors import StatusError, is_conflict, is_not_found
+from k8s_core.api.quantity import Quantity
 from k8s_core.client.informer import Informer, split_key
 from k8s_core.controllers.controller import Controller, is_deleting
 
@@ -46,7 +47,7 @@ class ResourceQuotaController(Controller):
             total = quota.add(quota.usage(resource, each) for each in objects if quota.matches(found, resource, each))
             for name in hard:
                 if quota.resource_of(name) == resource:
-                    used[name] = total.get(name, quota.Quantity(0, hard[name].format))
+                    used[name] = total.get(name, Quantity(0, hard[name].format))
         status = {
             "hard": dict(found["spec"].get("hard") or {}),
             "used": {name: str(amount) for name, amount in sorted(used.items())},

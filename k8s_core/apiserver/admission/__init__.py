@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable
 
 from k8s_core.api import Object
 from k8s_core.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from k8s_core.apiserver.admission.limit_ranger import LimitRanger
 from k8s_core.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from k8s_core.apiserver.admission.node_restriction import NodeRestriction
 from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
 from k8s_core.apiserver.admission.priority import Priority
+from k8s_core.apiserver.admission.resource_quota import ResourceQuota
 from k8s_core.apiserver.admission.runtime_class import RuntimeClass
 from k8s_core.apiserver.admission.service_account import ServiceAccount
 from k8s_core.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
@@ -23,12 +25,14 @@ from k8s_core.clock import Loop
 
 ORDER: tuple[type[Plugin], ...] = (
     NamespaceLifecycle,
+    LimitRanger,
     ServiceAccount,
     NodeRestriction,
     TaintNodesByCondition,
     Priority,
     DefaultTolerationSeconds,
     RuntimeClass,
+    ResourceQuota,
 )
 PLUGINS = {plugin.name: plugin for plugin in ORDER}
 OFF_BY_DEFAULT: frozenset[str] = frozenset()
