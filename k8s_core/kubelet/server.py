@@ -13,6 +13,7 @@ from k8s_core.kubelet.container_state import ContainerState
 from k8s_core.kubelet.logs import ContainerLog, Line, render, select
 from k8s_core.kubelet.pod_worker import PodWorker
 from k8s_core.kubelet.runtime import CREATED, RUNNING, Container, RuntimeFailure
+from k8s_core.limits import CLIENT_WAITS_FOR_CONTAINER
 from k8s_core.shell.pipes import Pipe, Sink
 from k8s_core.shell.process import SIGNALS
 from k8s_core.shell.tty import Terminal, interrupt_foreground
@@ -134,7 +135,14 @@ class KubeletServer:
         err = Sink(terminal.output if terminal else lambda data: write(2, data))
         try:
             process = self.kubelet.runtime.exec(
-                run, command, stdin=pipe, stdout=out, stderr=err, tty=tty, on_exit=session.exit, attended=True
+                run,
+                command,
+                stdin=pipe,
+                stdout=out,
+                stderr=err,
+                tty=tty,
+                on_exit=session.exit,
+                attended=True,
             )
         except RuntimeFailure as error:
             # said twice: once by the kubelet, once by the apiserver that passes the kubelet's answer on
@@ -192,7 +200,12 @@ class KubeletServer:
             listener = write  # type: ignore[assignment]  # the same signature under another name
         run.attached.append(listener)
         if stdin and run.config.stdin:
-            session.listen(feed)
+
+            def typed(data: bytes | None) -> None:
+                run.waited_for_until = self.kubelet.client.loop.now + CLIENT_WAITS_FOR_CONTAINER
+                feed(data)
+
+            session.listen(typed)
         session.on_cancel.append(lambda: run.attached.remove(listener) if listener in run.attached else None)
         run.on_exit.append(lambda: session.exit(run.exit_code))
         return session

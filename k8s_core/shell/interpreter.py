@@ -147,7 +147,7 @@ class Shell(Traps):
                 stdin.reader_gone = True
             child.exit(code)
 
-        child.task, child.own_task = Task(machine.loop, program(), done, machine.background), True
+        child.task, child.own_task = Task(machine.loop, program(), done, child.background), True
         return child
 
     def _start_background(self, item: List) -> None:

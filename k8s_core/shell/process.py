@@ -160,12 +160,17 @@ class Machine:
         parent: "Process | None" = None,
         on_exit: Callable[[int], None] | None = None,
         tty: bool = False,
+        attended: bool = False,
     ) -> "Process":
-        """Start a process of its own; `on_exit(code)` is called from the loop. The program must exist (see find)."""
+        """Start a process of its own; `on_exit(code)` is called from the loop. The program must exist (see find).
+
+        Somebody waits for an `attended` one (exec): its sleeps, and its children's, keep time running.
+        """
         process = Process(
             self, argv, env, cwd, stdin or Pipe(closed=True), stdout or Discard(), stderr or Discard(), parent
         )
         process.tty = tty or bool(parent and parent.tty)
+        process.attended = attended or process.attended
         command = program or self.find(argv[0])
         assert command is not None
 
@@ -174,7 +179,7 @@ class Machine:
             if on_exit:
                 on_exit(code)
 
-        process.task = Task(self.loop, command(process), finished, self.background)
+        process.task = Task(self.loop, command(process), finished, process.background)
         process.own_task = True
         return process
 
@@ -212,6 +217,7 @@ class Process:
             raise FileError("can't fork: Resource temporarily unavailable")
         self.machine, self.argv, self.env, self.cwd = machine, argv, env, cwd
         self.stdin, self.stdout, self.stderr, self.parent = stdin, stdout, stderr, parent
+        self.attended: bool = bool(parent and parent.attended)
         self.pid = machine.next_pid()
         self.started = machine.loop.now
         self.task: Task | None = parent.task if parent else None
@@ -223,6 +229,10 @@ class Process:
         self.memory = 1 << 20
         self.at_exit: list[Callable[[], None]] = []
         machine.processes[self.pid] = self
+
+    def background(self) -> bool:
+        """Whether this process' sleeps may wait until time passes by itself."""
+        return not self.attended and self.machine.background()
 
     @property
     def fs(self) -> FileSystem:

@@ -127,7 +127,7 @@ def timeout(process: Process) -> Steps:
         expired.append(True)
         child.signal(SIGNALS["TERM"])
 
-    timer = machine.loop.call_later(seconds, end, background=machine.background())
+    timer = machine.loop.call_later(seconds, end, background=process.background())
     try:
         code = yield from child.wait()
     except Killed:
