@@ -97,8 +97,11 @@ def test_official_pods_run(official: Any) -> None:
     pods = core.list_namespaced_pod("default", label_selector="app=web").items
     assert {pod.metadata.name for pod in pods} == running
     assert isinstance(core.read_namespaced_pod_log(pods[0].metadata.name, "default"), str)
+    before = apps.list_namespaced_deployment("default").metadata.resource_version
     apps.delete_namespaced_deployment("web", "default", propagation_policy="Foreground")
-    for event in watch.stream(apps.list_namespaced_deployment, "default", timeout_seconds=60):
+    for event in watch.stream(
+        apps.list_namespaced_deployment, "default", resource_version=before, timeout_seconds=60
+    ):
         if event["type"] == "DELETED":
             watch.stop()
     assert core.list_namespaced_pod("default", label_selector="app=web").items == []
