@@ -80,7 +80,8 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         os.environ["COURSE_HOME"] = home
         os.environ.update(environment.variables(), COURSE_STATIC="1", COURSE_LEARNER="reader")
         try:
-            client = NotebookClient(notebook, timeout=CELL_SECONDS, resources={"metadata": {"path": str(folder)}})
+            where = {"metadata": {"path": str(folder)}}
+            client = NotebookClient(notebook, timeout=CELL_SECONDS, coalesce_streams=True, resources=where)
             client.execute()
         finally:
             os.environ.clear()

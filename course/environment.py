@@ -5,6 +5,7 @@ project instead, so that the course leaves nothing behind and takes nothing from
 """
 
 import os
+import pwd
 import sys
 from pathlib import Path
 
@@ -51,15 +52,19 @@ def kubectl_variables(config: Path, cache: Path) -> dict[str, str]:
 
 
 def learner() -> str:
-    """Who is learning: decides the names and numbers of exercises.
+    """Who is learning: decides the names and numbers of exercises. The name is the one that nbgrader submits under.
 
     While nbgrader grades, the notebook lies in .../<learner>/<assignment>/ and the folder tells.
     """
     if os.environ.get("COURSE_LEARNER"):
         return os.environ["COURSE_LEARNER"]
-    if os.environ.get("NBGRADER_EXECUTION") == "autograde":
+    if grading():
         return Path.cwd().parent.name
-    return os.environ.get("JUPYTERHUB_USER") or os.environ.get("USER") or os.environ.get("LOGNAME") or "learner"
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user without an entry
+        name = "jovyan"
+    return os.environ.get("JUPYTERHUB_USER", name) if name == "jovyan" else name
 
 
 def grading() -> bool:

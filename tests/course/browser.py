@@ -54,9 +54,7 @@ def install() -> None:
         print("installing chromium and chromium-driver for the browser tests", flush=True)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for command in ("update -qq", "install -y -qq --no-install-recommends chromium chromium-driver"):
-            subprocess.run(
-                ["apt-get", *command.split()], env=environment, stdout=subprocess.DEVNULL, check=False
-            )
+            subprocess.run(["apt-get", *command.split()], env=environment, stdout=subprocess.DEVNULL, check=False)
 
 
 def open_browser(downloads: Path) -> webdriver.Chrome:

@@ -190,7 +190,7 @@ def test_a_second_start_does_no_harm(lab: Lab) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0].strip() == "pod/other created"
-    assert done.stdout.split() [-1] == "09-pods-2"
+    assert done.stdout.split()[-1] == "09-pods-2"
     assert "other" not in lab.kubectl("get pods -o name")
 
 

@@ -27,11 +27,11 @@ class Course:
         self.environment = {**os.environ, "COURSE_HOME": str(root / ".course")}
         self.environment.pop("COURSE_LEARNER", None)
 
-    def nbgrader(self, *arguments: str, user: str = "teacher", folder: Path | None = None) -> str:
+    def nbgrader(self, *arguments: str, folder: Path | None = None) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "nbgrader", *arguments],
             cwd=folder or self.root,
-            env={**self.environment, "JUPYTERHUB_USER": user},
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,
@@ -85,8 +85,8 @@ def test_from_release_to_feedback(course: Course) -> None:
     learner = course.root / "home"
     learner.mkdir()
     shutil.copy(course.root / "nbgrader_config.py", learner)
-    course.nbgrader("fetch_assignment", ASSIGNMENT, "--CourseDirectory.root=.", user="eve", folder=learner)
-    course.nbgrader("submit", ASSIGNMENT, "--CourseDirectory.root=.", user="eve", folder=learner)
+    course.nbgrader("fetch_assignment", ASSIGNMENT, folder=learner)
+    course.nbgrader("submit", ASSIGNMENT, "--student=eve", folder=learner)
     course.nbgrader("collect", ASSIGNMENT)
     course.answered("ada", ("fields", "sidecar", "init", "crash", "why"))
     course.answered("grace", ("fields", "init"))
