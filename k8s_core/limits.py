@@ -81,3 +81,6 @@ CONTAINER_LOG_MAX_SIZE = 512 * 1024  # containerLogMaxSize is 10Mi: a simulated 
 TERMINATION_MESSAGE_MAX = 4096  # MaxContainerTerminationMessageLength
 TERMINATION_LOG_LINES = 80  # MaxContainerTerminationMessageLogLines, for FallbackToLogsOnError
 CLIENT_WAITS_FOR_CONTAINER = 120.0  # not a flag: how long a container that is to end keeps time running
+
+# --- kube-proxy and the network ------------------------------------------------------------------------------------
+LARGE_CLUSTER_ENDPOINTS = 1000  # largeClusterEndpointsThreshold: above, rules carry no comments
