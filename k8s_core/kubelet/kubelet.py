@@ -39,7 +39,8 @@ class Kubelet:
     """One node's agent.
 
     `kubeadm=False` is a hollow node: the fake runtime of Kubernetes' scale tests, where every image exists and
-    nothing ends by itself. `fabric` connects the Pods of all nodes; `programs` are commands beyond the images' own.
+    nothing ends by itself. `fabric` connects the Pods of all nodes; `programs` are commands beyond an
+    image's own, by the image's repository ("registry.k8s.io/etcd").
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Kubelet:
         kubeadm: bool = True,
         version: str = "v1.36.2",
         fabric: Fabric | None = None,
-        programs: Mapping[str, Command] | None = None,
+        programs: Mapping[str, Mapping[str, Command]] | None = None,
         labels: dict[str, str] | None = None,
         taints: list[Object] | None = None,
     ) -> None:

@@ -165,14 +165,19 @@ class Runtime:
     """The runtime of one node."""
 
     def __init__(
-        self, loop: "Loop", fabric: Fabric, *, fake: bool = False, extra: Mapping[str, Command] | None = None
+        self,
+        loop: "Loop",
+        fabric: Fabric,
+        *,
+        fake: bool = False,
+        extra: Mapping[str, Mapping[str, Command]] | None = None,
     ) -> None:
         self.loop, self.fabric, self.fake = loop, fabric, fake
         self.images = ImageStore(loop)
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
-        self.extra: dict[str, Command] = dict(extra or {})
-        """Programs that come from outside (etcdctl in etcd's Pod); they win over the images' own."""
+        self.extra: dict[str, Mapping[str, Command]] = dict(extra or {})
+        """Image repository -> programs that come from outside (etcdctl in etcd's); they win over the image's own."""
 
     @property
     def name(self) -> str:
@@ -226,7 +231,9 @@ class Runtime:
         """StartContainer; raises RuntimeFailure in runc's words."""
         config = container.config
         argv = self._argv(config) or ["/pause"]
-        machine = ContainerMachine(self.loop, container, programs.commands(config.image, self.extra))
+        machine = ContainerMachine(
+            self.loop, container, programs.commands(config.image, self.extra.get(config.image.repository))
+        )
         container.machine = machine
         program = programs.idle if self.fake else self._program(machine, argv)
         container.state, container.started = RUNNING, self.loop.now

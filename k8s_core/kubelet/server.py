@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from k8s_core.api.errors import bad_request, internal
+from k8s_core.api.errors import bad_request
 from k8s_core.kubelet.container_state import ContainerState
 from k8s_core.kubelet.logs import ContainerLog, Line, render, select
 from k8s_core.kubelet.pod_worker import PodWorker
@@ -105,11 +105,11 @@ class KubeletServer:
     def _worker(self, namespace: str, pod: str) -> PodWorker | None:
         return self.kubelet.worker_named(namespace, pod)
 
-    def _running(self, namespace: str, pod: str, container: str, missing: str) -> Container:
+    def _running(self, namespace: str, pod: str, container: str) -> Container | None:
         worker = self._worker(namespace, pod)
         state = worker.states.get(container) if worker else None
         if state is None or state.current is None or state.current.state != RUNNING or state.current.machine is None:
-            raise internal(f"unable to upgrade connection: {missing}")
+            return None
         return state.current
 
     # --- exec and attach ------------------------------------------------------------------------------------
@@ -126,8 +126,11 @@ class KubeletServer:
         tty: bool = False,
     ) -> Session:
         """Run a command in a running container."""
-        run = self._running(namespace, pod, container, f'container not found ("{container}")')
+        run = self._running(namespace, pod, container)
         session = Session(stdin=stdin, tty=tty)
+        if run is None:
+            session.exit(1, f'unable to upgrade connection: container not found ("{container}")')
+            return session
         pipe = Pipe(closed=not stdin)
         write = self._writer(session, stdout, stderr)
         terminal = Terminal(pipe, lambda data: write(1, data)) if tty else None
@@ -176,9 +179,11 @@ class KubeletServer:
         tty: bool = False,
     ) -> Session:
         """Join a running container's first process."""
-        missing = f"container {container} not found in pod {pod}_{namespace}"
-        run = self._running(namespace, pod, container, missing)
+        run = self._running(namespace, pod, container)
         session = Session(stdin=stdin, tty=tty)
+        if run is None:
+            session.exit(1, f"unable to upgrade connection: container {container} not found in pod {pod}_{namespace}")
+            return session
         write = self._writer(session, stdout, stderr)
         if tty and run.config.tty:
             terminal = Terminal(run.stdin, lambda data: write(1, data))

@@ -248,9 +248,8 @@ def test_exec(world: World) -> None:
     missing = world.exec("box", "nosuch")
     assert 'exec: "nosuch": executable file not found in $PATH: unknown' in missing.message
     assert world.exec("box", "ps").out.splitlines()[1].split() == ["1", "root", "0:00", "sleep", "1000"]
-    with pytest.raises(StatusError) as wrong:
-        world.kubelet.server.exec("default", "nopod", "c", ["ls"])
-    assert 'container not found ("c")' in wrong.value.status["message"]
+    wrong = Outcome(world.kubelet.server.exec("default", "nopod", "c", ["ls"]))
+    assert wrong.message == 'unable to upgrade connection: container not found ("c")'
     world.delete("box", 0)
 
 

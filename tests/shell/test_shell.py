@@ -120,6 +120,10 @@ def output(script: str, **options: object) -> str:
         ("if true; then", 'sh: syntax error: unexpected end of file (expecting "fi")\n'),
         ("timeout 2 sleep 10; echo $?", "143\n"),
         ("hostname; whoami; id -u", "box\nroot\n0\n"),
+        (
+            "mkdir /d; echo x > /d/f; tar cf - /d | tar xf - -C /tmp; cat /tmp/d/f; tar cf /t.tar d; tar tf /t.tar",
+            "x\nd\nd/f\n",
+        ),
         ("head -n 1 /etc/hosts; tail -1 /a.txt", "127.0.0.1 localhost\n2\n"),
     ],
 )

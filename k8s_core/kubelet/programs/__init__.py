@@ -75,7 +75,7 @@ def _image_commands(image: Image) -> Mapping[str, Command]:
     return found | own | PROGRAMS.get(image.repository, {})
 
 
-def commands(image: Image, extra: Mapping[str, Command]) -> Mapping[str, Command]:
+def commands(image: Image, extra: Mapping[str, Command] | None) -> Mapping[str, Command]:
     """Name -> program of everything that an image has."""
     found = _image_commands(image)
     return {**found, **extra} if extra else found

@@ -6,12 +6,13 @@ that a command does not know is refused with the real program's words, never ign
 
 from collections.abc import Mapping
 
-from k8s_core.shell.commands import conditions, files, filters, listing, network, processes, system, text
+from k8s_core.shell.commands import archive, conditions, files, filters, listing, network, processes, system, text
 from k8s_core.shell.process import Command
 from k8s_core.shell.sh import sh
 
 COREUTILS: dict[str, Command] = {
     "sh": sh,
+    **archive.COMMANDS,
     **files.COMMANDS,
     **listing.COMMANDS,
     **text.COMMANDS,
