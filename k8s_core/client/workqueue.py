@@ -81,6 +81,7 @@ class WorkQueue:
         if self._waiting:
             self._scheduled = True
             self.loop.call_soon(self._work)
+        failures = self.failures.get(key, 0)
         try:
             self.sync(key)
         except Exception as error:
@@ -89,4 +90,6 @@ class WorkQueue:
             self.loop.log(self.name, f"error syncing {key!r}, requeuing: {type(error).__name__}: {error}")
             self.add_rate_limited(key)
         else:
-            self.forget(key)
+            # A sync that ends well but asked for another try itself goes on backing off.
+            if self.failures.get(key, 0) == failures:
+                self.forget(key)
