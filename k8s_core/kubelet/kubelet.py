@@ -24,6 +24,7 @@ from k8s_core.kubelet.runtime import Mount, Runtime, Sandbox
 from k8s_core.kubelet.server import KubeletServer
 from k8s_core.kubelet.static_pods import StaticPods, is_mirror
 from k8s_core.kubelet.volumes import Volumes
+from k8s_core.kubelet.wording import words
 from k8s_core.shell.process import Command
 from k8s_core.shell.sockets import Fabric, FlatFabric, NetworkNamespace
 
@@ -60,8 +61,11 @@ class Kubelet:
         self.client, self.name, self.address, self.node_dir = client, name, address, node_dir
         self.fabric = fabric or FlatFabric()
         self.runtime = Runtime(client.loop, self.fabric, fake=not kubeadm, extra=programs)
-        self.network = NetworkNamespace(address, self.fabric, hostname=name)
+        self.network = NetworkNamespace(
+            address, self.fabric, hostname=name, node=name, resolv_conf=network_files.node_resolv_conf
+        )
         self.fabric.attach(self.network)
+        self.words = words(version)
         self.recorder = client.recorder("kubelet", name) if kubeadm else None
         self.node = NodeReporter(
             client,
@@ -76,7 +80,9 @@ class Kubelet:
         )
         self.node.get = lambda: self._nodes.get(name) if self._nodes else None
         self.volumes = Volumes(node_dir, self._get, self._token, address)
-        self.actions = Actions(client.loop, self.runtime, self.network)
+        self.actions = Actions(
+            client.loop, self.runtime, NetworkNamespace(address, self.fabric, hostname=name, node=name, quiet=True)
+        )
         self.server = KubeletServer(self)
         self.static = StaticPods(self, node_dir / "etc" / "kubernetes" / "manifests")
         self.workers: dict[str, PodWorker] = {}
@@ -340,7 +346,15 @@ class Kubelet:
         self._addresses.add(address)
         meta = pod["metadata"]
         hostname = str(pod["spec"].get("hostname") or meta["name"])
-        network = NetworkNamespace(address, self.fabric, hostname=hostname, pod_namespace=meta["namespace"])
+        network = NetworkNamespace(
+            address,
+            self.fabric,
+            hostname=hostname,
+            pod_namespace=meta["namespace"],
+            node=self.name,
+            pod=meta["name"],
+            resolv_conf=lambda: network_files.resolv_conf(pod),
+        )
         self.fabric.attach(network)
         return network
 

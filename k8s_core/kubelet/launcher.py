@@ -55,8 +55,7 @@ class Launcher:
             self._pulled(container, image)
             return
         if policy != "Always" and store.present(image):
-            text = f'Container image "{reference}" already present on machine and can be accessed by the pod'
-            worker.event("Normal", "Pulled", text, name)
+            worker.event("Normal", "Pulled", worker.kubelet.words.present.format(image=reference), name)
             self._pulled(container, image)
             return
         if policy == "Never":
@@ -168,6 +167,7 @@ class Launcher:
             ],
             ports=[p["containerPort"] for p in container.get("ports") or () if p.get("protocol", "TCP") == "TCP"],
             memory_limit=worker.kubelet.memory(memory),
+            reference=container["image"],
         )
 
     def _start(self, container: Object, image: Image) -> None:
@@ -188,7 +188,7 @@ class Launcher:
         except RuntimeFailure as error:
             self._failed(container, "CreateContainerError", str(error))
             return
-        worker.event("Normal", "Created", "Container created", name)
+        worker.event("Normal", "Created", worker.kubelet.words.created.format(name=name), name)
         if state.current:
             state.previous = state.current
         state.current, state.restarts = run, attempt
@@ -198,7 +198,7 @@ class Launcher:
         except RuntimeFailure as error:
             self._not_started(container, run, str(error), error.code)
             return
-        worker.event("Normal", "Started", "Container started", name)
+        worker.event("Normal", "Started", worker.kubelet.words.started.format(name=name), name)
         run.on_exit.insert(0, lambda: self._read_message(container, run))
         worker.container_started(container, run)
         hook = (container.get("lifecycle") or {}).get("postStart")

@@ -49,6 +49,11 @@ def hosts(pod: Object, sandbox: Sandbox, node_address: str) -> str:
     return text
 
 
+def node_resolv_conf() -> str:
+    """A node's own."""
+    return f"nameserver {NODE_NAMESERVER}\n"
+
+
 def resolv_conf(pod: Object) -> str:
     spec, namespace = pod["spec"], pod["metadata"]["namespace"]
     policy, config = spec.get("dnsPolicy", "ClusterFirst"), spec.get("dnsConfig") or {}

@@ -151,10 +151,19 @@ class PodWorker:
             return
         if self._launcher.busy or not self._mount() or not self._ensure_sandbox():
             return
+        self._replace_changed()
         for container in self._wanted():
             if self._launcher.busy:
                 return
             self._start_when_due(container)
+
+    def _replace_changed(self) -> None:
+        """A running container whose image was changed in the spec is stopped, to be started anew."""
+        for container, state in self.running():
+            if not state.stopping and _changed(container, state.current):
+                state.backoff = BackOff(*limits.CONTAINER_BACKOFF)
+                message = f"Container {container['name']} definition changed, will be restarted"
+                self.stop_container(container, state, self._grace(), message)
 
     def _mount(self) -> bool:
         if self.volumes is not None:
@@ -231,7 +240,11 @@ class PodWorker:
                 wanted.append(container)
             elif current.state == EXITED and "targetContainerName" not in container:
                 policy = self.policy(container)
-                if policy == "Always" or (policy == "OnFailure" and current.exit_code != 0):
+                if (
+                    policy == "Always"
+                    or _changed(container, current)
+                    or (policy == "OnFailure" and current.exit_code != 0)
+                ):
                     wanted.append(container)
         return wanted
 
@@ -400,3 +413,7 @@ class PodWorker:
         if self.sandbox:
             self.runtime.remove_sandbox(self.sandbox)
         self.kubelet.forget(self)
+
+
+def _changed(container: Object, run: Container | None) -> bool:
+    return run is not None and run.config.reference != container["image"]

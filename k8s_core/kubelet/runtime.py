@@ -62,6 +62,8 @@ class ContainerConfig:
     groups: list[int] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
     memory_limit: int = 0
+    reference: str = ""
+    """The image as the Pod named it."""
 
 
 @dataclass(slots=True, eq=False)

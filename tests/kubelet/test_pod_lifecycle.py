@@ -296,6 +296,19 @@ def test_the_kubelet_can_be_restarted(world: World) -> None:
     assert world.state("stay")["containerID"] == before and world.logs("stay") == "through\n"
 
 
+def test_a_changed_image_restarts_the_container(world: World) -> None:
+    """kubectl set image on a Pod: the container is stopped and started with the new image, without back-off."""
+    world.run("change", image="nginx:1.25")
+    world.loop.advance(8)
+    patch = {"spec": {"containers": [{"name": "c", "image": "nginx:1.26"}]}}
+    world.client.patch("pods", "change", "default", patch, kind="strategic")
+    world.loop.advance(8)
+    status = world.state("change")
+    assert status["image"] == "docker.io/library/nginx:1.26" and "running" in status["state"]
+    assert status["restartCount"] == 1
+    assert ("Killing", "Container c definition changed, will be restarted") in world.events("change")
+
+
 def test_hooks(world: World) -> None:
     """postStart runs after the start, preStop before SIGTERM and within the grace period."""
     world.create("""
