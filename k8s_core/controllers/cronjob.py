@@ -66,7 +66,8 @@ class CronJobController(Controller):
     def look_at(self, owner: Object, jobs: list[Object]) -> Object:
         """The status with what became of the Jobs."""
         status = dict(owner.get("status") or {})
-        active = {each["uid"]: each for each in status.get("active") or ()}
+        known: list[Object] = [{"uid": "", "namespace": "", "name": "", **each} for each in status.get("active") or ()]
+        active = {each["uid"]: each for each in known}
         for job in jobs:
             uid, name = job["metadata"]["uid"], job["metadata"]["name"]
             end = finished(job)
