@@ -51,8 +51,7 @@ class DaemonSetController(Controller):
         """By DaemonSet and node: how long to wait with a replacement, and since when."""
         self.sets = self.informer(SETS, changed=self.enqueue)
         self.nodes = self.informer("nodes", self.node_changed, self.node_updated, self.node_changed)
-        self.pods = self.informer("pods", self.pod_added, self.pod_updated, self.pod_deleted)
-        podutil.index_by_controller(self.pods)
+        self.pods = podutil.watch(self, "DaemonSet", self.pod_added, self.pod_updated, self.pod_deleted)
         self.revisions = self.informer(history.REVISIONS)
         podutil.index_by_controller(self.revisions)
         self.history = history.History(self.client, self.owned_revisions)

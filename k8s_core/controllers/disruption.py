@@ -54,6 +54,8 @@ class DisruptionController(Controller):
                 self.enqueue_batched(key_of(budget), (budget.get("status") or {}).get("expectedPods", 0))
 
     def pod_updated(self, old: Object, new: Object) -> None:
+        if not self.budgets.items:
+            return
         if podutil.seen_by_owner(old) != podutil.seen_by_owner(new) or is_deleting(old) != is_deleting(new):
             self.pod_changed(new)
             if old["metadata"].get("labels") != new["metadata"].get("labels"):

@@ -39,8 +39,7 @@ class JobController(Controller):
         self.released: set[str] = set()
         """Uids of Pods whose finalizer was removed, which the cache does not show yet."""
         self.jobs = self.informer(JOBS, changed=self.enqueue)
-        self.pods = self.informer("pods", self.pod_added, self.pod_updated, self.pod_gone)
-        podutil.index_by_controller(self.pods)
+        self.pods = podutil.watch(self, "Job", self.pod_added, self.pod_updated, self.pod_gone)
 
     # --- what wakes it --------------------------------------------------------------------------------------
     def owner_of(self, pod: Object) -> Object | None:

@@ -15,6 +15,7 @@ from k8s_core.client.client import Client
 from k8s_core.client.events import Recorder
 from k8s_core.client.informer import Informer
 from k8s_core.controllers.controller import (
+    Controller,
     condition,
     controller_of,
     controller_reference,
@@ -34,6 +35,33 @@ def index_by_controller(informer: Informer) -> None:
     """Lets `claimable` find what a controller owns, and a namespace's orphans, without a scan."""
     informer.index(BY_CONTROLLER, lambda obj: [uid] if (uid := controller_uid(obj)) else [])
     informer.index(ORPHANS, lambda obj: [] if controller_of(obj) else [obj["metadata"].get("namespace", "")])
+
+
+def watch(
+    controller: Controller,
+    kind: str,
+    added: Callable[[Object], None],
+    updated: Callable[[Object, Object], None],
+    deleted: Callable[[Object], None],
+) -> Informer:
+    """The Pod informer, indexed by controller, for who makes Pods as a `kind`; Pods of other kinds do not wake it."""
+
+    def is_others(pod: Object) -> bool:
+        reference = controller_of(pod)
+        return reference is not None and reference["kind"] != kind
+
+    def on_update(old: Object, new: Object) -> None:
+        if not is_others(new) or not is_others(old):
+            updated(old, new)
+
+    informer = controller.informer(
+        "pods",
+        lambda pod: None if is_others(pod) else added(pod),
+        on_update,
+        lambda pod: None if is_others(pod) else deleted(pod),
+    )
+    index_by_controller(informer)
+    return informer
 
 
 def claimable(informer: Informer, owner: Object) -> list[Object]:

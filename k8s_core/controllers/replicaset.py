@@ -38,8 +38,7 @@ class ReplicaSetController(Controller):
     def setup(self) -> None:
         self.expectations = Expectations(self.loop)
         self.pod_control = podutil.PodControl(self.client, self.recorder)
-        self.pods = self.informer("pods", self.pod_added, self.pod_updated, self.pod_deleted)
-        podutil.index_by_controller(self.pods)
+        self.pods = podutil.watch(self, self.kind, self.pod_added, self.pod_updated, self.pod_deleted)
         self.sets = self.informer(self.resource, changed=self.enqueue)
         podutil.index_by_controller(self.sets)
 

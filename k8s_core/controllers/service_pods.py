@@ -123,7 +123,7 @@ class ServiceController(Controller):
                     self.enqueue_batched(key, self.sizes.get(key, 0))
 
     def pod_updated(self, old: Object, new: Object) -> None:
-        if seen_from_outside(old) != seen_from_outside(new):
+        if self.services.items and seen_from_outside(old) != seen_from_outside(new):
             self.pod_changed(new)
             if old["metadata"].get("labels") != new["metadata"].get("labels"):
                 self.pod_changed(old)

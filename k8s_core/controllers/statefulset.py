@@ -38,8 +38,7 @@ class StatefulSetController(Controller):
 
     def setup(self) -> None:
         self.sets = self.informer(SETS, changed=self.enqueue)
-        self.pods = self.informer("pods", self.pod_changed, self.pod_updated, self.pod_changed)
-        podutil.index_by_controller(self.pods)
+        self.pods = podutil.watch(self, "StatefulSet", self.pod_changed, self.pod_updated, self.pod_changed)
         self.claims = self.informer(CLAIMS)
         self.revisions = self.informer(history.REVISIONS)
         podutil.index_by_controller(self.revisions)
