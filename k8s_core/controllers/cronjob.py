@@ -7,7 +7,7 @@ Stands for pkg/controller/cronjob (v2).
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from k8s_core.api import Object, cron
@@ -66,8 +66,9 @@ class CronJobController(Controller):
     def look_at(self, owner: Object, jobs: list[Object]) -> Object:
         """The status with what became of the Jobs."""
         status = dict(owner.get("status") or {})
-        known: list[Object] = [{"uid": "", "namespace": "", "name": "", **each} for each in status.get("active") or ()]
-        active = {each["uid"]: each for each in known}
+        # Anybody may have written into the status: a reference need not be whole.
+        known = [{"uid": "", "namespace": "", "name": "", **each} for each in status.get("active") or ()]
+        active: dict[str, Any] = {each["uid"]: each for each in known}
         for job in jobs:
             uid, name = job["metadata"]["uid"], job["metadata"]["name"]
             end = finished(job)
