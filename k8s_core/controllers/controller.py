@@ -158,11 +158,11 @@ def seconds(timestamp: str | None) -> float:
 
 def condition(conditions: Iterable[Object] | None, kind: str) -> Object | None:
     """The condition of that type, if there."""
-    return next((each for each in conditions or () if each["type"] == kind), None)
+    return next((each for each in conditions or () if each.get("type") == kind), None)
 
 
 def without_condition(conditions: Iterable[Object] | None, kind: str) -> list[Object]:
-    return [each for each in conditions or () if each["type"] != kind]
+    return [each for each in conditions or () if each.get("type") != kind]
 
 
 def set_condition(conditions: Iterable[Object] | None, new: Object) -> list[Object]:
@@ -170,9 +170,9 @@ def set_condition(conditions: Iterable[Object] | None, new: Object) -> list[Obje
     conditions = list(conditions or ())
     old = condition(conditions, new["type"])
     if old:
-        if (old["status"], old.get("reason")) == (new["status"], new.get("reason")):
+        if (old.get("status"), old.get("reason")) == (new["status"], new.get("reason")):
             return conditions
-        if old["status"] == new["status"] and "lastTransitionTime" in old:
+        if old.get("status") == new["status"] and "lastTransitionTime" in old:
             new = {**new, "lastTransitionTime": old["lastTransitionTime"]}
     return [*without_condition(conditions, new["type"]), new]
 

@@ -216,8 +216,8 @@ class CronJobController(Controller):
 def finished(job: Object) -> str:
     """Complete or Failed; "" while it runs."""
     for each in (job.get("status") or {}).get("conditions") or ():
-        if each["type"] in ("Complete", "Failed") and each["status"] == "True":
-            return str(each["type"])
+        if each.get("type") in ("Complete", "Failed") and each.get("status") == "True":
+            return str(each.get("type"))
     return ""
 
 

@@ -191,7 +191,10 @@ class DeploymentController(DeploymentStatus, Controller):
         found = progressing(deployment)
         if not util.has_deadline(deployment) or (found and found.get("reason") == "ProgressDeadlineExceeded"):
             return deployment
-        paused, known = bool(deployment["spec"].get("paused")), bool(found and found["reason"] == "DeploymentPaused")
+        paused, known = (
+            bool(deployment["spec"].get("paused")),
+            bool(found and found.get("reason") == "DeploymentPaused"),
+        )
         if paused == known:
             return deployment
         reason, message = (

@@ -89,7 +89,7 @@ class DeploymentStatus:
             return without_condition(conditions, "Progressing")
         found = progressing(deployment)
         resync = status.get("replicas", 0) == status.get("updatedReplicas", 0)
-        if resync and found and found["reason"] == "NewReplicaSetAvailable":
+        if resync and found and found.get("reason") == "NewReplicaSetAvailable":
             return conditions  # the last rollout is done, and no new one has begun
         subject = new or deployment
         what = f'{subject["kind"]} "{subject["metadata"]["name"]}"'
@@ -99,8 +99,8 @@ class DeploymentStatus:
             verdict = ("True", "ReplicaSetUpdated", f"{what} is progressing.")
             # Put in anew even with the same reason: the deadline counts from its lastUpdateTime.
             moved = new_condition("Progressing", self.loop, *verdict)
-            if found and found["status"] == "True":
-                moved["lastTransitionTime"] = found["lastTransitionTime"]
+            if found and found.get("status") == "True":
+                moved["lastTransitionTime"] = found.get("lastTransitionTime", moved["lastTransitionTime"])
             return [*without_condition(conditions, "Progressing"), moved]
         elif util.has_timed_out(deployment, status, self.loop.now):
             verdict = ("False", "ProgressDeadlineExceeded", f"{what} has timed out progressing.")
@@ -113,13 +113,13 @@ class DeploymentStatus:
         for each in sets:
             found = condition((each.get("status") or {}).get("conditions"), "ReplicaFailure") if each else None
             if found:
-                return set_condition(conditions, {**found, "lastUpdateTime": found["lastTransitionTime"]})
+                return set_condition(conditions, {**found, "lastUpdateTime": found.get("lastTransitionTime")})
         return without_condition(conditions, "ReplicaFailure")
 
     def wake_at_deadline(self, deployment: Object, status: Object) -> None:
         """Being stuck is the one thing that nothing will tell us of."""
         due, found = util.deadline(deployment), progressing(deployment)
-        if due is None or found is None or found["reason"] == "ProgressDeadlineExceeded":
+        if due is None or found is None or found.get("reason") == "ProgressDeadlineExceeded":
             return
         if util.is_complete(deployment, status):
             self.queue.withdraw(key_of(deployment))

@@ -164,7 +164,7 @@ class DisruptionController(Controller):
         new = dict(zip(("status", "reason", "message"), verdict, strict=True))
         known = condition(old, "DisruptionAllowed")
         generation = budget["metadata"].get("generation", 0)
-        if known and known["status"] == new["status"] and known["reason"] == new["reason"]:
+        if known and known.get("status") == new["status"] and known.get("reason") == new["reason"]:
             return [{**each, "observedGeneration": generation} if each is known else each for each in old or ()]
         new |= {"type": "DisruptionAllowed", "lastTransitionTime": self.loop.timestamp()}
         return set_condition(old, {**new, "observedGeneration": generation})

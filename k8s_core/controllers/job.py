@@ -140,7 +140,7 @@ class JobController(Controller):
         """Complete or Failed, with reason and message; None while it goes on."""
         spec, now = job["spec"], self.loop.now
         if target := condition(status.get("conditions"), "FailureTarget"):
-            return "Failed", target["reason"], target["message"]
+            return "Failed", target.get("reason", ""), target.get("message", "")
         if found := job_pods.failed_by_policy(job, count.failed):
             return "Failed", "PodFailurePolicy", found
         limit = spec.get("backoffLimit", 6)
@@ -165,7 +165,7 @@ class JobController(Controller):
     def with_suspension(self, job: Object, conditions: list[Object], suspended: bool) -> list[Object]:
         """The condition Suspended follows spec.suspend, with an event each time."""
         known = condition(conditions, "Suspended")
-        if suspended == bool(known and known["status"] == "True") or (not known and not suspended):
+        if suspended == bool(known and known.get("status") == "True") or (not known and not suspended):
             return conditions
         reason, message = ("JobSuspended", "Job suspended") if suspended else ("JobResumed", "Job resumed")
         new = self.condition("Suspended", "True" if suspended else "False", reason, message)
@@ -287,4 +287,4 @@ class JobController(Controller):
 
 def finished(job: Object) -> bool:
     conditions = (job.get("status") or {}).get("conditions") or ()
-    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
+    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in conditions)

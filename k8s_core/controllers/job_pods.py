@@ -3,6 +3,7 @@
 Stands for pkg/controller/job's indexed_job_utils.go, backoff_utils.go and pod_failure_policy.go.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -147,7 +148,7 @@ def action(job: Object, pod: Object) -> tuple[str, str]:
                     return rule["action"], why
         for pattern in rule.get("onPodConditions") or ():
             known = condition((pod.get("status") or {}).get("conditions"), pattern["type"])
-            if known and known["status"] == pattern.get("status", "True"):
+            if known and known.get("status") == pattern.get("status", "True"):
                 why = (
                     f"Pod {metadata['namespace']}/{metadata['name']} has condition {pattern['type']} matching "
                     f"{rule['action']} rule at index {at}"
@@ -171,10 +172,9 @@ def failed_by_policy(job: Object, failed: Iterable[Object]) -> str:
 
 # --- indexes --------------------------------------------------------------------------------------------------------
 def parse_ranges(text: str) -> set[int]:
-    """ "0-2,5" as a set."""
+    """ "0-2,5" as a set; what is no range (somebody else may have written it) is passed over."""
     found: set[int] = set()
-    for part in filter(None, text.split(",")):
-        low, _, high = part.partition("-")
+    for low, high in re.findall(r"(?:^|,)(\d{1,6})(?:-(\d{1,6}))?(?=,|$)", text):
         found |= set(range(int(low), int(high or low) + 1))
     return found
 

@@ -127,8 +127,8 @@ class NamespaceController(Controller):
             verdict = ("True", *problems[kind]) if kind in problems else ("False", reason, message)
             entry = dict(zip(("status", "reason", "message"), verdict, strict=True)) | {"type": kind}
             known = condition(old, kind)
-            still = known is not None and known["status"] == entry["status"]
-            since = known["lastTransitionTime"] if known and still else self.loop.timestamp()
+            still = known is not None and known.get("status") == entry["status"]
+            since = known.get("lastTransitionTime") if known and still else self.loop.timestamp()
             new.append({**entry, "lastTransitionTime": since})
         if new == old:
             return namespace

@@ -80,7 +80,7 @@ class NodeLifecycleController(Controller):
         if node is None:
             return
         conditions = (node.get("status") or {}).get("conditions") or []
-        wanted = [nodeutil.CONDITION_TAINTS.get((each["type"], each["status"])) for each in conditions]
+        wanted = [nodeutil.CONDITION_TAINTS.get((each.get("type"), each.get("status"))) for each in conditions]
         keys = [each for each in wanted if each]
         if node["spec"].get("unschedulable"):
             keys.append(nodeutil.UNSCHEDULABLE)
@@ -139,7 +139,7 @@ class NodeLifecycleController(Controller):
         """Look at one node's heartbeats; whether it counts as ready now."""
         name = node["metadata"]["name"]
         observed = nodeutil.ready(node)
-        observed_status = observed["status"] if observed else "Unknown"
+        observed_status = str(observed.get("status")) if observed else "Unknown"
         self.note_heartbeat(node, observed)
         grace = self.grace_period if observed else self.startup_grace_period
         if self.loop.now > self.health[name].seen + grace:
@@ -148,12 +148,12 @@ class NodeLifecycleController(Controller):
         if current is None:
             return False
         self.queue_taint(node, observed_status)
-        if current["status"] != "True" and (observed_status == "True" or name in self.retry):
+        if current.get("status") != "True" and (observed_status == "True" or name in self.retry):
             if observed_status == "True":
                 message = f"Node {name} status is now: NodeNotReady"
                 self.recorder.event(reference(node), "Normal", "NodeNotReady", message)
             self.mark_pods_not_ready(name)
-        return bool(current["status"] == "True")
+        return bool(current.get("status") == "True")
 
     def note_heartbeat(self, node: Object, observed: Object | None) -> None:
         name, now = node["metadata"]["name"], self.loop.now
@@ -182,7 +182,7 @@ class NodeLifecycleController(Controller):
                     "lastHeartbeatTime": node["metadata"]["creationTimestamp"],
                 }
                 conditions.append(entry)
-            elif found["status"] != "Unknown":
+            elif found.get("status") != "Unknown":
                 entry |= {"reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status."}
                 conditions[conditions.index(found)] = {**found, **entry}
         if conditions == status.get("conditions"):
@@ -201,7 +201,7 @@ class NodeLifecycleController(Controller):
     def mark_pod_not_ready(self, pod: Object) -> None:
         status = pod.get("status") or {}
         found = condition(status.get("conditions"), "Ready")
-        if found is None or found["status"] == "False":
+        if found is None or found.get("status") == "False":
             return
         entry = {**found, "status": "False", "lastTransitionTime": self.loop.timestamp()}
         conditions = [entry if each is found else each for each in status["conditions"]]
@@ -217,7 +217,7 @@ class NodeLifecycleController(Controller):
     def pod_assigned(self, pod: Object) -> None:
         node = self.nodes.get(pod["spec"].get("nodeName") or "")
         found = nodeutil.ready(node) if node else None
-        if found and found["status"] != "True":
+        if found and found.get("status") != "True":
             metadata = pod["metadata"]
             self.pod_queue.add(f"{metadata['namespace']}/{metadata['name']}")
 
@@ -268,9 +268,9 @@ class NodeLifecycleController(Controller):
             del zone.waiting[name]
             node = self.nodes.get(name)
             found = nodeutil.ready(node) if node else None
-            if found is None or found["status"] == "True":
+            if found is None or found.get("status") == "True":
                 continue
-            taint, opposite = self.no_execute(found["status"])
+            taint, opposite = self.no_execute(str(found.get("status")))
             nodeutil.swap_taints(
                 self.client, name, [self.taint(taint, "NoExecute")], [self.taint(opposite, "NoExecute")]
             )

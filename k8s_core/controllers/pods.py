@@ -145,13 +145,13 @@ def ready_condition(pod: Object) -> Object | None:
 
 def is_ready(pod: Object) -> bool:
     found = ready_condition(pod)
-    return found is not None and found["status"] == "True"
+    return found is not None and found.get("status") == "True"
 
 
 def ready_since(pod: Object) -> float:
     """When it became ready, in seconds since the epoch; 0 if it is not."""
     found = ready_condition(pod)
-    return seconds(found.get("lastTransitionTime")) if found and found["status"] == "True" else 0.0
+    return seconds(found.get("lastTransitionTime")) if found and found.get("status") == "True" else 0.0
 
 
 def available_in(pod: Object, min_ready_seconds: int, now: float) -> float | None:

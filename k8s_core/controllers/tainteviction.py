@@ -89,7 +89,7 @@ class TaintEvictionController(Controller):
         try:
             pod = self.client.get("pods", name, namespace)
             found = condition((pod.get("status") or {}).get("conditions"), "DisruptionTarget")
-            if found is None or found["status"] != "True":
+            if found is None or found.get("status") != "True":
                 target = disruption_target(pod, self.loop.timestamp())
                 patch = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"conditions": [target]}}
                 self.client.patch("pods", name, namespace, patch, kind="strategic", subresource="status")

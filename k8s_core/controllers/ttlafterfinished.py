@@ -46,6 +46,6 @@ def expiry(job: Object) -> float | None:
     """When the Job is to be deleted, in seconds since the epoch; None if it has no TTL or has not ended."""
     ttl = job["spec"].get("ttlSecondsAfterFinished")
     for each in (job.get("status") or {}).get("conditions") or ():
-        if each["type"] in ("Complete", "Failed") and each["status"] == "True" and ttl is not None:
-            return seconds(each["lastTransitionTime"]) + float(ttl)
+        if each.get("type") in ("Complete", "Failed") and each.get("status") == "True" and ttl is not None:
+            return seconds(each.get("lastTransitionTime")) + float(ttl)
     return None
