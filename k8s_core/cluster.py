@@ -19,6 +19,7 @@ from k8s_core.apiserver.authorization import Authorizer
 from k8s_core.apiserver.discovery import Discovery
 from k8s_core.apiserver.escalation import EscalationCheck
 from k8s_core.apiserver.follow import wall_clock
+from k8s_core.apiserver.keeper import Keeper
 from k8s_core.apiserver.node_authorizer import NodeAuthorizer
 from k8s_core.apiserver.openapi import OpenAPI
 from k8s_core.apiserver.registry import Registry
@@ -88,9 +89,13 @@ class Cluster:
         self.etcd = Store(self.loop)
         self.apiserver = self._apiserver(token_users or {})
         self.history = History(self.etcd, self.loop, self.apiserver.resources)
-        self._install(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem, secure_port=secure_port))
+        given = list(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem, secure_port=secure_port))
+        self._install(given)
         if profile == "kubeadm":
-            self._install(kubeadm.objects(self))
+            added = list(kubeadm.objects(self))
+            self._install(added)
+            given += added
+        self.keeper = Keeper(self.apiserver.registry, self.loop, given)
         self.controller_manager = ControllerManager(
             self._controller_client, controllers, root_ca=self.pki.ca.cert_pem.decode()
         )
@@ -211,6 +216,7 @@ class Cluster:
                 kubelet.stop()
             self.scheduler.stop()
             self.controller_manager.stop()
+            self.keeper.stop()
             self.apiserver.registry.storage.close()
         if self._temporary:
             self._temporary.cleanup()
