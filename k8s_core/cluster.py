@@ -36,9 +36,9 @@ from k8s_core.controllers.manager import ControllerManager
 from k8s_core.etcd.store import Store
 from k8s_core.history import History
 from k8s_core.kubelet.kubelet import Kubelet
+from k8s_core.network.network import Network
 from k8s_core.pki import PKI
 from k8s_core.scheduler import Scheduler
-from k8s_core.shell.sockets import FlatFabric
 
 if TYPE_CHECKING:
     from k8s_core.apiserver.http import Door
@@ -82,12 +82,10 @@ class Cluster:
         self.addresses = {name: f"10.0.0.{FIRST_ADDRESS + i}" for i, name in enumerate(nodes)}
         self.secure_port = secure_port
         self.door: Door | None = None
-        self.fabric = FlatFabric()
-        """The network between the nodes' Pods."""
-
         self.pki = PKI(seed)
         self.etcd = Store(self.loop)
         self.apiserver = self._apiserver(token_users or {})
+        self.network = Network(self.loop, seed, lambda user: self.client(user or "kubernetes-admin"))
         self.history = History(self.etcd, self.loop, self.apiserver.resources)
         given = list(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem, secure_port=secure_port))
         self._install(given)
@@ -114,6 +112,8 @@ class Cluster:
         for name in order:
             self.kubelets[name] = self._kubelet(name)
             self.kubelets[name].start()
+            if profile == "bare":  # kube-proxy is a process there, not a Pod
+                self.network.proxies[name].start()
         self.loop.run_ready()
         if profile == "kubeadm" and self.kubelets:
             kubeadm.mark_control_plane(self.client(), next(iter(self.kubelets)))
@@ -169,7 +169,7 @@ class Cluster:
             folder,
             kubeadm=self.profile == "kubeadm",
             version=version.git_version(self.minor),
-            fabric=self.fabric,
+            fabric=self.network,
         )
 
     def _dial(self, node: str) -> KubeletServer | None:

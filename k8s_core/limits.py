@@ -86,3 +86,8 @@ CLIENT_WAITS_FOR_CONTAINER = 120.0  # not a flag: how long a container that is t
 
 # --- kube-proxy and the network ------------------------------------------------------------------------------------
 LARGE_CLUSTER_ENDPOINTS = 1000  # largeClusterEndpointsThreshold: above, rules carry no comments
+CONNTRACK_MAX = 32768  # --conntrack-max-per-core: connections that a node remembers
+CONNTRACK_SECONDS = {"tcp": 86400.0, "udp": 30.0, "sctp": 210.0}  # --conntrack-tcp-timeout-established; the kernel's
+NETWORK_LOG_SIZE = 10_000  # flows and DNS queries kept for learners and checks
+ARP_SECONDS = 3.0  # until Linux knows that nobody in its own network has an address
+COREDNS_RELOAD_PERIOD = 30.0  # the reload plugin's interval

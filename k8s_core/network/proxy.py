@@ -1,10 +1,10 @@
 """kube-proxy's iptables rules, as a pure function of Services, EndpointSlices and the node they are for.
 
-Stands for pkg/proxy/iptables/proxier.go with serviceport.go, topology.go and endpointslicecache.go. Rules are the lines
-that iptables-save prints; packets.py walks those same lines. Promises: for the same objects the real one's rules, in
-its order within every chain. Only one order is free upstream, that of the Services in the chains they share: Go walks a
-map from a random slot. Here the slot is drawn from the Services' names, so the same Services always give the same
-order. Left out: IPv6, --masquerade-all, --nodeport-addresses (all are upstream's defaults).
+Stands for pkg/proxy/iptables/proxier.go with serviceport.go, topology.go and endpointslicecache.go. Rules are the
+lines that iptables-save prints; packets.py walks those same lines. Promises: for the same objects the real one's
+rules, in its order within every chain. Only one order is free upstream, that of the Services in the chains they
+share: Go walks a map from a random slot. Here the slot is drawn from the Services' names, so the same Services
+always give the same order. Left out: IPv6, --masquerade-all, --nodeport-addresses (all are upstream's defaults).
 """
 
 import base64
@@ -13,17 +13,14 @@ import ipaddress
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from k8s_core.api import Object
 from k8s_core.limits import LARGE_CLUSTER_ENDPOINTS
+from k8s_core.network.tables import LAST, Chains, Tables, base
 
 SERVICE_NAME = "kubernetes.io/service-name"
 IGNORED = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
 """Objects with one of these labels belong to somebody else."""
-Chains = dict[str, list[str]]
-Tables = dict[str, Chains]
-"""table -> chain -> rules, each a whole line of iptables-save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,79 +294,6 @@ def _spread(port: ServicePort, chosen: list[Endpoint], comments: bool) -> list[s
     return seen + spread
 
 
-MASQUERADE_MARK = "0x4000/0x4000"
-_FORWARDING = '-m comment --comment "kubernetes {}"'
-_NEW = "-m conntrack --ctstate NEW "
-
-
-@lru_cache(maxsize=1)
-def base() -> dict[str, dict[str, tuple[str, ...]]]:
-    """What is there without any Service: the jumps into kube-proxy's chains, masquerading, the kubelet's firewall."""
-    firewall = f"{_NEW}{_FORWARDING.format('load balancer firewall')} -j KUBE-PROXY-FIREWALL"
-    portals = f"{_NEW}{_FORWARDING.format('service portals')} -j KUBE-SERVICES"
-    visible = f"{_NEW}{_FORWARDING.format('externally-visible service portals')} -j KUBE-EXTERNAL-SERVICES"
-    local = "-j KUBE-FIREWALL"
-    empty: tuple[str, ...] = ()
-    return {
-        "mangle": dict.fromkeys(
-            ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING", "KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY",
-             "KUBE-PROXY-CANARY"), empty),
-        "filter": {
-            "INPUT": (
-                firewall,
-                f"{_FORWARDING.format('health check service ports')} -j KUBE-NODEPORTS",
-                visible,
-                local,
-            ),
-            "FORWARD": (
-                firewall,
-                f"{_FORWARDING.format('forwarding rules')} -j KUBE-FORWARD",
-                portals,
-                visible,
-            ),
-            "OUTPUT": (firewall, portals, local, local),  # the kubelet and kube-proxy both see to the last
-            "KUBE-EXTERNAL-SERVICES": empty,
-            "KUBE-FIREWALL": (
-                '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" '
-                "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
-            ),
-            "KUBE-FORWARD": (
-                "-m conntrack --ctstate INVALID -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts -j DROP",
-                f"{_FORWARDING.format('forwarding rules')} -m mark --mark {MASQUERADE_MARK} -j ACCEPT",
-                f"{_FORWARDING.format('forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED "
-                "-j ACCEPT",
-            ),
-            "KUBE-KUBELET-CANARY": empty,
-            "KUBE-NODEPORTS": empty,
-            "KUBE-PROXY-CANARY": empty,
-            "KUBE-PROXY-FIREWALL": empty,
-            "KUBE-SERVICES": empty,
-        },
-        "nat": {
-            "PREROUTING": (f"{_FORWARDING.format('service portals')} -j KUBE-SERVICES",),
-            "INPUT": empty,
-            "OUTPUT": (f"{_FORWARDING.format('service portals')} -j KUBE-SERVICES",),
-            "POSTROUTING": (f"{_FORWARDING.format('postrouting rules')} -j KUBE-POSTROUTING",),
-            "KUBE-KUBELET-CANARY": empty,
-            "KUBE-MARK-MASQ": (f"-j MARK --set-xmark {MASQUERADE_MARK}",),
-            "KUBE-NODEPORTS": empty,
-            "KUBE-POSTROUTING": (
-                f"-m mark ! --mark {MASQUERADE_MARK} -j RETURN",
-                "-j MARK --set-xmark 0x4000/0x0",
-                f"{_FORWARDING.format('service traffic requiring SNAT')} -j MASQUERADE --random-fully",
-            ),
-            "KUBE-PROXY-CANARY": empty,
-            "KUBE-SERVICES": empty,
-        },
-    }  # fmt: skip
-
-
-LAST = (
-    '-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" '
-    "-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"
-)
-
-
 def order(names: list[str]) -> list[str]:
     """Service ports in the order in which they come in the chains they share; `names` are sorted already."""
     start = zlib.crc32("".join(names).encode()) % len(names) if names else 0
@@ -378,7 +302,9 @@ def order(names: list[str]) -> list[str]:
 
 def tables(blocks: Mapping[str, Block]) -> Tables:
     """The whole rule set out of the blocks, by service port, in order of their names."""
-    made: Tables = {table: {chain: list(rules) for chain, rules in chains.items()} for table, chains in base().items()}
+    made: Tables = {
+        table: {chain: list(rules) for chain, rules in chains.items()} for table, chains in base().items()
+    }
     for name in order(list(blocks)):
         one = blocks[name]
         for chain, rules in one.filter.items():
@@ -391,7 +317,7 @@ def tables(blocks: Mapping[str, Block]) -> Tables:
 
 
 def ruleset(services: Iterable[Object], slices: Iterable[Object], node: Node, cidr: str) -> Tables:
-    """kube-proxy's rules for these objects; what `iptables-save` on the node prints after `save`."""
+    """kube-proxy's rules for these objects; tables.save makes the text of iptables-save."""
     by_service: dict[tuple[str, str], list[Object]] = {}
     for piece in slices:
         meta = piece["metadata"]
@@ -406,19 +332,3 @@ def ruleset(services: Iterable[Object], slices: Iterable[Object], node: Node, ci
             work.append((port.name, port, known.get((name, port.protocol), [])))
     comments = sum(len(e) for _, _, e in work) <= LARGE_CLUSTER_ENDPOINTS
     return tables({key: block(port, every, node, cidr, comments=comments) for key, port, every in work})
-
-
-BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
-
-
-def save(tables: Tables) -> str:
-    """The text of iptables-save: built-in chains first, the others and their rules in order of their names."""
-    lines = []
-    for table, chains in tables.items():
-        built_in = [chain for chain in BUILT_IN if chain in chains]
-        others = sorted(chain for chain in chains if chain not in BUILT_IN)
-        lines.append(f"*{table}")
-        lines += [f":{chain} ACCEPT [0:0]" for chain in built_in] + [f":{chain} - [0:0]" for chain in others]
-        lines += [f"-A {chain} {rule}" for chain in built_in + others for rule in chains[chain]]
-        lines.append("COMMIT")
-    return "\n".join(lines) + "\n"

@@ -7,8 +7,9 @@ in its place. A request is whole, never a byte stream: HTTP requests are objects
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from k8s_core.limits import ARP_SECONDS
 from k8s_core.shell.pipes import Wait
 from k8s_core.shell.process import Process
 
@@ -72,17 +73,27 @@ class Listener:
     http: bool
 
 
+class Reached(NamedTuple):
+    """Who answers, on which of its ports, and the address it sees the request come from."""
+
+    namespace: "NetworkNamespace"
+    port: int
+    seen_from: str
+
+
 class Fabric(Protocol):
     """What connects namespaces."""
 
-    def connect(self, source: "NetworkNamespace", address: str, port: int) -> "tuple[NetworkNamespace, int]":
-        """Who answers at an address and port, and on which of its ports; raises NetworkError."""
+    def connect(self, source: "NetworkNamespace", address: str, port: int, protocol: str = "tcp") -> Reached:
+        """Who answers at an address and port; raises NetworkError."""
 
-    def lookup(self, source: "NetworkNamespace", name: str) -> str:
+    def lookup(self, source: "NetworkNamespace", name: str) -> Generator[Wait, None, str]:
         """The address of a name; raises NetworkError("resolve")."""
 
     def attach(self, namespace: "NetworkNamespace") -> None: ...
     def detach(self, namespace: "NetworkNamespace") -> None: ...
+    def begin(self, name: str, process: Process) -> str:
+        """A program that makes the network work has begun: kube-proxy, coredns. Gives the reason if it cannot."""
 
 
 class FlatFabric:
@@ -98,18 +109,26 @@ class FlatFabric:
         if self.namespaces.get(namespace.address) is namespace:
             del self.namespaces[namespace.address]
 
-    def connect(self, source: "NetworkNamespace", address: str, port: int) -> "tuple[NetworkNamespace, int]":
-        found = self.namespaces.get(address)
+    def connect(self, source: "NetworkNamespace", address: str, port: int, protocol: str = "tcp") -> Reached:
+        found = self.namespaces.get(source.address if address.startswith("127.") else address)
         if found is None:
             raise NetworkError("timeout", "Connection timed out", address)
-        return found, port
+        return Reached(found, port, source.address)
 
-    def lookup(self, source: "NetworkNamespace", name: str) -> str:
+    def begin(self, name: str, process: Process) -> str:
+        return ""
+
+    def lookup(self, source: "NetworkNamespace", name: str) -> Generator[Wait, None, str]:
+        yield ROUND_TRIP
         raise NetworkError("resolve", f"bad address '{name}'")
 
 
 class NetworkNamespace:
-    """One network namespace: an address, the ports listened on, and the way out."""
+    """One network namespace: an address, the ports listened on, and the way out.
+
+    `node` is where it is, `pod` the name of the Pod it belongs to (none: the node's own, or a machine outside).
+    `resolv_conf` gives the text of /etc/resolv.conf. What a `quiet` one sends is not kept for learners.
+    """
 
     def __init__(
         self,
@@ -118,10 +137,14 @@ class NetworkNamespace:
         *,
         hostname: str = "",
         pod_namespace: str = "default",
-        nameserver: str = "10.96.0.10",
+        node: str = "",
+        pod: str = "",
+        resolv_conf: Callable[[], str] = str,
+        quiet: bool = False,
     ) -> None:
         self.address, self.fabric, self.hostname = address, fabric, hostname
-        self.pod_namespace, self.nameserver = pod_namespace, nameserver
+        self.pod_namespace, self.node, self.pod = pod_namespace, node, pod
+        self.resolv_conf, self.quiet = resolv_conf, quiet
         self.hosts: dict[str, str] = {"localhost": "127.0.0.1", hostname: address}
         self.listeners: dict[int, Listener] = {}
 
@@ -138,6 +161,9 @@ class NetworkNamespace:
             del self.listeners[port]
 
     def local(self, address: str) -> bool:
+        """Whether what is sent there never leaves; a node's rules see even that."""
+        if self.node and not self.pod:
+            return False
         return address.startswith("127.") or address in (self.address, "::1", "0.0.0.0")
 
     def resolve(self, name: str) -> Generator[Wait, None, str]:
@@ -146,40 +172,44 @@ class NetworkNamespace:
             return name.strip("[]")
         if name in self.hosts:
             return self.hosts[name]
-        yield ROUND_TRIP
-        return self.fabric.lookup(self, name)
+        return (yield from self.fabric.lookup(self, name))
 
     def reachable(self, address: str) -> bool:
         """Whether a ping is answered."""
         if self.local(address):
             return True
         try:
-            self.fabric.connect(self, address, 0)
+            self.fabric.connect(self, address, 0, "icmp")
         except NetworkError:
             return False
         return True
 
-    def _reach(self, address: str, port: int, timeout: float) -> Generator[Wait, None, Listener]:
+    def reach(
+        self, address: str, port: int, timeout: float, protocol: str = "tcp"
+    ) -> Generator[Wait, None, tuple[Listener, str]]:
+        """Connect: (who listens there, the address it sees); raises NetworkError after the time that takes."""
         try:
-            there, port = (self, port) if self.local(address) else self.fabric.connect(self, address, port)
+            if self.local(address):
+                there = Reached(self, port, "127.0.0.1" if address.startswith("127.") else self.address)
+            else:
+                there = self.fabric.connect(self, address, port, protocol)
         except NetworkError as error:
             if error.kind == "timeout":
                 yield min(timeout, NO_ANSWER)
+            elif error.kind == "unreachable":
+                yield min(timeout, ARP_SECONDS)
             raise
         yield ROUND_TRIP
-        listener = there.listeners.get(port)
+        listener = there.namespace.listeners.get(there.port)
         if listener is None:
             raise NetworkError("refused", "Connection refused", address)
-        return listener
+        return listener, there.seen_from
 
     def http(
         self, address: str, port: int, request: Request, timeout: float = 30.0, *, secure: bool = False
     ) -> Generator[Wait, None, Response]:
         """Send an HTTP request; raises NetworkError."""
-        request.source = (
-            self.address if not self.local(address) else ("127.0.0.1" if address.startswith("127.") else self.address)
-        )
-        listener = yield from self._reach(address, port, timeout)
+        listener, request.source = yield from self.reach(address, port, timeout)
         if not listener.http:
             raise NetworkError("empty", "Empty reply from server", address)
         answer = listener.handler(request)
@@ -189,14 +219,16 @@ class NetworkNamespace:
         assert isinstance(response, Response)
         return response
 
-    def tcp(self, address: str, port: int, data: bytes, timeout: float = 30.0) -> Generator[Wait, None, bytes]:
+    def tcp(
+        self, address: str, port: int, data: bytes, timeout: float = 30.0, protocol: str = "tcp"
+    ) -> Generator[Wait, None, bytes]:
         """Open a connection, send bytes and give the answer; raises NetworkError."""
-        listener = yield from self._reach(address, port, timeout)
+        listener, seen_from = yield from self.reach(address, port, timeout, protocol)
         if listener.http:
             if not data:
                 return b""
             method, _, rest = data.decode(errors="replace").partition(" ")
-            answer = listener.handler(Request(method, rest.split(" ")[0] or "/", source=self.address))
+            answer = listener.handler(Request(method, rest.split(" ")[0] or "/", source=seen_from))
             if not isinstance(answer, Response):
                 answer = yield from within(answer, timeout)
             head = f"HTTP/1.1 {answer.status} {HTTP_REASONS.get(answer.status, '')}\r\n" + "".join(

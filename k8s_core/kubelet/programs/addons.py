@@ -60,7 +60,10 @@ def control_plane(process: Process) -> Steps:
 def coredns(process: Process) -> Steps:
     """CoreDNS: its start, its health and readiness pages."""
     network = process.machine.network
-    network.listen(53, process, lambda data: b"")
+    problem = network.fabric.begin("coredns", process)
+    if problem:
+        process.out(f"{problem}\n")
+        return 1
     for port in (8080, 8181):
         network.listen(port, process, lambda request: respond(process, 200, "OK"), http=True)
     metrics = '# TYPE coredns_build_info gauge\ncoredns_build_info{version="1.13.1"} 1\n'
@@ -84,5 +87,6 @@ def kube_proxy(process: Process) -> Steps:
     """kube-proxy's container: its health check; the rules are k8s_core/network's."""
     process.err(klog(process, 'server_linux.go:63] "Using iptables proxy"'))
     process.err(klog(process, 'shared_informer.go:356] "Caches are synced" controller="service config"'))
+    process.machine.network.fabric.begin("kube-proxy", process)
     process.machine.network.listen(10256, process, lambda request: respond(process, 200, "{}"), http=True)
     return (yield from idle(process))

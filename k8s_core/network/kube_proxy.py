@@ -1,0 +1,125 @@
+"""kube-proxy on every node: watches Services and EndpointSlices, keeps its node's rules current while it runs.
+
+Stands for cmd/kube-proxy and pkg/proxy's change trackers. Rules are made when somebody looks (a packet,
+iptables-save), out of blocks that are kept per Service: a change costs the work of the Services it touches, as in
+upstream's partial sync. When the proxy ends its rules stay in the kernel as they are, and grow old.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from k8s_core.api import Object
+from k8s_core.client.informer import key_of
+from k8s_core.limits import LARGE_CLUSTER_ENDPOINTS
+from k8s_core.network import proxy
+from k8s_core.network.proxy import Block, Endpoint, Node, ServicePort
+from k8s_core.network.tables import Tables, without_proxy
+
+if TYPE_CHECKING:
+    from k8s_core.client import Client
+    from k8s_core.network.packets import Host
+
+ZONE = "topology.kubernetes.io/zone"
+Known = list[tuple[ServicePort, list[Endpoint]]]
+
+
+class ServiceTracker:
+    """What all proxies know: every Service's ports with their endpoints. One copy serves all nodes."""
+
+    def __init__(self, client: "Client") -> None:
+        self.services = client.informer("services")
+        self.slices = client.informer("endpointslices.discovery.k8s.io")
+        self.nodes = client.informer("nodes")
+        self.slices.index("service", lambda piece: [_owner(piece)])
+        self.version = 0
+        self.endpoints = 0
+        self.known: dict[str, Known] = {}
+        self.changed: dict[str, int] = {}
+        """Service -> the version in which it changed last."""
+        self._dirty: set[str] = set()
+        self.services.on(self._service, lambda old, new: self._service(new), self._service)
+        self.slices.on(self._slice, self._slice_updated, self._slice)
+
+    def _service(self, service: Object) -> None:
+        self._dirty.add(key_of(service))
+
+    def _slice(self, piece: Object) -> None:
+        self._dirty.add(_owner(piece))
+
+    def _slice_updated(self, old: Object, new: Object) -> None:
+        self._dirty |= {_owner(old), _owner(new)}
+
+    def refresh(self) -> int:
+        """Take in what changed; gives the version."""
+        if self._dirty:
+            self.version += 1
+            for key in self._dirty:
+                before = self.known.pop(key, [])
+                service = self.services.get_key(key)
+                if service is not None and (ports := proxy.service_ports(service)):
+                    every = proxy.endpoints(self.slices.by_index("service", key))
+                    self.known[key] = [(p, every.get((p.name.partition(":")[2], p.protocol), [])) for p in ports]
+                self.endpoints += sum(len(e) for _, e in self.known.get(key, ())) - sum(len(e) for _, e in before)
+                self.changed[key] = self.version
+            self._dirty.clear()
+            self.known = dict(sorted(self.known.items(), key=lambda item: item[0].split("/")))
+        return self.version
+
+
+def _owner(piece: Object) -> str:
+    meta = piece["metadata"]
+    return f"{meta['namespace']}/{(meta.get('labels') or {}).get(proxy.SERVICE_NAME, '')}"
+
+
+class KubeProxy:
+    """One node's proxy."""
+
+    def __init__(self, tracker: Callable[[], ServiceTracker], host: "Host", cidr: str) -> None:
+        self._tracker, self.host, self.cidr = tracker, host, cidr
+        self.running = False
+        self.syncs: list[tuple[float, int]] = []
+        """When rules were made, and of how many Services: all at the start, then those that changed."""
+        self._tables: Tables = without_proxy()
+        self._version = -1
+        self._blocks: dict[str, list[tuple[str, Block]]] = {}
+        self._comments = True
+        self._node = Node(host.name, host.address)
+        host.load = self.tables
+
+    def start(self) -> None:
+        self.running, self._version = True, -1
+
+    def stop(self) -> None:
+        """End; the rules stay."""
+        self.tables()
+        self.running = False
+
+    def flush(self) -> None:
+        """The node starts anew, or somebody cleared its rules: none are there until the proxy makes them."""
+        self._tables, self._version = without_proxy(), -1
+
+    def tables(self) -> Tables:
+        """The node's rules now."""
+        if self.running and self._tracker().refresh() != self._version:
+            self._sync()
+        return self._tables
+
+    def _sync(self) -> None:
+        tracker = self._tracker()
+        comments = tracker.endpoints <= LARGE_CLUSTER_ENDPOINTS
+        labels = ((tracker.nodes.get(self.host.name) or {}).get("metadata") or {}).get("labels") or {}
+        node = Node(self.host.name, self.host.address, labels.get(ZONE, ""))
+        full = self._version < 0 or comments != self._comments or node != self._node
+        self._comments, self._node = comments, node
+        if full:
+            self._blocks = {}
+        stale = [key for key in tracker.known if key not in self._blocks or tracker.changed[key] > self._version]
+        for key in stale:
+            self._blocks[key] = [
+                (port.name, proxy.block(port, every, node, self.cidr, comments=comments))
+                for port, every in tracker.known[key]
+            ]
+        blocks = {name: block for key in tracker.known for name, block in self._blocks[key]}
+        self._tables, self._version = proxy.tables(blocks), tracker.version
+        self.syncs.append((self.host.now(), len(stale)))
+        del self.syncs[:-100]
