@@ -13,6 +13,7 @@ from k8s_core.apiserver.authentication import read_token_file
 from k8s_core.apiserver.request import User
 from k8s_core.apiserver.version import DEFAULT
 from k8s_core.cluster import NODES, Cluster
+from k8s_core.etcd import flags as etcd_flags
 from k8s_core.pki import kubeconfig
 
 ADMIN = User("admin", ("system:masters",))
@@ -21,7 +22,9 @@ ADMIN = User("admin", ("system:masters",))
 def parser() -> argparse.ArgumentParser:
     """The command line; flags that kube-apiserver has, too, mean the same."""
     top = argparse.ArgumentParser(prog="python -m k8s_core", description="A Kubernetes cluster in one process.")
-    serve = top.add_subparsers(dest="command", required=True).add_parser("serve", help="serve until SIGTERM")
+    commands = top.add_subparsers(dest="command", required=True)
+    etcd_flags.add(commands.add_parser("etcd", help="serve etcd alone until SIGTERM"))
+    serve = commands.add_parser("serve", help="serve until SIGTERM")
     serve.add_argument(
         "--secure-port", type=_port, default=6443, help="loopback port; 0 takes a free one (%(default)s)"
     )
@@ -97,6 +100,10 @@ def _write_kubeconfig(options: argparse.Namespace, cluster: Cluster, url: str, u
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; 0 if all went well, 1 with one line on stderr if it could not start."""
     options = parser().parse_args(arguments)
+    if options.command == "etcd":
+        from k8s_core.etcd.main import run  # noqa: PLC0415  gRPC takes a quarter of a second to load
+
+        return run(options)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

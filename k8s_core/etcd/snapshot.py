@@ -13,18 +13,25 @@ import orjson
 from k8s_core.etcd.store import EtcdError, KeyValue, Store
 
 FORMAT = "k8s-core-etcd-snapshot-1"
+PAGE = 512
 
 
-def save(store: Store, path: Path) -> int:
-    """Write the store's live keys to `path`, whole or not at all; returns the revision saved."""
+def dump(store: Store) -> bytes:
+    """The store's live keys, filled up to whole pages of 512 bytes as etcdctl expects, and their SHA-256."""
     lines = [orjson.dumps({"format": FORMAT, "revision": store.revision})]
     lines.append(orjson.dumps([[lease.id, lease.ttl] for lease in store.leases.values()]))
     for kv in store.live():
         text = [base64.b64encode(kv.key).decode(), base64.b64encode(kv.value).decode()]
         lines.append(orjson.dumps([*text, *kv[2:]]))
     body = b"\n".join(lines) + b"\n"
+    body += b"\n" * (-len(body) % PAGE)
+    return body + hashlib.sha256(body).digest()
+
+
+def save(store: Store, path: Path) -> int:
+    """Write the store's live keys to `path`, whole or not at all; returns the revision saved."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(body + hashlib.sha256(body).digest())
+    part.write_bytes(dump(store))
     part.replace(path)
     return store.revision
 
@@ -35,7 +42,7 @@ def load(store: Store, path: Path) -> int:
     body, digest = data[:-32], data[-32:]
     if hashlib.sha256(body).digest() != digest:
         raise EtcdError("DATA_LOSS", "snapshot file integrity check failed")
-    header, leases, *records = (orjson.loads(line) for line in body.splitlines())
+    header, leases, *records = (orjson.loads(line) for line in body.rstrip(b"\n").splitlines())
     if header.get("format") != FORMAT:
         raise EtcdError("DATA_LOSS", f"unknown snapshot format {header.get('format')!r}")
     kvs = [KeyValue(base64.b64decode(key), base64.b64decode(value), *rest) for key, value, *rest in records]

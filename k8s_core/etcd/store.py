@@ -86,17 +86,15 @@ class DeleteRange(NamedTuple):
     range_end: bytes = b""
 
 
-Read = Callable[[], RangeResult]
-"""A read inside a transaction: it sees what the operations before it wrote."""
-Op = Put | DeleteRange | Read
+Op = Put | DeleteRange
 
 
 class TxnResult(NamedTuple):
-    """`responses`: for a Put the previous KeyValue or None, for a DeleteRange the deleted ones, or a RangeResult."""
+    """`responses`: for a Put the previous KeyValue or None, for a DeleteRange the deleted ones."""
 
     succeeded: bool
     revision: int
-    responses: list[KeyValue | list[KeyValue] | RangeResult | None]
+    responses: list[KeyValue | list[KeyValue] | None]
 
 
 @dataclass(eq=False)
@@ -149,6 +147,8 @@ class Store:
         self.compact_revision = 0
         self.watchers: list[Watcher] = []
         self.leases: dict[int, Lease] = {}
+        self.on_lease_expired: Callable[[int], None] = self.lease_revoke
+        """What happens when a lease's time is up; a member of a group must agree with the others first."""
         self._next_lease = 1
         self._current: SortedDict = SortedDict()  # key -> KeyValue, live keys only
         self._history: SortedDict = SortedDict()  # key -> list[KeyValue], oldest first, tombstones included
@@ -164,19 +164,21 @@ class Store:
         """Live keys in [key, range_end) in key order, as of `revision` (0: now). `count` ignores `limit`."""
         self.check_revision(revision)
         if not range_end:
-            one = self._at(key, revision) if revision else self._current.get(key)
+            one = self._at(key, revision) if revision > 0 else self._current.get(key)
             kvs = [one] if one else []
             return RangeResult(kvs, len(kvs), False, self.revision)
-        if revision and revision < self.revision:
+        if 0 < revision < self.revision:
             found = (self._at(k, revision) for k in self._keys(self._history, key, range_end))
             kvs = [kv for kv in found if kv]
             count = len(kvs)
+            kvs = kvs[:limit] if limit > 0 else kvs
         else:
-            keys = list(self._keys(self._current, key, range_end))
-            count = len(keys)
-            kvs = [self._current[k] for k in (keys[:limit] if limit else keys)]
-        if limit:
-            kvs = kvs[:limit]
+            index = self._current
+            first = index.bisect_left(key)
+            last = len(index) if range_end == NO_END else index.bisect_left(range_end)
+            count = max(last - first, 0)
+            stop = min(last, first + limit) if limit > 0 else last
+            kvs = [index[k] for k in index.islice(first, stop)] if count else []
         return RangeResult(kvs, count, len(kvs) < count, self.revision)
 
     @staticmethod
@@ -216,31 +218,35 @@ class Store:
         for op in ops:
             if isinstance(op, Put) and op.lease and op.lease not in self.leases:
                 raise lease_not_found()
-        revision = self.revision + 1
-        events: list[Event] = []
-        responses: list[KeyValue | list[KeyValue] | RangeResult | None] = []
-        for op in ops:
-            if isinstance(op, Put):
-                responses.append(self._put(op, revision, events))
-            elif isinstance(op, DeleteRange):
-                responses.append(self._delete(op, revision, events))
-            else:
-                responses.append(op())
-        if events:
-            self.revision = revision
-            self._log.extend(events)
-            self._log_revisions.extend([revision] * len(events))
-            self._notify(events)
+        responses: list[KeyValue | list[KeyValue] | None] = []
+        with self.write() as txn:
+            for op in ops:
+                if isinstance(op, Put):
+                    responses.append(txn.put(*op))
+                else:
+                    responses.append(txn.delete_range(*op))
         return TxnResult(succeeded, self.revision, responses)
+
+    def write(self) -> "Writer":
+        """A transaction, to be used in a `with` statement: all that it writes is one revision."""
+        return Writer(self)
 
     def _holds(self, compare: Compare) -> bool:
         kv = self._current.get(compare.key) or KeyValue(compare.key, b"", 0, 0, 0)
         if compare.target == "value" and not kv.version:
             return False  # etcd: a missing key has no value to compare, not an empty one
-        names = {"version": "version", "create": "create_revision", "mod": "mod_revision"}
+        names = {"create": "create_revision", "mod": "mod_revision"}
         have = getattr(kv, names.get(compare.target, compare.target))
         want = compare.value
         return bool({"=": have == want, "!=": have != want, "<": have < want, ">": have > want}[compare.op])
+
+    def _commit(self, events: list[Event]) -> None:
+        if not events:
+            return
+        self.revision += 1
+        self._log.extend(events)
+        self._log_revisions.extend([self.revision] * len(events))
+        self._notify(events)
 
     def _put(self, op: Put, revision: int, events: list[Event]) -> KeyValue | None:
         previous: KeyValue | None = self._current.get(op.key)
@@ -309,9 +315,7 @@ class Store:
     def lease_grant(self, ttl: int, id: int = 0) -> Lease:
         """A lease of `ttl` seconds; when it expires its keys are deleted."""
         if ttl <= 0:
-            raise EtcdError(
-                "OUT_OF_RANGE", "etcdserver: too large lease TTL" if ttl else "etcdserver: lease TTL is 0"
-            )
+            raise EtcdError("OUT_OF_RANGE", "etcdserver: too large lease TTL" if ttl else "etcdserver: lease TTL is 0")
         if id in self.leases:
             raise EtcdError("FAILED_PRECONDITION", "etcdserver: lease already exists")
         if not id:
@@ -356,7 +360,7 @@ class Store:
 
     def _expire(self, id: int) -> None:
         if id in self.leases:
-            self.lease_revoke(id)
+            self.on_lease_expired(id)
 
     # --- compaction -----------------------------------------------------------------------------------------
     def compact(self, revision: int) -> None:
@@ -375,14 +379,16 @@ class Store:
                 del self._history[key]
             elif keep > 0:
                 self._history[key] = versions[keep:]
-        cut = bisect_left(self._log_revisions, revision)
-        del self._log[:cut], self._log_revisions[:cut]
+        cut, kept = bisect_left(self._log_revisions, revision), bisect_right(self._log_revisions, revision)
+        # what was deleted at that very revision leaves no trace either: its tombstone is gone
+        puts = [event for event in self._log[cut:kept] if event.type == "PUT"]
+        self._log[:kept], self._log_revisions[:kept] = puts, [revision] * len(puts)
 
     def check_revision(self, revision: int) -> None:
         """EtcdError if nothing can be read at `revision` (0 is the present)."""
         if revision > self.revision:
             raise future_revision()
-        if revision and revision < self.compact_revision:
+        if 0 < revision < self.compact_revision:
             raise compacted()
 
     def size(self) -> int:
@@ -415,6 +421,31 @@ class Store:
             self._history[kv.key] = [kv]
             if kv.lease in self.leases:
                 self.leases[kv.lease].keys.add(kv.key)
+
+
+class Writer:
+    """A write transaction under way (mvcc's TxnWrite): its reads see what it wrote. It cannot be undone."""
+
+    def __init__(self, store: Store):
+        self.store = store
+        self.events: list[Event] = []
+
+    @property
+    def revision(self) -> int:
+        """The revision that a read or write made now would report."""
+        return self.store.revision + bool(self.events)
+
+    def put(self, key: bytes, value: bytes, lease: int = 0) -> KeyValue | None:
+        return self.store._put(Put(key, value, lease), self.store.revision + 1, self.events)
+
+    def delete_range(self, key: bytes, range_end: bytes = b"") -> list[KeyValue]:
+        return self.store._delete(DeleteRange(key, range_end), self.store.revision + 1, self.events)
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store._commit(self.events)
 
 
 def _by_revision(events: list[Event]) -> Iterator[list[Event]]:

@@ -1,0 +1,153 @@
+"""etcd's Cluster and Maintenance services: who is a member, and how this member is doing.
+
+Stands for api/membership, v3rpc/member.go and maintenance.go. Membership is kept and answered for; whether a member
+that was added ever runs is raft.py's business.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from aetcd.rpc import rpc_pb2
+
+from k8s_core.etcd.store import EtcdError, Store, future_revision
+
+Message = Any
+CLUSTER_ID, MEMBER_ID = 0xCDF818194E3A8C32, 0x8E9E05C52164694D  # those of every etcd that was given no name
+VERSION = "3.5.12"
+MAX_LEARNERS = 1
+PEER_URL, CLIENT_URL = "http://localhost:2380", "http://localhost:2379"
+ALARM_GET, ALARM_ACTIVATE = 0, 1
+
+
+def _precondition(message: str) -> EtcdError:
+    return EtcdError("FAILED_PRECONDITION", f"etcdserver: {message}")
+
+
+def not_found() -> EtcdError:
+    return EtcdError("NOT_FOUND", "etcdserver: member not found")
+
+
+class Members:
+    """The member list as one member (`id`) sees it, its alarms and its status."""
+
+    def __init__(self, store: Store, *, id: int = MEMBER_ID, name: str = "default", client_url: str = CLIENT_URL):
+        self.store, self.id, self.term = store, id, 2
+        self.leader = id
+        self.index = 4
+        self.members: dict[int, Message] = {
+            id: rpc_pb2.Member(ID=id, name=name, peerURLs=[PEER_URL], clientURLs=[client_url])
+        }
+        self.removed: set[int] = set()
+        self.alarms: set[tuple[int, int]] = set()
+        """(member id, AlarmType)"""
+
+    # --- Cluster --------------------------------------------------------------------------------------------
+    def _list(self) -> list[Message]:
+        return [self.members[id] for id in sorted(self.members)]
+
+    def member_list(self, request: Message) -> Message:
+        return rpc_pb2.MemberListResponse(header=rpc_pb2.ResponseHeader(), members=self._list())
+
+    def member_add(self, request: Message) -> Message:
+        urls = _urls(request.peerURLs)
+        if not request.isLearner and any(not member.name for member in self.members.values()):
+            raise _precondition("re-configuration failed due to not enough started members")
+        id = int.from_bytes(hashlib.sha1("".join(urls).encode()).digest()[:8], "big")
+        if id in self.members:
+            raise _precondition("member ID already exist")
+        if any(url in member.peerURLs for member in self.members.values() for url in urls):
+            raise _precondition("Peer URLs already exists")
+        learners = sum(member.isLearner for member in self.members.values())
+        if request.isLearner and learners >= MAX_LEARNERS:
+            raise _precondition("too many learner members in cluster")
+        member = rpc_pb2.Member(ID=id, peerURLs=urls, isLearner=request.isLearner)
+        self.members[id] = member
+        return rpc_pb2.MemberAddResponse(header=rpc_pb2.ResponseHeader(), member=member, members=self._list())
+
+    def member_remove(self, request: Message) -> Message:
+        member = self._member(request.ID)
+        started = [m for m in self.members.values() if m.name and not m.isLearner and m.ID != request.ID]
+        voting = [m for m in self.members.values() if not m.isLearner and m.ID != request.ID]
+        if not member.isLearner and len(started) < len(voting) // 2 + 1:
+            raise _precondition("re-configuration failed due to not enough started members")
+        del self.members[request.ID]
+        self.removed.add(request.ID)
+        return rpc_pb2.MemberRemoveResponse(header=rpc_pb2.ResponseHeader(), members=self._list())
+
+    def member_update(self, request: Message) -> Message:
+        urls = list(request.peerURLs)
+        member = self._member(request.ID)
+        if any(url in other.peerURLs for other in self.members.values() if other is not member for url in urls):
+            raise _precondition("Peer URLs already exists")
+        del member.peerURLs[:]
+        member.peerURLs.extend(urls)
+        return rpc_pb2.MemberUpdateResponse(header=rpc_pb2.ResponseHeader(), members=self._list())
+
+    def member_promote(self, request: Message) -> Message:
+        member = self._member(request.ID)
+        if not member.isLearner:
+            raise _precondition("can only promote a learner member")
+        if not member.name:
+            raise _precondition("can only promote a learner member which is in sync with leader")
+        member.isLearner = False
+        return rpc_pb2.MemberPromoteResponse(header=rpc_pb2.ResponseHeader(), members=self._list())
+
+    def _member(self, id: int) -> Message:
+        if id not in self.members:
+            raise not_found()
+        return self.members[id]
+
+    # --- Maintenance ----------------------------------------------------------------------------------------
+    def status(self, request: Message) -> Message:
+        size = max(20_480, self.store.size())
+        errors = [f"memberID:{id} alarm:{('NONE', 'NOSPACE', 'CORRUPT')[alarm]} " for id, alarm in sorted(self.alarms)]
+        return rpc_pb2.StatusResponse(
+            header=rpc_pb2.ResponseHeader(), version=VERSION, dbSize=size, dbSizeInUse=size, leader=self.leader,
+            raftIndex=self.index, raftAppliedIndex=self.index, raftTerm=self.term, errors=errors,
+        )  # fmt: skip
+
+    def defragment(self, request: Message) -> Message:
+        return rpc_pb2.DefragmentResponse(header=rpc_pb2.ResponseHeader())
+
+    def hash(self, request: Message) -> Message:
+        return rpc_pb2.HashResponse(header=rpc_pb2.ResponseHeader(), hash=self.store.hash())
+
+    def hash_kv(self, request: Message) -> Message:
+        if request.revision > self.store.revision:
+            raise future_revision()
+        self.store.check_revision(request.revision)
+        compacted = self.store.compact_revision or -1
+        header = rpc_pb2.ResponseHeader()
+        return rpc_pb2.HashKVResponse(header=header, hash=self.store.hash(), compact_revision=compacted)
+
+    def alarm(self, request: Message) -> Message:
+        wanted = (request.memberID, request.alarm)
+        shown: Sequence[tuple[int, int]] = ()
+        if request.action == ALARM_GET:
+            shown = [a for a in sorted(self.alarms) if request.alarm in (0, a[1])]
+        elif request.action == ALARM_ACTIVATE and request.alarm:
+            self.alarms.add(wanted)
+            shown = [wanted]
+        elif wanted in self.alarms:
+            self.alarms.discard(wanted)
+            shown = [wanted]
+        alarms = [rpc_pb2.AlarmMember(memberID=id, alarm=alarm) for id, alarm in shown]
+        return rpc_pb2.AlarmResponse(header=rpc_pb2.ResponseHeader(), alarms=alarms)
+
+
+def _urls(texts: Sequence[str]) -> list[str]:
+    """Peer URLs, sorted as etcd keeps them; refused unless they are scheme://host:port."""
+    bad = EtcdError("INVALID_ARGUMENT", "etcdserver: given member URLs are invalid")
+    for text in texts:
+        url = urlsplit(text.strip())
+        try:
+            port = url.port
+        except ValueError:
+            raise bad from None
+        if url.scheme not in ("http", "https", "unix", "unixs") or port is None or url.path:
+            raise bad
+    if not texts:
+        raise bad
+    return sorted(texts)

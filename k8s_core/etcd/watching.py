@@ -1,0 +1,166 @@
+"""One watch stream of a client: many watches, created, filled from the past, cancelled; etcd's v3rpc/watch.go.
+
+Promises what etcd promises: a watch's events come in revision order, once each, those of one revision together, and
+from the asked revision on without a gap, or it is cancelled with the revision that compaction reached. `send` takes
+WatchResponses; it is called inside the write that made the events.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aetcd.rpc import rpc_pb2
+
+from k8s_core.etcd.auth import READ
+from k8s_core.etcd.kv import event_to_pb
+from k8s_core.etcd.service import MAX_REQUEST_BYTES, Service
+from k8s_core.etcd.store import NO_END, EtcdError, Event, Watcher
+
+Message = Any
+PROGRESS_INTERVAL = 600.0  # progressReportInterval; --experimental-watch-progress-notify-interval
+MAX_REVISIONS_AT_ONCE = 1000  # watchBatchMaxRevs: how many revisions of the past go into one response
+NO_WATCH = -1  # clientv3.InvalidWatchID
+EVENT_TYPES = ("PUT", "DELETE")
+
+
+@dataclass(eq=False, slots=True)
+class Watch:
+    request: Message
+    start: int
+    watcher: Watcher | None = None
+    quiet: bool = True
+    """Nothing was sent since the last progress report."""
+
+
+class WatchStream:
+    """What one client watches. `close` when it goes away."""
+
+    def __init__(self, service: Service, send: Callable[[Message], None], user: Callable[[], str] = str):
+        self.service, self.store, self._send, self._user = service, service.store, send, user
+        self.watches: dict[int, Watch] = {}
+        self._next = 0
+        self._timer = service.loop.every(PROGRESS_INTERVAL, self._report_progress)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        for id in list(self.watches):
+            self._drop(id)
+
+    def receive(self, request: Message) -> None:
+        """Act on one WatchRequest."""
+        match request.WhichOneof("request_union"):
+            case "create_request":
+                self._create(request.create_request)
+            case "cancel_request":
+                id = request.cancel_request.watch_id
+                if id in self.watches:
+                    self._drop(id)
+                    self._send(self._response(id, canceled=True))
+            case "progress_request":
+                self._send(self._response(NO_WATCH))
+
+    def _create(self, request: Message) -> None:
+        request.key = request.key or b"\0"
+        id, start = request.watch_id, request.start_revision or self.store.revision + 1
+        try:
+            self.service.auth.check_range(self._user(), request.key, request.range_end, READ)
+        except EtcdError:
+            reason = "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
+            self._send(self._response(id, created=True, canceled=True, cancel_reason=reason))
+            return
+        reason = self._refusal(request)
+        if reason:
+            self._send(self._response(NO_WATCH, created=True, canceled=True, cancel_reason=reason))
+            return
+        if not id:
+            while self._next in self.watches:
+                self._next += 1
+            id, self._next = self._next, self._next + 1
+        self._send(self._response(id, created=True))
+        if start < self.store.compact_revision:
+            cancelled = self._response(id, canceled=True, compact_revision=self.store.compact_revision)
+            cancelled.header.revision = 0
+            self._send(cancelled)
+            return
+        watch = self.watches[id] = Watch(request, start)
+        if start <= self.store.revision:
+            self._catch_up(id, watch)
+        watch.watcher = self.store.watch(request.key, request.range_end, lambda events: self._deliver(id, events))
+
+    def _refusal(self, request: Message) -> str:
+        if request.range_end not in (b"", NO_END) and request.key >= request.range_end:
+            return "mvcc: watcher range is empty"
+        if request.watch_id and request.watch_id in self.watches:
+            return "mvcc: duplicate watch ID provided on the WatchStream"
+        return ""
+
+    def _catch_up(self, id: int, watch: Watch) -> None:
+        """Send the past, at most MAX_REVISIONS_AT_ONCE revisions in one response and never half a revision."""
+        batch: list[Event] = []
+        revisions = 0
+        probe = Watcher(self.store, watch.request.key, watch.request.range_end, lambda events: None)
+        for event in self.store.events_since(watch.start):
+            if not probe.matches(event.kv.key):
+                continue
+            if not batch or batch[-1].kv.mod_revision != event.kv.mod_revision:
+                if revisions == MAX_REVISIONS_AT_ONCE:
+                    self._deliver(id, batch, batch[-1].kv.mod_revision)
+                    batch, revisions = [], 0
+                revisions += 1
+            batch.append(event)
+        self._deliver(id, batch)
+
+    def _deliver(self, id: int, events: list[Event], revision: int | None = None) -> None:
+        watch = self.watches.get(id)
+        if watch is None:
+            return
+        unwanted = {EVENT_TYPES[kind] for kind in watch.request.filters}
+        wanted = [e for e in events if e.kv.mod_revision >= watch.start and e.type not in unwanted]
+        if not wanted:
+            return
+        watch.quiet = False
+        response = self._response(id, revision=revision)
+        response.events.extend(self._event(event, watch.request.prev_kv) for event in wanted)
+        if watch.request.fragment and response.ByteSize() >= MAX_REQUEST_BYTES:
+            self._send_fragments(response)
+        else:
+            self._send(response)
+
+    def _event(self, event: Event, with_previous: bool) -> Message:
+        """The event, with what the key held one revision before (nothing if that is compacted)."""
+        revision = event.kv.mod_revision
+        created = event.type == "PUT" and event.kv.create_revision == revision
+        if not with_previous or created or revision - 1 < self.store.compact_revision:
+            return event_to_pb(event)
+        before = self.store.range(event.kv.key, revision=revision - 1).kvs
+        return event_to_pb(event, before[0] if before else None)
+
+    def _send_fragments(self, response: Message) -> None:
+        events = list(response.events)
+        while events:
+            part = self._response(response.watch_id, revision=response.header.revision, fragment=True)
+            size = part.ByteSize()
+            taken = 0
+            for event in events:
+                size += event.ByteSize() + 6
+                if taken and size >= MAX_REQUEST_BYTES:
+                    break
+                taken += 1
+            part.events.extend(events[:taken])
+            events = events[taken:]
+            part.fragment = bool(events)
+            self._send(part)
+
+    def _report_progress(self) -> None:
+        for id, watch in self.watches.items():
+            if watch.request.progress_notify and watch.quiet:
+                self._send(self._response(id))
+            watch.quiet = True
+
+    def _drop(self, id: int) -> None:
+        watch = self.watches.pop(id)
+        if watch.watcher:
+            watch.watcher.cancel()
+
+    def _response(self, id: int, *, revision: int | None = None, **fields: Any) -> Message:
+        return rpc_pb2.WatchResponse(header=self.service.header(revision), watch_id=id, **fields)
