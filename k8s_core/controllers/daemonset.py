@@ -60,9 +60,12 @@ class DaemonSetController(Controller):
         return self.revisions.by_index(podutil.BY_CONTROLLER, owner["metadata"]["uid"])
 
     # --- what wakes it --------------------------------------------------------------------------------------
+    def wake(self, daemon: Object) -> None:
+        self.enqueue_batched(key_of(daemon), len(self.nodes.items))
+
     def node_changed(self, node: Object) -> None:
         for each in self.sets.list():
-            self.enqueue(each)
+            self.wake(each)
 
     def node_updated(self, old: Object, new: Object) -> None:
         """Heartbeats are none of our business; labels and taints are."""
@@ -70,19 +73,19 @@ class DaemonSetController(Controller):
         if was != now:
             self.node_changed(new)
 
-    def owner_key(self, pod: Object) -> str | None:
+    def owner_of(self, pod: Object) -> Object | None:
         reference = controller_of(pod)
         if reference is None or reference["kind"] != "DaemonSet":
             return None
         owner = self.sets.get(reference["name"], pod["metadata"]["namespace"])
-        return key_of(owner) if owner and owner["metadata"]["uid"] == reference["uid"] else None
+        return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
 
     def pod_added(self, pod: Object) -> None:
         if is_deleting(pod):
             self.pod_deleted(pod)
-        elif key := self.owner_key(pod):
-            self.expectations.creation_observed(key)
-            self.queue.add(key)
+        elif owner := self.owner_of(pod):
+            self.expectations.creation_observed(key_of(owner))
+            self.wake(owner)
         elif controller_of(pod) is None:
             self.wake_matching(pod)
 
@@ -95,17 +98,19 @@ class DaemonSetController(Controller):
     def pod_updated(self, old: Object, new: Object) -> None:
         if is_deleting(new):
             self.pod_deleted(new)
-        if controller_uid(old) != controller_uid(new) and (former := self.owner_key(old)):
-            self.queue.add(former)
-        if key := self.owner_key(new):
-            self.queue.add(key)
+        if controller_uid(old) != controller_uid(new) and (former := self.owner_of(old)):
+            self.wake(former)
+        seen = [(podutil.seen_by_owner(pod), pod["spec"].get("nodeName")) for pod in (old, new)]
+        if owner := self.owner_of(new):
+            if seen[0] != seen[1]:
+                self.wake(owner)
         elif controller_of(new) is None and old["metadata"].get("labels") != new["metadata"].get("labels"):
             self.wake_matching(new)
 
     def pod_deleted(self, pod: Object) -> None:
-        if key := self.owner_key(pod):
-            self.expectations.deletion_observed(key, pod["metadata"]["uid"])
-            self.queue.add(key)
+        if owner := self.owner_of(pod):
+            self.expectations.deletion_observed(key_of(owner), pod["metadata"]["uid"])
+            self.wake(owner)
 
     # --- the loop -------------------------------------------------------------------------------------------
     def sync(self, key: str) -> None:
@@ -272,9 +277,7 @@ class DaemonSetController(Controller):
         minimum = daemon["spec"].get("minReadySeconds", 0)
         for node in self.nodes.list():
             should_run, _ = fits(daemon, node)
-            here = sorted(
-                pods.get(node["metadata"]["name"], []), key=lambda pod: pod["metadata"]["creationTimestamp"]
-            )
+            here = sorted(pods.get(node["metadata"]["name"], []), key=lambda pod: pod["metadata"]["creationTimestamp"])
             if not should_run:
                 misplaced += bool(here)
                 continue

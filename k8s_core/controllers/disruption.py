@@ -80,8 +80,7 @@ class DisruptionController(Controller):
             self.recorder.event(budget, "Warning", "CalculateExpectedPodCountFailed", problem)
         disrupted = self.still_disrupted(key, budget, pods)
         healthy = sum(
-            podutil.is_ready(pod) and not is_deleting(pod) and pod["metadata"]["name"] not in disrupted
-            for pod in pods
+            podutil.is_ready(pod) and not is_deleting(pod) and pod["metadata"]["name"] not in disrupted for pod in pods
         )
         allowed = max(0, healthy - desired) if expected > 0 else 0
         status = {

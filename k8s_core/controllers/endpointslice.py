@@ -47,6 +47,7 @@ class EndpointSliceController(ServiceController):
     name = "endpointslice-controller"
     aliases = ("endpointslice",)
     account = "endpointslice-controller"
+    component = "endpoint-slice-controller"
     managed_by = "endpointslice-controller.k8s.io"
 
     def setup(self) -> None:

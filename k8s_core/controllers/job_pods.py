@@ -78,9 +78,7 @@ def count(job: Object, pods: Iterable[Object], released: set[str]) -> Count:
         elif phase == "Succeeded":
             last_success = max(last_success, ended_at(pod))
         # One that is deleted while it runs counts as failed once the kubelet is done with it.
-        over = podutil.is_finished(pod) or (
-            is_deleting(pod) and not pod["metadata"].get("deletionGracePeriodSeconds")
-        )
+        over = podutil.is_finished(pod) or (is_deleting(pod) and not pod["metadata"].get("deletionGracePeriodSeconds"))
         if uid not in left or not over:
             continue
         found.ended.append(pod)
@@ -116,9 +114,7 @@ def ended_at(pod: Object) -> float:
         for each in (pod.get("status") or {}).get("containerStatuses") or ()
         if (state := (each.get("state") or {}).get("terminated")) and state.get("finishedAt")
     ]
-    return max(
-        times, default=seconds(pod["metadata"].get("deletionTimestamp") or pod["metadata"]["creationTimestamp"])
-    )
+    return max(times, default=seconds(pod["metadata"].get("deletionTimestamp") or pod["metadata"]["creationTimestamp"]))
 
 
 def backoff_left(found: Count, now: float) -> float:

@@ -55,9 +55,7 @@ def integer(text: str | None) -> int | None:
         return None
 
 
-def untolerated(
-    node_taints: Iterable[Object], tolerations: Sequence[Object], effects: Sequence[str]
-) -> Object | None:
+def untolerated(node_taints: Iterable[Object], tolerations: Sequence[Object], effects: Sequence[str]) -> Object | None:
     """The first taint of these effects that no toleration bears."""
     for taint in node_taints:
         if taint["effect"] in effects and not any(tolerates(each, taint) for each in tolerations):
