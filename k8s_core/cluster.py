@@ -98,6 +98,7 @@ class Cluster:
             self._controller_client, controllers, root_ca=self.pki.ca.cert_pem.decode()
         )
         self.controller_manager.start()
+        self.apiserver.health = self._health
         self.scheduler = Scheduler(
             self.client("system:kube-scheduler", agent="kube-scheduler"),
             version=kubernetes_version,
@@ -146,6 +147,13 @@ class Cluster:
             openapi=OpenAPI(kinds, served),
             minor=self.minor,
         )
+
+    def _health(self) -> dict[str, str]:
+        """What the apiserver hears when it asks the other components how they are."""
+        refused = 'Get "https://127.0.0.1:{0}/healthz": dial tcp 127.0.0.1:{0}: connect: connection refused'
+        ports = {"controller-manager": 10257, "scheduler": 10259}
+        running = {"controller-manager": self.controller_manager.running, "scheduler": self.scheduler.running}
+        return {name: "" if running[name] else refused.format(port) for name, port in ports.items()} | {"etcd-0": ""}
 
     def _install(self, objects: Iterable[Object]) -> None:
         for obj in objects:

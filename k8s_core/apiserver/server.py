@@ -59,6 +59,8 @@ class Server:
     minor: str = version.DEFAULT
     audit: AuditLog = field(default_factory=AuditLog)
     ready: bool = True
+    health: Callable[[], dict[str, str]] = dict
+    """What is wrong with each component, "" if nothing is; for ComponentStatuses."""
 
     # --- the way of a request -------------------------------------------------------------------------------
     def handle(self, request: Request) -> Response:
@@ -176,14 +178,33 @@ class Server:
     # --- verbs ----------------------------------------------------------------------------------------------
     def _get(self, request: Request) -> Response:
         assert request.resource is not None
-        obj = self.registry.get(request.resource, request.namespace, request.name)
+        if request.resource.group_resource == "componentstatuses":
+            obj = next((c for c in self._components() if c["metadata"]["name"] == request.name), None)
+            if obj is None:
+                raise errors.not_found(request.resource, request.name)
+        else:
+            obj = self.registry.get(request.resource, request.namespace, request.name)
         return Response(object=obj if request.in_process else presentation.one(request, obj, self.loop))
 
     def _list(self, request: Request) -> Response:
         items, meta = list_objects(self.registry, request)
         if request.in_process:
             return Response(object={"items": items, "metadata": meta})
+        if request.resource and request.resource.group_resource == "componentstatuses":
+            items = self._components()
         return Response(object=presentation.many(request, items, meta, self.loop))
+
+    def _components(self) -> list[Object]:
+        """ComponentStatuses: not stored, asked for each time."""
+        return [
+            {
+                "apiVersion": "v1",
+                "kind": "ComponentStatus",
+                "metadata": {"name": name},
+                "conditions": [{"type": "Healthy", "status": str(not problem), "message": problem or "ok"}],
+            }
+            for name, problem in self.health().items()
+        ]
 
     def _watch(self, request: Request) -> Response:
         stream = Stream()

@@ -58,12 +58,12 @@ class Scheduler:
         self.queue: SchedulingQueue
         self.nominated: dict[str, dict[str, PodInfo]] = {}
         self._scheduled = False
-        self._running = False
+        self.running = False
 
     # --- life -----------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Watch nodes and Pods and begin, knowing nothing from an earlier life."""
-        self._running = True
+        self.running = True
         self.cache = Cache()
         random = self.loop.random.randrange if self.random_ties else None
         handle = Handle(self.cache, self.client, random_index=random)
@@ -80,9 +80,9 @@ class Scheduler:
 
     def stop(self) -> None:
         """Forget everything and stop watching."""
-        if not self._running:
+        if not self.running:
             return
-        self._running = False
+        self.running = False
         self.queue.stop()
         self.client.stop()
 
@@ -93,7 +93,7 @@ class Scheduler:
 
     def _turn(self) -> None:
         self._scheduled = False
-        if not self._running:
+        if not self.running:
             return
         queued = self.queue.pop()
         if queued is not None:
