@@ -212,9 +212,7 @@ class Shell(Traps):
                     break
             return status
         if isinstance(command, For):
-            words = (
-                list(self.positional) if command.words is None else (yield from expand.fields(self, command.words))
-            )
+            words = list(self.positional) if command.words is None else (yield from expand.fields(self, command.words))
             status = 0
             for word in words:
                 self.set(command.name, word)

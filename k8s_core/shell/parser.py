@@ -234,6 +234,8 @@ class Parser(Words):
                 self.skip_blank()
                 if self.pos >= len(self.text) or self.peek() in ";\n":
                     break
+                if self.peek() in META:
+                    raise self.unexpected()
                 words.append(self.word())
         self.skip_blank()
         if self.peek() == ";":

@@ -64,6 +64,11 @@ class Task:
             self._finish(128 + SIGNALS["PIPE"])
         except RecursionError:
             self._finish(139)
+        except Exception as defect:
+            if self._loop.strict:
+                raise
+            self._loop.log("process", f"segmentation fault: {type(defect).__name__}: {defect}")
+            self._finish(139)
         else:
             if isinstance(wait, Waiters):
                 self._waiting = wait

@@ -30,9 +30,7 @@ class Container(Machine):
 class Run:
     """One `sh -c` and what came of it."""
 
-    def __init__(
-        self, script: str, *, stdin: bytes | None = b"", flavour: str = "ash", argv: list[str] | None = None
-    ):
+    def __init__(self, script: str, *, stdin: bytes | None = b"", flavour: str = "ash", argv: list[str] | None = None):
         self.loop = Loop(seed=1)
         self.loop.strict = True
         self.machine = Container(self.loop, "box", BUSYBOX if flavour == "ash" else DEBIAN)

@@ -6,7 +6,19 @@ that a command does not know is refused with the real program's words, never ign
 
 from collections.abc import Mapping
 
-from k8s_core.shell.commands import archive, conditions, files, filters, listing, network, processes, system, text
+from k8s_core.shell.commands import (
+    archive,
+    conditions,
+    files,
+    filters,
+    listing,
+    names,
+    netfilter,
+    network,
+    processes,
+    system,
+    text,
+)
 from k8s_core.shell.process import Command
 from k8s_core.shell.sh import sh
 
@@ -20,10 +32,19 @@ COREUTILS: dict[str, Command] = {
     **system.COREUTILS,
     **processes.COREUTILS,
     **conditions.COMMANDS,
+    **names.GETENT,
 }
 DEBIAN: dict[str, Command] = {**COREUTILS, "bash": sh, "dash": sh}
 """A slim Debian image: no ps, no ip, no ping, as in life."""
-BUSYBOX: dict[str, Command] = {**COREUTILS, "ash": sh, **processes.PROCPS, **system.BUSYBOX, **network.BUSYBOX}
+BUSYBOX: dict[str, Command] = {
+    **COREUTILS,
+    "ash": sh,
+    **processes.PROCPS,
+    **system.BUSYBOX,
+    **network.BUSYBOX,
+    **names.BUSYBOX,
+    **netfilter.TOOLS,
+}
 TOOLS: Mapping[str, Mapping[str, Command]] = {
     "none": {},
     "busybox": BUSYBOX,
@@ -31,6 +52,7 @@ TOOLS: Mapping[str, Mapping[str, Command]] = {
     "debian": DEBIAN,
     "curl": {"curl": network.curl},
     "procps": processes.PROCPS,
-    "network": network.TOOLS,
+    "network": {**network.TOOLS, **names.BIND, **netfilter.NODE, **netfilter.TOOLS},
+    "netfilter": netfilter.NODE,
 }
 """The sets by the name that the image catalogue uses."""

@@ -35,9 +35,7 @@ def grep(process: Process) -> Steps:
         operands = [
             path
             for start in operands or ["."]
-            for path, node in process.fs.walk(
-                start if start.startswith("/") else f"{process.cwd.rstrip('/')}/{start}"
-            )
+            for path, node in process.fs.walk(start if start.startswith("/") else f"{process.cwd.rstrip('/')}/{start}")
             if isinstance(node, File)
         ]
     named = "h" not in options and ("H" in options or len(operands) > 1)

@@ -69,9 +69,7 @@ def ls(process: Process) -> Steps:
     yield 0.0
 
 
-def _listing(
-    process: Process, entries: list[tuple[str, Node]], options: dict[str, str], *, total: bool = True
-) -> str:
+def _listing(process: Process, entries: list[tuple[str, Node]], options: dict[str, str], *, total: bool = True) -> str:
     if "t" in options:
         entries = sorted(entries, key=lambda e: -e[1].mtime)
     if "S" in options:

@@ -1,4 +1,4 @@
-"""Commands that talk over the network: wget, curl, nc, nslookup, ping, ip. Their network is machine.network.
+"""Commands that talk over the network: wget, curl, nc, ping, ip, netstat. Their network is machine.network.
 
 What they need of it is NetworkNamespace (k8s_core/shell/sockets.py); a machine without one has no network. The way
 of a packet through Services and DNS belongs to k8s_core/network, which plugs in behind that interface.
@@ -76,8 +76,7 @@ def wget(process: Process) -> Steps:
             process.err("wget: download timed out\n")
         else:
             process.err(
-                f"wget: can't connect to remote host{f' ({error.address})' if error.address else ''}: "
-                f"{error.message}\n"
+                f"wget: can't connect to remote host{f' ({error.address})' if error.address else ''}: {error.message}\n"
             )
         return 1
     except ValueError:
@@ -249,22 +248,6 @@ def nc(process: Process) -> Steps:
     return 0
 
 
-def nslookup(process: Process) -> Steps:
-    name = next((a for a in process.argv[1:] if not a.startswith("-")), "")
-    network = process.machine.network
-    server = network.nameserver if network else "127.0.0.1"
-    process.out(f"Server:\t\t{server}\nAddress:\t{server}:53\n\n")
-    try:
-        if network is None:
-            raise NetworkError("resolve", "")
-        address = yield from network.resolve(name)
-    except NetworkError:
-        process.out(f"** server can't find {name}: NXDOMAIN\n\n")
-        return 1
-    process.out(f"Name:\t{name}\nAddress: {address}\n\n")
-    return 0
-
-
 def ping(process: Process) -> Steps:
     options, operands = parse(process, "q46", "cWwi")
     network = process.machine.network
@@ -285,8 +268,7 @@ def ping(process: Process) -> Steps:
             yield 1.0
     lost = 100 * (count - got) // count
     process.out(
-        f"\n--- {host} ping statistics ---\n{count} packets transmitted, {got} packets received, "
-        f"{lost}% packet loss\n"
+        f"\n--- {host} ping statistics ---\n{count} packets transmitted, {got} packets received, {lost}% packet loss\n"
     )
     if got:
         process.out("round-trip min/avg/max = 0.084/0.084/0.084 ms\n")
@@ -334,7 +316,6 @@ def netstat(process: Process) -> Steps:
 TOOLS: dict[str, Command] = {
     name: checked(c)
     for name, c in {
-        "nslookup": nslookup,
         "ping": ping,
         "ip": ip,
         "netstat": netstat,

@@ -106,9 +106,7 @@ def id_(process: Process) -> Steps:
     elif "-g" in process.argv:
         process.out(f"{machine.gid}\n")
     elif machine.uid == 0:
-        process.out(
-            "uid=0(root) gid=0(root) groups=0(root)" + (",10(wheel)" if machine.shell == "ash" else "") + "\n"
-        )
+        process.out("uid=0(root) gid=0(root) groups=0(root)" + (",10(wheel)" if machine.shell == "ash" else "") + "\n")
     else:
         process.out(f"uid={machine.uid} gid={machine.gid} groups={machine.gid}\n")
     return 0

@@ -286,7 +286,7 @@ def yes(process: Process) -> Steps:
 
 def xargs(process: Process) -> Steps:
     options, command = {}, process.argv[1:]
-    while command and command[0].startswith("-"):
+    while command and command[0].startswith("-") and len(command[0]) > 1:
         flag = command.pop(0)
         options[flag[1]] = flag[2:] or (command.pop(0) if flag[1] in "nIPL" and command else "")
     words = (yield from process.stdin.read_all()).decode(errors="replace").split()
