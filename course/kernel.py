@@ -1,5 +1,10 @@
-"""What a learner sees when something they did cannot work: one sentence, not a traceback of ours."""
+"""What the course changes in a notebook's kernel: how `!command` runs, and how mistakes are shown.
 
+IPython runs `!command` on a pseudo terminal and now and then loses the last lines of a quick command; here it runs on a
+pipe. A mistake ends in one sentence, not in a traceback of ours.
+"""
+
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -13,17 +18,32 @@ class LabError(Exception):
 
 
 def install() -> None:
-    """Let a failed `%%bash` cell end in one line; its output already says what went wrong."""
+    """Prepare the kernel that this is called in; elsewhere (a script, a test) do nothing."""
     if "IPython" not in sys.modules:
         return
     from IPython import get_ipython  # noqa: PLC0415  # only inside a notebook
 
     shell = get_ipython()
     if shell is not None:
-        shell.set_custom_exc((subprocess.CalledProcessError,), _show)
+        shell.set_custom_exc((subprocess.CalledProcessError,), _show_failed)
+        shell.system = lambda command: _system(shell, command)
 
 
-def _show(shell: Any, kind: type, error: Any, traceback: Any, tb_offset: Any = None) -> list[str]:
+def _system(shell: Any, command: str) -> None:
+    """`!command`: what it prints appears as it comes; `_exit_code` has its exit code."""
+    words = ["bash", "-c", shell.var_expand(command, depth=2)]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout
+        try:
+            for line in process.stdout:
+                print(line.decode(errors="replace"), end="", flush=True)
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+    shell.user_ns["_exit_code"] = process.returncode
+
+
+def _show_failed(shell: Any, kind: type, error: Any, traceback: Any, tb_offset: Any = None) -> list[str]:
+    """A failed `%%bash` cell has already said what went wrong."""
     line = f"The last command ended with exit code {error.returncode}."
     shell._showtraceback(kind, error, [line])
     return [line]

@@ -13,11 +13,11 @@ from typing import Any
 
 from IPython.display import Markdown, display
 
-from course import environment, errors, progress, syllabus, tasks
+from course import environment, kernel, progress, syllabus, tasks
 from course.checks import Look, Report, run
 from course.checks.look import InProcess
-from course.errors import LabError
 from course.folder import Folder
+from course.kernel import LabError
 from course.widgets import way
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
@@ -37,7 +37,7 @@ def start(chapter: str, *, learner: str = "", seed: int = 0) -> "Lab":
         raise LabError(f'There is no chapter "{chapter}". There are: {known}.') from None
     stop()
     _running = Lab(found, learner or environment.learner(), seed)
-    errors.install()
+    kernel.install()
     return _running
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from course import environment, progress, start
 from course import lab as labs
-from course.errors import LabError
+from course.kernel import LabError
 from course.lab import Lab
 
 
