@@ -51,7 +51,12 @@ def watch(
         return reference is not None and reference["kind"] != kind
 
     def on_update(old: Object, new: Object) -> None:
-        if not is_others(new) or not is_others(old):
+        was, now = controller_of(old), controller_of(new)
+        if was is None and now is None:
+            # An orphan concerns whoever might adopt it, and that its labels decide.
+            if old["metadata"].get("labels") != new["metadata"].get("labels"):
+                updated(old, new)
+        elif kind in ((was or {}).get("kind"), (now or {}).get("kind")) or was is None or now is None:
             updated(old, new)
 
     informer = controller.informer(

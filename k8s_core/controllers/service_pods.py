@@ -115,17 +115,25 @@ class ServiceController(Controller):
         self.pods = self.informer("pods", self.pod_changed, self.pod_updated, self.pod_changed)
         self.pods.index("terms", terms)
 
+    def services_of(self, pod: Object) -> list[Object]:
+        """The Services whose selector matches the Pod."""
+        return [
+            service
+            for term in terms(pod)
+            for service in self.services.by_index("first-term", term)
+            if matches(service, pod)
+        ]
+
     def pod_changed(self, pod: Object) -> None:
-        for term in terms(pod):
-            for service in self.services.by_index("first-term", term):
-                if matches(service, pod):
-                    key = key_of(service)
-                    self.enqueue_batched(key, self.sizes.get(key, 0))
+        for service in self.services_of(pod):
+            key = key_of(service)
+            self.enqueue_batched(key, self.sizes.get(key, 0))
 
     def pod_updated(self, old: Object, new: Object) -> None:
-        if self.services.items and seen_from_outside(old) != seen_from_outside(new):
+        relabelled = old["metadata"].get("labels") != new["metadata"].get("labels")
+        if relabelled or (self.services_of(new) and seen_from_outside(old) != seen_from_outside(new)):
             self.pod_changed(new)
-            if old["metadata"].get("labels") != new["metadata"].get("labels"):
+            if relabelled:
                 self.pod_changed(old)
 
     def pods_of(self, service: Object) -> list[Object]:
