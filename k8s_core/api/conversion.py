@@ -39,8 +39,11 @@ _ANNOTATIONS: Final = {
 }
 
 
-def to_storage(obj: Object) -> Object:
+def to_storage(obj: Object, resource: Resource) -> Object:
     """The object in the version that etcd keeps; the same object if that is the one it has."""
+    if resource.custom:
+        stored = f"{resource.group}/{resource.stored_as[1]}"
+        return obj if obj["apiVersion"] == stored else {**obj, "apiVersion": stored}
     if obj["kind"] == "Event" and obj["apiVersion"] == "events.k8s.io/v1":
         found = {_EVENT.get(name, name): value for name, value in obj.items()}
         return {**_EVENT_ALWAYS, **found, "apiVersion": "v1"}
@@ -88,6 +91,8 @@ def _to_v2(obj: Object) -> Object:
     if used is not None and not _cpu(status.get("currentMetrics") or (), "current"):
         current = {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": used}}}
         status["currentMetrics"] = [*status.get("currentMetrics", ()), current]
+    if not status.get("currentReplicas"):
+        status.pop("currentReplicas", None)  # v1 always writes it, v2 only if there are any
     return _object(obj, "autoscaling/v2", metadata, annotations, spec, status)
 
 
@@ -111,6 +116,7 @@ def _to_v1(obj: Object) -> Object:
         if value:
             kept = [_metric_to_v1(metric) for metric in value] if "etrics" in target else value
             annotations[_ALPHA + name] = orjson.dumps(kept).decode()
+    status = {"currentReplicas": 0, "desiredReplicas": 0, **status}
     return _object(obj, "autoscaling/v1", metadata, annotations, spec, status)
 
 
