@@ -17,7 +17,7 @@ def served(group: str, version: str, name: str) -> Resource:
 def test_other_kinds_pass_through() -> None:
     """The very same object comes back."""
     pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {}}
-    assert to_storage(pod) is pod and from_storage(pod, served("", "v1", "pods")) is pod
+    assert to_storage(pod, served("", "v1", "pods")) is pod and from_storage(pod, served("", "v1", "pods")) is pod
 
 
 def test_events() -> None:
@@ -27,7 +27,7 @@ def test_events() -> None:
         "regarding": {"kind": "Pod", "name": "p"}, "reportingController": "kubelet", "deprecatedCount": 3,
         "eventTime": "2026-01-01T00:00:00.000000Z", "reason": "Started",
     }  # fmt: skip
-    stored = to_storage(event)
+    stored = to_storage(event, served("events.k8s.io", "v1", "events"))
     assert stored["apiVersion"] == "v1" and stored["message"] == "hello" and stored["count"] == 3
     assert stored["involvedObject"]["name"] == "p" and stored["reportingComponent"] == "kubelet"
     assert stored["source"] == {} and stored["firstTimestamp"] is None
@@ -51,7 +51,7 @@ def test_cpu_utilization() -> None:
     target = {"kind": "Deployment", "name": "web"}
     old = hpa("v1", {"scaleTargetRef": target, "maxReplicas": 5, "targetCPUUtilizationPercentage": 80},
               {"currentReplicas": 1, "desiredReplicas": 2, "currentCPUUtilizationPercentage": 90})  # fmt: skip
-    stored = to_storage(old)
+    stored = to_storage(old, served("autoscaling", "v1", "horizontalpodautoscalers"))
     assert stored["apiVersion"] == "autoscaling/v2"
     assert stored["spec"]["metrics"] == [
         {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
@@ -80,4 +80,4 @@ def test_what_v1_cannot_say_is_kept_in_annotations() -> None:
     assert set(old["metadata"]["annotations"]) == {
         f"autoscaling.alpha.kubernetes.io/{name}" for name in ("metrics", "behavior", "conditions")
     }
-    assert to_storage(old) == new
+    assert to_storage(old, served("autoscaling", "v1", "horizontalpodautoscalers")) == new
