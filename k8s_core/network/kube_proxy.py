@@ -84,7 +84,7 @@ class KubeProxy:
         self._blocks: dict[str, list[tuple[str, Block]]] = {}
         self._comments = True
         self._node = Node(host.name, host.address)
-        host.load = self.tables
+        host.load, host.flushed = self.tables, self.flush
 
     def start(self) -> None:
         self.running, self._version = True, -1

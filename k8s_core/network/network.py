@@ -215,6 +215,20 @@ class Network:
             host = next_host
         return self._end(flow, packet, ("timeout", "the packet goes round in circles"))
 
+    def hops(self, source: NetworkNamespace, address: str) -> list[str]:
+        """The routers that a packet to an address passes, the address last; "" where nobody answers."""
+        target, host = self.namespaces.get(address), self.hosts.get(source.node)
+        node = self.tracker.nodes.get(source.node)
+        base = ((node or {}).get("spec") or {}).get("podCIDR", "").rsplit(".", 1)[0]
+        first = [f"{base}.1"] if source.pod and base else []
+        if target is None:
+            return [*first, "", "", ""]
+        if host and target.pod and target.node != source.node:
+            there = self.tracker.nodes.get(target.node)
+            overlay = ((there or {}).get("spec") or {}).get("podCIDR", "").rsplit(".", 1)[0]
+            return [*first, f"{overlay}.0", address]
+        return [*first, address]
+
     def _in_range(self, address: str) -> bool:
         base, mask = self._pod_range
         return number(address) & mask == base

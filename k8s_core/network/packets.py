@@ -87,6 +87,11 @@ class Host:
         self.tracked: dict[Connection, Tracked] = {}
         self.load: Callable[[], Tables] = dict
         """Gives the tables as they should be now; the same object as long as nothing changed."""
+        self.flushed: Callable[[], None] = lambda: None
+        """Called when somebody clears the rules."""
+        self.own: Tables = {}
+        """Rules that somebody put in front ("^CHAIN") or at the end of a chain by hand."""
+        self._loaded: Tables | None = None
         self._tables: Tables | None = None
         self._chains: dict[str, dict[str, Chain]] = {}
         self.up = True
@@ -95,10 +100,41 @@ class Host:
         return address in self.addresses or address.startswith("127.")
 
     def tables(self) -> Tables:
-        tables = self.load()
-        if tables is not self._tables:
-            self._tables, self._chains = tables, {}
-        return tables
+        loaded = self.load()
+        if loaded is not self._loaded or self._tables is None:
+            self._loaded = self._tables = loaded
+            self._chains = {}
+            for table, chains in self.own.items():
+                self._tables = {**self._tables, table: dict(self._tables.get(table, {}))}
+                for chain, rules in chains.items():
+                    name = chain.lstrip("^")
+                    there = self._tables[table].get(name, [])
+                    self._tables[table][name] = [*rules, *there] if chain[0] == "^" else [*there, *rules]
+        return self._tables
+
+    def change(self, action: str, table: str, chain: str, rule: str) -> bool:
+        """iptables -A, -I or -D by hand; False if there is no such rule of that kind to delete."""
+        chains = self.own.setdefault(table, {})
+        self._tables = None
+        if action == "-D":
+            for name in (chain, f"^{chain}"):
+                if rule in chains.get(name, ()):
+                    chains[name].remove(rule)
+                    return True
+            return False
+        if action == "-I":
+            chains.setdefault(f"^{chain}", []).insert(0, rule)
+        else:
+            chains.setdefault(chain, []).append(rule)
+        return True
+
+    def flush(self, table: str, chain: str = "") -> None:
+        """iptables -F: rules made by hand are gone, kube-proxy's until it notices."""
+        kept = {k: v for k, v in self.own.get(table, {}).items() if chain and k.lstrip("^") != chain}
+        self.own[table] = kept
+        self._tables = None
+        if not chain:
+            self.flushed()
 
     def _chain(self, table: str, name: str) -> Chain | None:
         known = self._chains.setdefault(table, {})

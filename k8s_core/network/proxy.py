@@ -302,9 +302,7 @@ def order(names: list[str]) -> list[str]:
 
 def tables(blocks: Mapping[str, Block]) -> Tables:
     """The whole rule set out of the blocks, by service port, in order of their names."""
-    made: Tables = {
-        table: {chain: list(rules) for chain, rules in chains.items()} for table, chains in base().items()
-    }
+    made: Tables = {table: {chain: list(rules) for chain, rules in chains.items()} for table, chains in base().items()}
     for name in order(list(blocks)):
         one = blocks[name]
         for chain, rules in one.filter.items():

@@ -1,0 +1,191 @@
+"""kube-proxy's rules: the real one's, line for line, and accepted by the real iptables."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from k8s_core.api import Object
+from k8s_core.network.proxy import Node, chain_name, probability, ruleset
+from k8s_core.network.tables import save, without_proxy
+from tests.network import iptables
+
+FACTS = Path(__file__).parent / "facts"
+NODE = Node("cp", "10.0.0.4", "zone-a")
+CIDR = "10.32.0.0/12"
+KUBERNETES = {
+    "kind": "Service",
+    "metadata": {"name": "kubernetes", "namespace": "default"},
+    "spec": {"clusterIP": "10.96.0.1", "ports": [{"name": "https", "port": 443}]},
+}
+
+
+def service(name: str, address: str = "10.96.0.40", ports: list[Object] | None = None, **spec: Any) -> Object:
+    status = {"loadBalancer": {"ingress": [{"ip": a} for a in spec.pop("balancer", ())]}}
+    return {
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "ns"},
+        "spec": {"clusterIP": address, "ports": ports or [{"name": "p", "port": 80}], **spec},
+        "status": status,
+    }
+
+
+def slices(name: str, *endpoints: Object, port: int = 8080) -> Object:
+    return {
+        "kind": "EndpointSlice",
+        "metadata": {"name": f"{name}-1", "namespace": "ns", "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "ports": [{"name": "p", "port": port, "protocol": "TCP"}],
+        "endpoints": list(endpoints),
+    }
+
+
+def endpoint(address: str, node: str = "worker1", **conditions: bool) -> Object:
+    return {"addresses": [address], "nodeName": node, "conditions": {"ready": True, **conditions}}
+
+
+def rules(*objects: Object, node: Node = NODE) -> dict[str, list[str]]:
+    """table/chain -> rules."""
+    made = ruleset(
+        [o for o in objects if o["kind"] == "Service"], [o for o in objects if o["kind"] != "Service"], node, CIDR
+    )
+    return {f"{table}/{chain}": lines for table, chains in made.items() for chain, lines in chains.items()}
+
+
+def targets(lines: list[str]) -> list[str]:
+    return [line.rpartition("-j ")[2].split()[0] for line in lines]
+
+
+def test_the_facts_line_for_line() -> None:
+    """For the recorded Services the text of iptables-save is the real one's, order included."""
+    documents = [*yaml.safe_load_all((FACTS / "services.yaml").read_text()), KUBERNETES]
+    for one in documents:
+        if one["metadata"]["name"] == "edge":
+            one["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.127"}]}}
+    services = [d for d in documents if d["kind"] == "Service"]
+    found = save(ruleset(services, [d for d in documents if d["kind"] != "Service"], NODE, CIDR))
+    assert found == (FACTS / "iptables-save.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "parts", "name"),
+    [
+        ("KUBE-SVC-", ("ns1/svc1:p80", "tcp"), "KUBE-SVC-XPGD46QRK7WJZT7O"),
+        ("KUBE-SVC-", ("ns2/svc2:p80", "tcp"), "KUBE-SVC-GNZBNJ2PO5MGZ6GT"),
+        ("KUBE-SEP-", ("ns1/svc1:p80", "tcp", "10.180.0.1:80"), "KUBE-SEP-SXIVWICOYRO3J4NJ"),
+        ("KUBE-SVC-", ("default/kubernetes:https", "tcp"), "KUBE-SVC-NPX46M4PTMTKRN6Y"),
+        ("KUBE-SVC-", ("kube-system/kube-dns:dns", "udp"), "KUBE-SVC-TCOU7JCQXEZGVUNU"),
+    ],
+)
+def test_chains_are_called_as_everywhere(prefix: str, parts: tuple[str, ...], name: str) -> None:
+    """Chain names are the hashes that every cluster in the world has."""
+    assert chain_name(prefix, *parts) == name
+
+
+def test_probabilities_are_as_the_kernel_keeps_them() -> None:
+    """One in three has the digits of a 31-bit fraction."""
+    assert [probability(n) for n in (2, 3, 7)] == ["0.50000000000", "0.33333333349", "0.14285714272"]
+
+
+def test_without_endpoints_connections_are_refused() -> None:
+    """No endpoint: a REJECT for every address and node port, and no rule in nat."""
+    made = rules(service("a", ports=[{"name": "p", "port": 80, "nodePort": 30080}], type="NodePort"))
+    assert targets(made["filter/KUBE-SERVICES"]) == ["REJECT"]
+    assert "--dport 30080" in made["filter/KUBE-EXTERNAL-SERVICES"][0]
+    assert made["nat/KUBE-NODEPORTS"] == []
+
+
+def test_internal_policy_local_drops_where_nobody_is() -> None:
+    """internalTrafficPolicy Local: a node without an endpoint drops, one with an endpoint uses only its own."""
+    objects = (
+        service("a", internalTrafficPolicy="Local"),
+        slices("a", endpoint("10.32.1.1"), endpoint("10.32.2.1", "worker2")),
+    )
+    assert targets(rules(*objects)["filter/KUBE-SERVICES"]) == ["DROP"]
+    there = rules(*objects, node=Node("worker1", "10.0.0.5"))
+    local = chain_name("KUBE-SVL-", "ns/a:p", "tcp")
+    assert there[f"nat/{local}"][-1].endswith(chain_name("KUBE-SEP-", "ns/a:p", "tcp", "10.32.1.1:8080"))
+    assert f"nat/{chain_name('KUBE-SVC-', 'ns/a:p', 'tcp')}" not in there
+
+
+def test_source_ranges_make_a_firewall() -> None:
+    """loadBalancerSourceRanges: a KUBE-FW chain with the ranges, the balancer's own address if the node is in one."""
+    objects = (
+        service(
+            "a", type="LoadBalancer", balancer=["192.0.2.1"], loadBalancerSourceRanges=["10.0.0.0/8", " 1.2.3.4/32"]
+        ),
+        slices("a", endpoint("10.32.1.1")),
+    )
+    made = rules(*objects)
+    firewall = made[f"nat/{chain_name('KUBE-FW-', 'ns/a:p', 'tcp')}"]
+    assert [line.split()[1] for line in firewall[:3]] == ["10.0.0.0/8", "1.2.3.4/32", "192.0.2.1/32"]
+    assert "-j" not in firewall[3].split()
+    assert targets(made["filter/KUBE-PROXY-FIREWALL"]) == ["DROP"]
+    assert "nat/" + chain_name("KUBE-FW-", "ns/a:p", "tcp") not in rules(
+        service("a", type="LoadBalancer", balancer=["192.0.2.1"], loadBalancerSourceRanges=["0.0.0.0/0"]),
+        slices("a", endpoint("10.32.1.1")),
+    )
+
+
+def test_terminating_endpoints_serve_when_nothing_else_does() -> None:
+    """An endpoint that ends but still serves is used only while no ready one is there."""
+    ending = endpoint("10.32.1.1", ready=False, serving=True, terminating=True)
+    alone = rules(service("a"), slices("a", ending))
+    both = rules(service("a"), slices("a", ending, endpoint("10.32.2.1")))
+    chain = f"nat/{chain_name('KUBE-SVC-', 'ns/a:p', 'tcp')}"
+    assert "10.32.1.1:8080" in alone[chain][-1]
+    assert len(both[chain]) == 2
+    assert "10.32.2.1:8080" in both[chain][-1]
+
+
+def test_hints_keep_traffic_in_the_zone() -> None:
+    """When all ready endpoints carry zone hints, a node uses those for its zone, unless there are none for it."""
+
+    def hinted(address: str, zone: str) -> Object:
+        return {**endpoint(address), "hints": {"forZones": [{"name": zone}]}}
+
+    objects = (service("a"), slices("a", hinted("10.32.1.1", "zone-a"), hinted("10.32.2.1", "zone-b")))
+    chain = f"nat/{chain_name('KUBE-SVC-', 'ns/a:p', 'tcp')}"
+    assert len(rules(*objects)[chain]) == 2
+    assert len(rules(*objects, node=Node("x", "10.0.0.9", "zone-c"))[chain]) == 3
+
+
+def test_headless_and_foreign_services_have_no_rules() -> None:
+    """Headless Services, ExternalNames and Services of another proxy leave no trace."""
+    foreign = service("c")
+    foreign["metadata"]["labels"] = {"service.kubernetes.io/service-proxy-name": "other"}
+    made = rules(service("a", "None"), service("b", "", type="ExternalName", externalName="x.y"), foreign)
+    assert made == rules()
+
+
+def test_many_endpoints_lose_their_comments() -> None:
+    """Above a thousand endpoints the endpoints' rules carry no comments."""
+    many = slices("a", *(endpoint(f"10.40.{i // 250}.{i % 250 + 1}") for i in range(1001)))
+    made = rules(service("a"), many)
+    assert (
+        made[f"nat/{chain_name('KUBE-SEP-', 'ns/a:p', 'tcp', '10.40.0.1:8080')}"][0]
+        == "-s 10.40.0.1/32 -j KUBE-MARK-MASQ"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="iptables exists on Linux only")
+def test_the_real_iptables_accepts_every_kind_of_rule() -> None:
+    """iptables-restore --test takes the facts' rules, all sorts of Services at once, and a node without a proxy."""
+    objects = [
+        service("all", type="LoadBalancer", balancer=["192.0.2.1"], loadBalancerSourceRanges=["10.0.0.0/8"],
+                externalIPs=["198.51.100.9"], externalTrafficPolicy="Local", healthCheckNodePort=31999,
+                sessionAffinity="ClientIP", ports=[{"name": "p", "port": 80, "nodePort": 30080}]),
+        service("udp", "10.96.0.41", ports=[{"name": "p", "port": 53, "protocol": "UDP"}]),
+        service("sctp", "10.96.0.42", ports=[{"name": "p", "port": 99, "protocol": "SCTP"}]),
+        service("local", "10.96.0.43", internalTrafficPolicy="Local"),
+    ]  # fmt: skip
+    pieces = [slices(n, endpoint("10.32.1.1"), endpoint("10.32.0.2", "cp")) for n in ("all", "local")]
+    for text in (
+        (FACTS / "iptables-save.txt").read_text(),
+        save(ruleset(objects, pieces, NODE, CIDR)),
+        save(without_proxy()),
+    ):
+        assert iptables.accepts(text) == ""
+    assert "line" in iptables.accepts("*nat\n-A INPUT --nonsense\nCOMMIT\n")
