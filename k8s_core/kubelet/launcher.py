@@ -190,6 +190,8 @@ class Launcher:
             return
         worker.event("Normal", "Created", worker.kubelet.words.created.format(name=name), name)
         if state.current:
+            if state.previous:
+                worker.runtime.remove(state.previous)
             state.previous = state.current
         state.current, state.restarts = run, attempt
         run.waited_for_until = self._waited_for(container)
@@ -209,9 +211,7 @@ class Launcher:
 
     def _waited_for(self, container: Object) -> float:
         """Until when a client may be waiting for what this run does: to become ready, or to end."""
-        ends = self.worker.policy(container) != "Always" or container in (
-            self.worker.spec.get("initContainers") or ()
-        )
+        ends = self.worker.policy(container) != "Always" or container in (self.worker.spec.get("initContainers") or ())
         if ends or container.get("readinessProbe") or container.get("startupProbe"):
             return self.worker.loop.now + limits.CLIENT_WAITS_FOR_CONTAINER
         return 0.0

@@ -86,7 +86,7 @@ class NodeReporter:
             labels = {**created["metadata"].get("labels", {}), **node["metadata"]["labels"]}
             if labels != created["metadata"].get("labels"):
                 self.client.patch("nodes", self.name, "", {"metadata": {"labels": labels}}, kind="strategic")
-        self._uid = created["metadata"]["uid"]
+        self._uid, self._lease = created["metadata"]["uid"], None
 
     def _initial(self) -> Object:
         labels = {
@@ -173,14 +173,9 @@ class NodeReporter:
     def report(self) -> None:
         """Write the status if it changed, or has not been written for five minutes."""
         node = self.get()
-        if node is None:
-            try:
-                node = self.client.get("nodes", self.name)
-            except StatusError as error:
-                if not is_not_found(error):
-                    raise
-                self.register()  # somebody deleted the Node; a kubelet registers again when it restarts, we at once
-                return
+        if node is None:  # somebody deleted it: a kubelet registers again only when it is restarted
+            self.client.loop.log("kubelet", f'Error updating node status, will retry: nodes "{self.name}" not found')
+            return
         due = self.client.loop.now - self._reported >= limits.NODE_STATUS_REPORT_FREQUENCY
         looked_at = (node, self.ready, len(self.images.images))
         if not due and looked_at[0] is self._looked_at[0] and looked_at == self._looked_at:
@@ -211,15 +206,17 @@ class NodeReporter:
             "renewTime": self.client.loop.micro_timestamp(),
         }
         resource = "leases.coordination.k8s.io"
+        owner = {"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": self._uid}
         try:
             lease = self._lease or self.client.get(resource, self.name, LEASES)
-            self._lease = self.client.update(resource, {**lease, "spec": {**lease["spec"], **spec}})
+            meta = {**lease["metadata"], "ownerReferences": [owner]}
+            renewed = {**lease, "metadata": meta, "spec": {**lease["spec"], **spec}}
+            self._lease = self.client.update(resource, renewed)
         except StatusError as error:
-            if self._lease or not is_not_found(error):
-                self._lease = None  # the next renewal reads it anew
+            known, self._lease = self._lease, None  # the next renewal reads it anew
+            if known or not is_not_found(error):
                 self.client.loop.log("kubelet", f"Failed to update lease: {error}")
                 return
-            owner = {"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": self._uid}
             meta = {"name": self.name, "namespace": LEASES, "ownerReferences": [owner]}
             lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
             try:

@@ -234,19 +234,17 @@ class PodWorker:
             if current.state == EXITED:
                 return [*wanted, container] if self.policy(container) != "Never" else []
             return wanted
-        for container in (*spec["containers"], *(spec.get("ephemeralContainers") or ())):
+        for container in spec["containers"]:
             current = self.state(container["name"]).current
-            if current is None:
+            if current is None or (current.state == EXITED and self._restarts(container, current)):
                 wanted.append(container)
-            elif current.state == EXITED and "targetContainerName" not in container:
-                policy = self.policy(container)
-                if (
-                    policy == "Always"
-                    or _changed(container, current)
-                    or (policy == "OnFailure" and current.exit_code != 0)
-                ):
-                    wanted.append(container)
-        return wanted
+        extra = spec.get("ephemeralContainers") or ()
+        return wanted + [c for c in extra if self.state(c["name"]).current is None]
+
+    def _restarts(self, container: Object, ended: Container) -> bool:
+        policy = self.policy(container)
+        failed = policy == "OnFailure" and ended.exit_code != 0
+        return policy == "Always" or failed or _changed(container, ended)
 
     def _start_when_due(self, container: Object) -> None:
         state, name = self.state(container["name"]), container["name"]

@@ -229,6 +229,12 @@ class Runtime:
         arguments = config.args or list(data.get("cmd", ()))
         return entry + arguments if entry or arguments else [] if config.image.known else ["/app", *config.args]
 
+    def remove(self, container: Container) -> None:
+        """RemoveContainer: its log is gone too."""
+        self.containers.pop(container.id, None)
+        if container in container.sandbox.containers:
+            container.sandbox.containers.remove(container)
+
     def start(self, container: Container) -> None:
         """StartContainer; raises RuntimeFailure in runc's words."""
         config = container.config

@@ -29,9 +29,7 @@ class StatusManager:
 
         def statuses(containers: list[Object], is_init: bool = False) -> list[Object]:
             return [
-                make.container_status(
-                    c, worker.state(c["name"]), fake=fake, initializing=initializing, is_init=is_init
-                )
+                make.container_status(c, worker.state(c["name"]), fake=fake, initializing=initializing, is_init=is_init)
                 for c in containers
             ]
 

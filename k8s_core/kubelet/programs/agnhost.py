@@ -24,9 +24,7 @@ def agnhost(process: Process) -> Steps:
         port = int(_option(arguments, "http-port" if what == "netexec" else "port", str(default)))
         process.machine.network.listen(port, process, lambda request: _netexec(process, request, what), http=True)
         if what == "netexec":
-            process.err(
-                f"{stamps(process)['slashed']} {stamps(process)['time']} Started HTTP server on port {port}\n"
-            )
+            process.err(f"{stamps(process)['slashed']} {stamps(process)['time']} Started HTTP server on port {port}\n")
         return (yield from idle(process))
     process.err(f'Error: unknown command "{what}" for "app"\n')
     return 1

@@ -31,9 +31,7 @@ def redis_server(process: Process) -> Steps:
         "redis-server /path/to/redis.conf",
     )
     if not process.machine.network.listen(port, process, lambda data: _redis(values, lists, data)):
-        note(
-            "M", "#", f"Warning: Could not create server TCP listening socket *:{port}: bind: Address already in use"
-        )
+        note("M", "#", f"Warning: Could not create server TCP listening socket *:{port}: bind: Address already in use")
         note("M", "#", "Failed listening on port 6379 (tcp), aborting.")
         return 1
     note("M", "*", "monotonic clock: POSIX clock_gettime")
@@ -155,9 +153,7 @@ def _readable(parts: list[str], tty: bool) -> str:
             shown = ("(nil)" if value is None else f'"{value}"') if tty else (value or "")
         else:
             index += 1
-            shown = {":": f"(integer) {text}" if tty else text, "-": f"(error) {text}" if tty else text}.get(
-                kind, text
-            )
+            shown = {":": f"(integer) {text}" if tty else text, "-": f"(error) {text}" if tty else text}.get(kind, text)
         result.append(f"{len(result) + 1}) {shown}" if many and tty else shown)
     return "".join(f"{line}\n" for line in result)
 
@@ -167,8 +163,6 @@ REDIS: dict[str, Command] = {"docker-entrypoint.sh": wrapper, "redis-server": re
 
 def hello(process: Process) -> Steps:
     """docker.io/library/hello-world."""
-    process.out(
-        "\nHello from Docker!\nThis message shows that your installation appears to be working correctly.\n\n"
-    )
+    process.out("\nHello from Docker!\nThis message shows that your installation appears to be working correctly.\n\n")
     return 0
     yield 0.0

@@ -164,8 +164,6 @@ def _proc(machine: "ContainerMachine", proc: Directory) -> None:
             "loadavg": File(b"0.08 0.03 0.01 1/5 1\n", mode=0o444),
             "mounts": File(b"overlay / overlay rw,relatime 0 0\n", mode=0o444),
             "1": Directory({"cmdline": File(read=command_line, mode=0o444), "fd": fd}),
-            "self": Directory(
-                {"fd": Directory({"0": Device("stdin"), "1": Device("stdout"), "2": Device("stderr")})}
-            ),
+            "self": Directory({"fd": Directory({"0": Device("stdin"), "1": Device("stdout"), "2": Device("stderr")})}),
         }
     )

@@ -225,9 +225,7 @@ def _error(status: int, server: str) -> str:
     )
 
 
-def _page(
-    process: Process, request: Request, root: str, returns: list[tuple[str, int, str]], version: str
-) -> Response:
+def _page(process: Process, request: Request, root: str, returns: list[tuple[str, int, str]], version: str) -> Response:
     path = request.path.split("?")[0]
     server = f"nginx/{version}"
     status, body, kind = 404, _error(404, server), "text/html"
@@ -298,9 +296,7 @@ def httpd(process: Process) -> Steps:
         response = respond(process, status, body, "text/html")
         response.headers["Server"] = f"Apache/{version} (Unix)"
         when = datetime.fromtimestamp(machine.loop.now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
-        process.out(
-            f'{request.source} - - [{when}] "{request.method} {request.path} HTTP/1.1" {status} {len(body)}\n'
-        )
+        process.out(f'{request.source} - - [{when}] "{request.method} {request.path} HTTP/1.1" {status} {len(body)}\n')
         return response
 
     if not machine.network.listen(80, process, answer, http=True):
@@ -326,9 +322,7 @@ HTTPD: dict[str, Command] = {"httpd-foreground": httpd, "httpd": httpd}
 
 def http_echo(process: Process) -> Steps:
     """hashicorp/http-echo -text=... -listen=:5678."""
-    options = dict(
-        re.findall(r"--?(text|listen)[= ](\S.*?)(?= --?(?:text|listen)[= ]|$)", " ".join(process.argv[1:]))
-    )
+    options = dict(re.findall(r"--?(text|listen)[= ](\S.*?)(?= --?(?:text|listen)[= ]|$)", " ".join(process.argv[1:])))
     port = int(options.get("listen", ":5678").rsplit(":", 1)[-1])
     text = options.get("text", process.env.get("ECHO_TEXT", "")).strip('"')
     if not text:
