@@ -52,6 +52,9 @@ DISRUPTION_DELETION_TIMEOUT = 120.0  # DeletionTimeout: how long a granted evict
 MAX_POD_CREATE_DELETE_PER_SYNC = 500  # MaxPodCreateDeletePerSync of the Job controller
 # ttlBoundaries: fewest and most nodes of a step, and the seconds a kubelet may keep what it read
 TTL_BOUNDARIES = ((0, 100, 0), (90, 500, 15), (450, 1000, 30), (900, 2000, 60), (1800, 10_000, 300), (9000, 10**9, 600))
+HPA_SYNC_PERIOD = 15.0  # --horizontal-pod-autoscaler-sync-period
+HPA_DOWNSCALE_STABILIZATION = 300.0  # --horizontal-pod-autoscaler-downscale-stabilization
+HPA_TOLERANCE = 0.1  # --horizontal-pod-autoscaler-tolerance
 JOB_BACKOFF = (10.0, 600.0)  # DefaultJobPodFailureBackOff, MaxJobPodFailureBackOff
 
 # --- kube-scheduler ----------------------------------------------------------------------------------------------
@@ -83,6 +86,9 @@ CONTAINER_LOG_MAX_SIZE = 512 * 1024  # containerLogMaxSize is 10Mi: a simulated 
 TERMINATION_MESSAGE_MAX = 4096  # MaxContainerTerminationMessageLength
 TERMINATION_LOG_LINES = 80  # MaxContainerTerminationMessageLogLines, for FallbackToLogsOnError
 CLIENT_WAITS_FOR_CONTAINER = 120.0  # not a flag: how long a container that is to end keeps time running
+
+# --- CustomResourceDefinitions
+CRD_CLEANUP_RETRY = 1.0  # crd_finalizer polls every second while objects with finalizers remain
 
 # --- kube-proxy and the network ------------------------------------------------------------------------------------
 LARGE_CLUSTER_ENDPOINTS = 1000  # largeClusterEndpointsThreshold: above, rules carry no comments

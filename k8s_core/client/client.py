@@ -42,8 +42,8 @@ class Client:
         """What discovery lists, at any time: custom resources come and go."""
         return self.server.resources
 
-    def get(self, resource: str, name: str, namespace: str = "") -> Object:
-        return self._call("get", resource, namespace, name)
+    def get(self, resource: str, name: str, namespace: str = "", subresource: str = "") -> Object:
+        return self._call("get", resource, namespace, name, subresource=subresource)
 
     def list(self, resource: str, namespace: str = "", *, labels: str = "", fields: str = "") -> Objects:
         return self.list_revision(resource, namespace, labels=labels, fields=fields)[0]

@@ -14,6 +14,7 @@ from k8s_core.controllers.endpoints import EndpointsController
 from k8s_core.controllers.endpointslice import EndpointSliceController
 from k8s_core.controllers.endpointslicemirroring import EndpointSliceMirroringController
 from k8s_core.controllers.garbagecollector import GarbageCollector
+from k8s_core.controllers.horizontalpodautoscaler import HorizontalPodAutoscalerController
 from k8s_core.controllers.job import JobController
 from k8s_core.controllers.namespace import NamespaceController
 from k8s_core.controllers.nodeipam import NodeIPAMController
@@ -45,6 +46,7 @@ CONTROLLERS: dict[str, type[Controller]] = {
         JobController,
         DeploymentController,
         ReplicaSetController,
+        HorizontalPodAutoscalerController,
         DisruptionController,
         StatefulSetController,
         CronJobController,

@@ -79,9 +79,7 @@ def check(world: World, case: dict[str, Any]) -> None:
     hashes = world.hashes()
     for wanted in case.get("then", ()):
         found = [renamed(each, hashes) for each in world.all(wanted["kind"])]
-        match = next(
-            (each for each in found if each["metadata"]["uid"] not in taken and contains(each, wanted)), None
-        )
+        match = next((each for each in found if each["metadata"]["uid"] not in taken and contains(each, wanted)), None)
         shown = yaml.safe_dump_all([without_noise(each) for each in found], sort_keys=False)
         assert match is not None, f"no {wanted['kind']} has\n{yaml.safe_dump(wanted)}\nthere are\n{shown}"
         taken.add(match["metadata"]["uid"])
