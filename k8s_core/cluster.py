@@ -16,6 +16,7 @@ from k8s_core.apiserver import bootstrap, kubeadm, version
 from k8s_core.apiserver.admission import Admission
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
+from k8s_core.apiserver.crds import CustomResources
 from k8s_core.apiserver.discovery import Discovery
 from k8s_core.apiserver.escalation import EscalationCheck
 from k8s_core.apiserver.follow import wall_clock
@@ -133,6 +134,7 @@ class Cluster:
         authenticator = Authenticator(
             lambda: loop.now, self.pki.ca.certificate, tokens, authorizer, registry.reader, static=token_users
         )
+        customs = CustomResources(registry)
         return Server(
             loop=loop,
             schema=kinds,
@@ -144,7 +146,7 @@ class Cluster:
             tokens=tokens,
             subresources=Subresources(registry, tokens, self._dial),
             discovery=Discovery(served, f"10.0.0.4:{self.secure_port}"),
-            openapi=OpenAPI(kinds, served),
+            openapi=OpenAPI(kinds, served, customs.definitions),
             minor=self.minor,
         )
 

@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
 from k8s_core.api import schema
+
+if TYPE_CHECKING:
+    from k8s_core.api.custom import Custom
 
 BUILT_IN: Final = "1.36"
 """The version whose discovery data/discovery.json holds."""
@@ -63,7 +66,9 @@ class Resource:
     categories: tuple[str, ...] = ()
     subresources: Mapping[str, Subresource] = field(default_factory=dict)
     storage: str = ""
-    custom: bool = False
+    custom: "Custom | None" = None
+    """What its CustomResourceDefinition says, unless it is built in."""
+    storage_version: str = ""
     api_version: str = field(init=False)
     group_resource: str = field(init=False)
     group_kind: str = field(init=False)
@@ -81,7 +86,7 @@ class Resource:
     @property
     def stored_as(self) -> tuple[str, str]:
         """The group and version in which etcd keeps the objects."""
-        return _STORED_AS.get((self.group, self.kind), (self.group, self.version))
+        return _STORED_AS.get((self.group, self.kind), (self.group, self.storage_version or self.version))
 
 
 class Group(NamedTuple):

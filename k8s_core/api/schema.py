@@ -64,6 +64,8 @@ class Type:
     map_type: str = ""
     patch_strategy: frozenset[str] = _NONE
     merge_key: str = ""
+    open: bool = False
+    """Whether an object may have fields that nobody described (custom resources)."""
     _properties: dict[str, Definition] = field(default_factory=dict, repr=False)
     _schema: "Schema | None" = field(default=None, repr=False)
     _fields: "dict[str, Type] | None" = field(default=None, repr=False)

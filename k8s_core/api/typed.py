@@ -307,7 +307,7 @@ def _validate(value: Any, type: Type | None, path: str) -> Iterator[str]:
             return
         for name, item in value.items():
             inner = _below(type, name)
-            if inner is None:
+            if inner is None and name not in type.fields and type.kind == "object" and not type.open:
                 yield f"{path}.{name}: field not declared in schema"
                 return
             yield from _validate(item, inner, f"{path}.{name}")

@@ -23,7 +23,11 @@ def decode_body(request: Request, schema: Schema) -> None:
         )
     if request.verb in ("create", "update") and request.subresource not in CONNECTIONS:
         about = resource.subresources.get(request.subresource, resource) if request.subresource else resource
-        _read(request, schema, (about.group, about.version, about.kind), media, level)
+        if resource.custom and request.subresource != "scale":
+            request.object, warnings = resource.custom.decode(request.body, media, level)
+            request.warnings.extend(warnings)
+        else:
+            _read(request, schema, (about.group, about.version, about.kind), media, level)
     elif request.verb == "patch" and patch_kind(request) == "apply":
         # Read without the schema: the field manager holds against it what does not fit.
         request.object, warnings = decode_apply(request.body, field_validation=level)

@@ -76,7 +76,8 @@ def filter_of(request: Request) -> Filter:
         raise errors.bad_request(str(error)) from error
     for path, _, _ in fields.requirements:
         known = path == "metadata.name" or (path == "metadata.namespace" and resource.namespaced)
-        if not known and path not in FIELDS.get(resource.group_resource, ()):
+        selectable = resource.custom.selectable if resource.custom else FIELDS.get(resource.group_resource, ())
+        if not known and path not in selectable:
             raise errors.bad_request(f"field label not supported: {path}")
     namespace = request.namespace if resource.namespaced else ""
     return Filter(
@@ -183,7 +184,7 @@ def start_watch(registry: Registry, request: Request, on_event: Sink, on_end: ob
     if asked and not asked.isdigit():
         raise errors.bad_request(f'Invalid value: "{asked}": strconv.ParseUint: parsing "{asked}": invalid syntax')
     sink = on_event
-    if (resource.group, resource.version) != resource.stored_as:
+    if resource.custom or (resource.group, resource.version) != resource.stored_as:
 
         def sink(type: str, obj: Object) -> None:
             on_event(type, registry._view(obj, resource) if type in ("ADDED", "MODIFIED", "DELETED") else obj)

@@ -73,9 +73,10 @@ def many(request: Request, objects: list[Object], meta: Object, loop: Loop) -> O
         items = [partial(obj) for obj in objects]
         return {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items}
     bare = [{key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in objects]
+    kind = f"{resource.kind}List"
     if resource.custom:
-        bare = objects
-    return {"kind": resource.kind + "List", "apiVersion": resource.api_version, "metadata": meta, "items": bare}
+        kind, bare = resource.custom.list_kind, objects
+    return {"kind": kind, "apiVersion": resource.api_version, "metadata": meta, "items": bare}
 
 
 class Frames:

@@ -92,8 +92,14 @@ class Registry:
     def _view(self, obj: Object, resource: Resource) -> Object:
         return obj if obj["apiVersion"] == resource.api_version else conversion.from_storage(obj, resource)
 
+    def _default(self, resource: Resource, obj: Object) -> None:
+        defaults.apply(obj)
+        if resource.custom:
+            resource.custom.default(obj)
+
     def type_of(self, resource: Resource) -> Type:
-        return self.schema.kind(resource.group, resource.version, resource.kind)
+        custom = resource.custom
+        return custom.type if custom else self.schema.kind(resource.group, resource.version, resource.kind)
 
     # --- creating -------------------------------------------------------------------------------------------
     def create(self, request: Request, obj: Object) -> Object:
@@ -108,7 +114,7 @@ class Registry:
         if generated:
             meta["name"] = self._generated_name(resource, meta)
         request.name = meta.get("name", "")
-        defaults.apply(obj)
+        self._default(resource, obj)
         self._own(request, None, obj)  # what the server adds from here on is nobody's
         request.note("defaulting", "")
         self.admission.mutate(request, obj, None)
@@ -116,7 +122,7 @@ class Registry:
         strategy.prepare_create(resource.group_resource, obj, request, with_status=with_status)
         if resource.group_resource == "services":
             self.allocator.allocate(obj)
-        self._check(resource, obj, validation.create(obj))
+        self._check(resource, obj, validation.create(obj) + _custom_problems(resource, obj))
         if not request.in_process:
             request.warnings.extend(validation.warnings.create(obj))
         self.admission.validate(request, obj, None)
@@ -133,7 +139,11 @@ class Registry:
         name = obj["metadata"]["name"]
         ttl = EVENT_TTL if resource.kind == "Event" else 0
         stored = self.storage.create(
-            resource.storage, namespace if resource.namespaced else "", name, conversion.to_storage(obj), ttl=ttl
+            resource.storage,
+            namespace if resource.namespaced else "",
+            name,
+            conversion.to_storage(obj, resource),
+            ttl=ttl,
         )
         if stored is None:
             error = errors.already_exists(resource, name)
@@ -233,19 +243,27 @@ class Registry:
         meta["resourceVersion"] = was["resourceVersion"]
         with_status = "status" in resource.subresources
         unchanged_spec = request.subresource == "status" or ("spec" in new and new["spec"] is old.get("spec"))
-        if not unchanged_spec:
-            defaults.apply(new)
+        if not unchanged_spec or resource.custom:
+            self._default(resource, new)
         if request.subresource != "status":
             self._own(request, old, new)
             self.admission.mutate(request, new, old)
-        strategy.prepare_update(resource.group_resource, new, old, request.subresource, with_status=with_status)
+        strategy.prepare_update(
+            resource.group_resource,
+            new,
+            old,
+            request.subresource,
+            with_status=with_status,
+            custom=resource.custom is not None,
+        )
         if request.subresource == "status":
             defaults.apply_status(new, old)
             self._own(request, old, new)
         is_service = resource.group_resource == "services" and not request.subresource
         if is_service:
             self.allocator.allocate(new, old)
-        self._check(resource, new, validation.update(new, old, request.subresource))
+        problems = validation.update(new, old, request.subresource)
+        self._check(resource, new, problems + _custom_problems(resource, new, old, request.subresource))
         if not request.subresource and not request.in_process:
             request.warnings.extend(validation.warnings.update(new, old))
         self.admission.validate(request, new, old)
@@ -278,7 +296,7 @@ class Registry:
             resource.storage,
             meta.get("namespace", ""),
             meta["name"],
-            conversion.to_storage(obj),
+            conversion.to_storage(obj, resource),
             meta["resourceVersion"],
         )
         if stored is None:
@@ -320,7 +338,10 @@ class Registry:
             new = patch.apply(kind, old, body, type_)
             level = request.param("fieldValidation") or "Warn"
             maps = body if kind == "strategic" else None
-            new, warnings = normalise(new, type_, field_validation=level, patch=maps)
+            if resource.custom:
+                new, warnings = resource.custom.normalise(new, level)
+            else:
+                new, warnings = normalise(new, type_, field_validation=level, patch=maps)
             request.warnings.extend(warnings)
             return new
 
@@ -331,6 +352,8 @@ class Registry:
 
         def change(old: Object | None) -> Object:
             new = managedfields.apply(old, body, type_, request.field_manager, force, now, request.subresource)
+            if resource.custom:
+                return resource.custom.normalise(new, "Ignore")[0]
             return normalise(new, type_, field_validation="Ignore")[0]
 
         fresh = None
@@ -364,9 +387,7 @@ class Registry:
             return obj, False
         grace = strategy.graceful_seconds(resource.group_resource, obj, options.get("gracePeriodSeconds"))
         finalizers = self._deletion_finalizers(resource, meta.get("finalizers") or [], options)
-        pending = bool(finalizers) or (
-            resource.group_resource == "namespaces" and bool(obj["spec"].get("finalizers"))
-        )
+        pending = bool(finalizers) or (resource.group_resource == "namespaces" and bool(obj["spec"].get("finalizers")))
         if "deletionTimestamp" in meta:
             left = meta.get("deletionGracePeriodSeconds", 0)
             if (pending and grace >= left) or (left and grace >= left):
@@ -401,16 +422,20 @@ class Registry:
                 return have
             policy = "Orphan" if resource.group_resource in strategy.ORPHAN_BY_DEFAULT else "Background"
         rest = [name for name in have if name not in (ORPHAN, FOREGROUND)]
-        added = FINALIZER_OF_POLICY.get(policy)
-        return [*rest, added] if added else rest
+        added = (strategy.DELETION_FINALIZER.get(resource.group_resource), FINALIZER_OF_POLICY.get(policy))
+        return rest + [name for name in added if name and name not in rest]
 
     def _remove(self, request: Request, resource: Resource, obj: Object) -> Object:
         meta = obj["metadata"]
-        if not self.storage.delete(
-            resource.storage, meta.get("namespace", ""), meta["name"], meta["resourceVersion"]
-        ):
+        if not self.storage.delete(resource.storage, meta.get("namespace", ""), meta["name"], meta["resourceVersion"]):
             raise errors.conflict(resource, meta["name"])
         if resource.group_resource == "services":
             self._keep_addresses(None, obj)
         request.note("etcd", f"deleted at revision {self.storage.revision}")
         return obj
+
+
+def _custom_problems(
+    resource: Resource, obj: Object, old: Object | None = None, subresource: str = ""
+) -> list[field.FieldError]:
+    return resource.custom.validate(obj, old, subresource) if resource.custom else []

@@ -47,8 +47,6 @@ EMPTY_STATUS: dict[str, Object | None] = {
     "persistentvolumes": {"phase": "Pending"},
     "persistentvolumeclaims": {"phase": "Pending"},
     "nodes": None,  # a node reports its own
-    "customresourcedefinitions.apiextensions.k8s.io": {"acceptedNames": {"kind": "", "plural": ""}, "conditions": [],
-                                                       "storedVersions": []},
 }  # fmt: skip
 
 # PUT may create these (AllowCreateOnUpdate).
@@ -65,6 +63,10 @@ NEEDS_REVISION = {
     "validatingadmissionpolicies.admissionregistration.k8s.io",
 }  # fmt: skip
 
+CRD_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+# Deleting these waits for somebody.
+DELETION_FINALIZER = {"customresourcedefinitions.apiextensions.k8s.io": CRD_CLEANUP}
+
 # Deleting these orphans what they own unless the client says otherwise.
 ORPHAN_BY_DEFAULT: set[str] = {"replicationcontrollers"}
 
@@ -80,6 +82,12 @@ def _create_pod(obj: Object, request: "Request") -> None:
 def _create_namespace(obj: Object, request: "Request") -> None:
     finalizers = (obj.get("spec") or {}).get("finalizers") or []
     obj["spec"] = {"finalizers": finalizers if "kubernetes" in finalizers else [*finalizers, "kubernetes"]}
+
+
+def _create_definition(obj: Object, request: "Request") -> None:
+    stored = [version["name"] for version in obj["spec"].get("versions") or () if version.get("storage")]
+    names = {"kind": "", "plural": ""}
+    obj["status"] = {"acceptedNames": names, "conditions": None, "storedVersions": stored}
 
 
 def _create_csr(obj: Object, request: "Request") -> None:
@@ -122,6 +130,7 @@ PREPARE_CREATE: dict[str, Callable[[Object, "Request"], None]] = {
     "certificatesigningrequests.certificates.k8s.io": _create_csr,
     "jobs.batch": _create_job,
     "daemonsets.apps": _create_daemonset,
+    "customresourcedefinitions.apiextensions.k8s.io": _create_definition,
 }
 
 
@@ -131,10 +140,12 @@ def prepare_create(resource: str, obj: Object, request: "Request", *, with_statu
     meta.pop("deletionTimestamp", None)
     meta.pop("deletionGracePeriodSeconds", None)
     meta.pop("generation", None)
-    if resource in GENERATION:
+    custom = request.resource is not None and request.resource.custom is not None
+    if resource in GENERATION or custom:
         meta["generation"] = 1
     if with_status:
-        empty = EMPTY_STATUS.get(resource, {})
+        empty = EMPTY_STATUS.get(resource, None if custom else {})
+        obj.pop("status", None)
         if empty is not None:
             obj["status"] = {**empty}
     hook = PREPARE_CREATE.get(resource)
@@ -154,7 +165,9 @@ SYSTEM_META = (
 )
 
 
-def prepare_update(resource: str, new: Object, old: Object, subresource: str, *, with_status: bool) -> None:
+def prepare_update(
+    resource: str, new: Object, old: Object, subresource: str, *, with_status: bool, custom: bool = False
+) -> None:
     """Keep what this way of writing may not touch, and count a generation if the desired state changed."""
     meta, was = new["metadata"], old["metadata"]
     for name in SYSTEM_META:
@@ -165,9 +178,7 @@ def prepare_update(resource: str, new: Object, old: Object, subresource: str, *,
     if subresource == "status":
         for part in [part for part in new if part not in ("apiVersion", "kind", "metadata", "status")]:
             del new[part]
-        new |= {
-            part: value for part, value in old.items() if part not in ("apiVersion", "kind", "metadata", "status")
-        }
+        new |= {part: value for part, value in old.items() if part not in ("apiVersion", "kind", "metadata", "status")}
         if resource.endswith((".apps", "pods")):
             _keep(meta, was, "ownerReferences" if resource == "pods" else "labels")
     elif resource == "pods" and subresource in POD_SPEC_PART:
@@ -181,7 +192,9 @@ def prepare_update(resource: str, new: Object, old: Object, subresource: str, *,
     else:
         if with_status:
             _keep(new, old, "status")
-        desired = resource in GENERATION and _desired(new) != _desired(old)
+        desired = (resource in GENERATION or custom) and _desired(new) != _desired(old)
+        if custom and not with_status and new.get("status") != old.get("status"):
+            desired = True
         # A Deployment hands its annotations down to its ReplicaSets: they are part of what is desired.
         if desired or (resource == "deployments.apps" and meta.get("annotations") != was.get("annotations")):
             meta["generation"] = was.get("generation", 0) + 1

@@ -4,10 +4,12 @@
 which gives the kubelet's server of a node, as the apiserver dials port 10250.
 """
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from k8s_core.api import Object, errors, field
+from k8s_core.api import Object, errors, field, jsonpath
+from k8s_core.api.custom import with_value
 from k8s_core.api.selectors import from_label_selector, from_labels
 from k8s_core.apiserver.request import Request, Response
 from k8s_core.apiserver.tokens import Tokens
@@ -80,6 +82,7 @@ class Subresources:
         resource = request.resource
         assert resource is not None
         obj = self.registry.get(resource, request.namespace, request.name)
+        _scale_of = functools.partial(_scale, paths=(resource.custom and resource.custom.scale) or SCALE_PATHS)
         if request.verb == "get":
             return Response(object=_scale_of(obj))
         wanted = request.object
@@ -99,6 +102,9 @@ class Subresources:
             raise errors.conflict(resource, request.name)
 
         def change(old: Object) -> Object:
+            if resource.custom and resource.custom.scale:
+                changed = with_value(old, resource.custom.scale["specReplicasPath"], replicas)
+                return {**changed, "metadata": {**old["metadata"]}}
             return {**old, "metadata": {**old["metadata"]}, "spec": {**old["spec"], "replicas": replicas}}
 
         new, _ = self.registry.update(request, change)
@@ -263,10 +269,12 @@ class Subresources:
 def patch_kind(request: Request) -> str:
     """json, merge, strategic or apply, from the Content-Type; 415 for anything else."""
     media = request.headers.get("content-type", "").partition(";")[0].strip()
-    for kind, name in PATCH_MEDIA.items():
+    custom = request.resource is not None and request.resource.custom is not None
+    known = {kind: name for kind, name in PATCH_MEDIA.items() if kind != "strategic" or not custom}
+    for kind, name in known.items():
         if media == name:
             return kind
-    raise errors.unsupported_media_type(list(PATCH_MEDIA.values()))
+    raise errors.unsupported_media_type(list(known.values()))
 
 
 PATCH_MEDIA = {
@@ -281,18 +289,29 @@ def _success(code: int) -> Object:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": code}
 
 
-def _scale_of(obj: Object) -> Object:
-    meta, spec, status = obj["metadata"], obj["spec"], obj.get("status", {})
-    selector = spec.get("selector")
-    plain = isinstance(selector, dict) and not {"matchLabels", "matchExpressions"} & set(selector)
-    text = str(from_labels(selector) if plain else from_label_selector(selector)) if selector else ""
+SCALE_PATHS = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".spec.selector",
+}
+
+
+def _scale(obj: Object, paths: Object) -> Object:
+    wanted, have, selector = (
+        next(iter(jsonpath.find(obj, paths[name])), None) if paths.get(name) else None for name in SCALE_PATHS
+    )
+    meta = obj["metadata"]
+    text = selector if isinstance(selector, str) else ""
+    if isinstance(selector, dict) and selector:
+        plain = not {"matchLabels", "matchExpressions"} & set(selector)
+        text = str(from_labels(selector) if plain else from_label_selector(selector))
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     found: Object = {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {key: meta[key] for key in kept if key in meta},
-        "spec": {"replicas": spec["replicas"]} if spec.get("replicas") else {},
-        "status": {"replicas": status.get("replicas", 0)},
+        "spec": {"replicas": wanted} if wanted else {},
+        "status": {"replicas": have or 0},
     }
     if text:
         found["status"]["selector"] = text

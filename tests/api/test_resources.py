@@ -3,7 +3,11 @@
 import pytest
 
 from k8s_core.api import resources
+from k8s_core.api.custom import Custom
 from k8s_core.api.resources import Resource, version_order
+from k8s_core.api.schema import Type
+
+CUSTOM = Custom("example.com/v1", "CronTab", "CronTabList", {"name": "v1"}, Type("any"))
 
 
 def test_built_in_resources_are_found() -> None:
@@ -44,7 +48,7 @@ def test_custom_resources_come_and_go() -> None:
     before = served.generation
     for version in ("v1alpha1", "v1", "v1beta1"):
         served.add(
-            Resource("stable.example.com", version, "crontabs", "CronTab", "crontab", True, ("get",), custom=True)
+            Resource("stable.example.com", version, "crontabs", "CronTab", "crontab", True, ("get",), custom=CUSTOM)
         )
     assert served.groups()[-1] == ("stable.example.com", ("v1", "v1beta1", "v1alpha1"))
     found = served.find("crontabs.stable.example.com")

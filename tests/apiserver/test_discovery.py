@@ -4,10 +4,13 @@ import orjson
 import pytest
 
 from k8s_core.api import resources
+from k8s_core.api.custom import Custom
 from k8s_core.api.resources import Resource
+from k8s_core.api.schema import Type
 from k8s_core.apiserver.discovery import AGGREGATED, Discovery, wants_aggregated
 from k8s_core.apiserver.request import Request, Response
 
+CUSTOM = Custom("example.com/v1", "CronTab", "CronTabList", {"name": "v1"}, Type("any"))
 KUBECTL = AGGREGATED + ",application/json"
 
 
@@ -95,7 +98,7 @@ def test_custom_resources_show_up() -> None:
     discovery = Discovery(served)
     get("/apis", discovery=discovery)
     verbs = ("create", "delete", "get", "list", "patch", "update", "watch")
-    served.add(Resource("example.com", "v1", "crontabs", "CronTab", "crontab", True, verbs, ("ct",), custom=True))
+    served.add(Resource("example.com", "v1", "crontabs", "CronTab", "crontab", True, verbs, ("ct",), custom=CUSTOM))
     groups = orjson.loads(get("/apis", discovery=discovery).body or b"")["groups"]
     assert groups[-1]["name"] == "example.com"
     rows = orjson.loads(get("/apis/example.com/v1", discovery=discovery).body or b"")["resources"]

@@ -7,10 +7,13 @@ import orjson
 import pytest
 
 from k8s_core.api import resources, schema
+from k8s_core.api.custom import Custom
 from k8s_core.api.resources import Resource
+from k8s_core.api.schema import Type
 from k8s_core.apiserver.openapi import OpenAPI
 from k8s_core.apiserver.request import Request, Response
 
+CUSTOM = Custom("example.com/v1", "CronTab", "CronTabList", {"name": "v1"}, Type("any"))
 PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 CORE = "io.k8s.api.core.v1."
 
@@ -82,9 +85,7 @@ def test_schemas_are_as_kube_openapi_publishes_them() -> None:
     assert "null" not in repr([s.get("type") for s in schemas.values()])
 
 
-@pytest.mark.parametrize(
-    "path", ["api/v1", "apis/apps/v1", "apis/resource.k8s.io/v1", "apis/apiextensions.k8s.io/v1"]
-)
+@pytest.mark.parametrize("path", ["api/v1", "apis/apps/v1", "apis/resource.k8s.io/v1", "apis/apiextensions.k8s.io/v1"])
 def test_every_reference_leads_somewhere(path: str) -> None:
     """No document refers to a schema that it does not have."""
     found = document("/openapi/v3/" + path)
@@ -154,11 +155,9 @@ def test_custom_kinds_show_up() -> None:
         "x-kubernetes-group-version-kind": [{"group": "example.com", "version": "v1", "kind": "CronTab"}],
     }
     served = resources.load()
-    documents = OpenAPI(
-        schema.load(), served, lambda group, version: {name: crontab} if group == "example.com" else {}
-    )
+    documents = OpenAPI(schema.load(), served, lambda group, version: {name: crontab} if group == "example.com" else {})
     assert documents.serve(Request(method="GET", path="/openapi/v3/apis/example.com/v1")) is None
-    served.add(Resource("example.com", "v1", "crontabs", "CronTab", "crontab", True, ("get", "patch"), custom=True))
+    served.add(Resource("example.com", "v1", "crontabs", "CronTab", "crontab", True, ("get", "patch"), custom=CUSTOM))
     found = documents.serve(Request(method="GET", path="/openapi/v3/apis/example.com/v1"))
     assert found is not None
     body = orjson.loads(found.body or b"")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from k8s_core.api import resources
+from k8s_core.api import resources, schema
+from k8s_core.api.custom import Custom
 from k8s_core.apiserver import tables
 from k8s_core.apiserver.tables.cells import human_duration
 
@@ -75,7 +76,9 @@ def test_kinds_without_columns_show_when_they_were_made() -> None:
 
 def test_custom_resources_show_their_age() -> None:
     """What a custom resource's definition does not say is its name and its age."""
-    custom = resources.Resource("x.io", "v1", "widgets", "Widget", "widget", True, ("list",), custom=True)
+    meta = schema.load().type("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+    kind = Custom("x.io/v1", "Widget", "WidgetList", {"name": "v1"}, meta)
+    custom = resources.Resource("x.io", "v1", "widgets", "Widget", "widget", True, ("list",), custom=kind)
     row = tables.render(custom, [{"metadata": {"name": "x", "creationTimestamp": CREATED}}], now=NOW)["rows"][0]
     assert row["cells"] == ["x", "4m1s"]
     assert [(c["name"], c["type"]) for c in tables.columns_for(custom)] == [("Name", "string"), ("Age", "date")]

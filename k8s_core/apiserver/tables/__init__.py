@@ -2,9 +2,8 @@
 
 Stands for `pkg/printers/internalversion` and apiserver's default table convertor. Which columns a resource has was
 read off a real server (data/table-columns.json); the functions that fill them stand in tables of their own, by group.
-A resource that is in neither gets the default columns, Name and Created At; a custom resource Name and Age (its
-definition's additionalPrinterColumns are left out). All columns are always sent: those of priority 1 are shown with
-`-o wide`.
+A resource that is in neither gets the default columns, Name and Created At; a custom resource those of its definition.
+All columns are always sent: those of priority 1 are shown with `-o wide`.
 """
 
 import functools
@@ -16,13 +15,12 @@ import orjson
 
 from k8s_core.api import Object, schema
 from k8s_core.api.resources import Resource
-from k8s_core.apiserver.tables import core, groups, pods, workloads
-from k8s_core.apiserver.tables.cells import Column, age, created_at, name
+from k8s_core.apiserver.tables import core, custom, groups, pods, workloads
+from k8s_core.apiserver.tables.cells import Column, created_at, name
 
 _TABLES: Final[dict[str, tuple[Column, ...]]] = {**core.TABLE, **workloads.TABLE, **groups.TABLE}
 _ROWS: Final = {"pods": pods.pod, "events": core.event, "events.events.k8s.io": core.event}
 _DEFAULT: Final = ((name, created_at), (("Name", "string", "name", 0), ("Created At", "date", "", 0)))
-_CUSTOM: Final = ((name, age), (("Name", "string", "name", 0), ("Age", "date", "", 0)))
 # Columns that are documented by the field they show.
 _DOCUMENTED: Final = {"Name": "name", "Age": "creationTimestamp", "Created At": "creationTimestamp"}
 
@@ -50,8 +48,9 @@ def render(
 @functools.lru_cache(maxsize=512)
 def columns_for(resource: Resource) -> list[Object]:
     """The definitions of a resource's columns; never to be changed."""
-    default = _CUSTOM if resource.custom else _DEFAULT
-    columns = _facts().get(f"{resource.api_version}/{resource.name}", default[1])
+    columns = _facts().get(f"{resource.api_version}/{resource.name}", _DEFAULT[1])
+    if resource.custom:
+        return custom.columns(resource.custom)
     meta = schema.load().type("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta").fields
     return [
         {
@@ -70,8 +69,9 @@ def cells(resource: Resource, obj: Object, now: float) -> list[Any]:
     row = _ROWS.get(resource.group_resource)
     if row:
         return row(obj, now)
-    default = _CUSTOM if resource.custom else _DEFAULT
-    return [column(obj, now) for column in _TABLES.get(resource.group_resource, default[0])]
+    if resource.custom:
+        return custom.cells(resource.custom, obj, now)
+    return [column(obj, now) for column in _TABLES.get(resource.group_resource, _DEFAULT[0])]
 
 
 def _row(resource: Resource, obj: Object, now: float, include: str) -> Object:
