@@ -26,6 +26,7 @@ REFERENCE = re.compile(
     r"(?P<name>(?:(?:localhost|[\w.-]+\.[\w.-]+|[\w-]+)(?::\d+)?/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
     r"(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*)(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+MAX_REFERENCE = 255 + 1 + 128 + 72  # name, tag and digest
 MISSING_TAG = re.compile(r"(no-?such|does-?not-?exist|non-?exist|missing|invalid|wrong|bad|broken|typo|nope)", re.I)
 KNOWN_HOSTS = (".io", ".com", ".org", ".net", ".dev", ".local", ".cloud", ".run", ".us", ".de", ".eu", ".internal")
 
@@ -79,7 +80,7 @@ def catalogue() -> dict[str, Any]:
 @cache
 def parse(reference: str) -> Image:
     """The image that a Pod names; raises InvalidImageName."""
-    match = REFERENCE.fullmatch(reference)
+    match = REFERENCE.fullmatch(reference) if len(reference) <= MAX_REFERENCE else None
     if not match:
         raise InvalidImageName(reference)
     name, tag, digest = match["name"], match["tag"] or "", match["digest"] or ""

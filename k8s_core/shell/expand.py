@@ -20,6 +20,8 @@ Pieces = list[tuple[str, bool]]
 """Text with a flag: quoted."""
 BLANKS = " \t\n"
 MAX_TEXT = 1 << 20
+MAX_TRIMMED = 1 << 13
+"""${x%pattern} tries every length: longer values are refused."""
 BREAK = "\0"
 """Stands between the fields of "$@"."""
 
@@ -114,6 +116,8 @@ def _parameter(shell: "Shell", part: Parameter) -> Generator[Wait, None, Pieces]
             old, _, new = (yield from text(shell, part.word)).partition("/")
             if old:
                 value = re.sub(_regex(old), lambda _: new, value, count=0 if op == "//" else 1)
+        elif len(value) > MAX_TRIMMED:
+            raise ExpansionError("Argument list too long")
         else:
             value = _trim(value, op, (yield from pattern(shell, part.word)))
     return [(value, part.quoted)]
@@ -274,6 +278,8 @@ def _unary(shell: "Shell", tokens: list[str], at: int) -> tuple[int, int]:
 
 
 def _number(shell: "Shell", token: str) -> int:
+    if len(token) > 100:
+        raise ExpansionError("arithmetic syntax error")
     if token[0].isdigit():
         return int(
             token,

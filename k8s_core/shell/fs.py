@@ -6,6 +6,7 @@ for `ls -l` and read-only mounts are enforced; ownership is not.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Union
 
@@ -24,13 +25,32 @@ MAX_FILE = 4 << 20
 """A simulated file holds at most 4 MiB: a runaway script meets a full disk, not the real machine's memory."""
 
 
+TREE_LIMIT = 64 << 20
+"""Bytes that the files written through one tree may hold together."""
+
+
+class Quota:
+    """How much a tree's files hold."""
+
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    def take(self, change: int) -> None:
+        if change > 0 and self.used + change > TREE_LIMIT:
+            raise FileError(NO_SPACE)
+        self.used += change
+
+
 class File:
     """A regular file; `read` may be given instead of data for a file that is made when looked at (/proc)."""
 
-    __slots__ = ("_data", "_read", "mode", "mtime")
+    __slots__ = ("_data", "_read", "mode", "mtime", "quota")
 
     def __init__(self, data: bytes = b"", *, mode: int = 0o644, read: Callable[[], bytes] | None = None) -> None:
         self._data, self._read, self.mode, self.mtime = data, read, mode, 0.0
+        self.quota: Quota | None = None
 
     def read(self) -> bytes:
         return self._read() if self._read else self._data
@@ -39,7 +59,15 @@ class File:
         content = self.read() + data if append else data
         if len(content) > MAX_FILE:
             raise FileError(NO_SPACE)
+        if self.quota:
+            self.quota.take(len(content) - len(self._data))
         self._data, self._read = content, None
+
+    def dropped(self) -> None:
+        """It was removed from its directory."""
+        if self.quota:
+            self.quota.take(-len(self._data))
+            self.quota = None
 
 
 class HostFile(File):
@@ -59,9 +87,9 @@ class HostFile(File):
             raise FileError(error.strerror or str(error)) from None
 
     def write(self, data: bytes, *, append: bool = False) -> None:
-        if len(data) > MAX_FILE:
-            raise FileError(NO_SPACE)
         try:
+            if len(data) + (self.path.stat().st_size if append and self.path.exists() else 0) > MAX_FILE:
+                raise FileError(NO_SPACE)
             with self.path.open("ab" if append else "wb") as stream:
                 stream.write(data)
         except OSError as error:
@@ -127,28 +155,32 @@ class HostDirectory(Directory):
         if mounted is not None or "/" in name or name in (".", "..") or "\0" in name:
             return mounted
         path = self.path / name
-        if path.is_symlink():
-            return Link(str(path.readlink()))
-        if path.is_dir():
-            return HostDirectory(path)
-        return HostFile(path) if path.is_file() else None
+        with _host_errors():
+            if path.is_symlink():
+                return Link(str(path.readlink()))
+            if path.is_dir():
+                return HostDirectory(path)
+            return HostFile(path) if path.is_file() else None
 
     def set(self, name: str, node: Node) -> None:
         path = self.path / name
-        if isinstance(node, Directory):
-            path.mkdir(exist_ok=True)
-        elif isinstance(node, File):
-            HostFile(path).write(node.read())
-        elif isinstance(node, Link):
-            path.unlink(missing_ok=True)
-            path.symlink_to(node.target)
+        with _host_errors():
+            if path.is_symlink() or isinstance(node, Link):
+                path.unlink(missing_ok=True)  # never write through a link: it may lead out of the folder
+            if isinstance(node, Directory):
+                path.mkdir(exist_ok=True)
+            elif isinstance(node, File):
+                HostFile(path).write(node.read())
+            elif isinstance(node, Link):
+                path.symlink_to(node.target)
 
     def remove(self, name: str) -> None:
         path = self.path / name
-        if path.is_dir() and not path.is_symlink():
-            path.rmdir()
-        else:
-            path.unlink(missing_ok=True)
+        with _host_errors():
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
 
     def names(self) -> list[str]:
         real = {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
@@ -156,8 +188,22 @@ class HostDirectory(Directory):
 
     def new_file(self, name: str) -> File:
         path = self.path / name
-        path.touch()
-        return HostFile(path)
+        with _host_errors():
+            if path.is_symlink():
+                path.unlink()
+            path.touch()
+            return HostFile(path)
+
+
+@contextmanager
+def _host_errors() -> Iterator[None]:
+    """The real file system's refusals, as any other."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(error.strerror or str(error)) from None
+    except ValueError as error:
+        raise FileError(str(error)) from None
 
 
 class FileSystem:
@@ -165,6 +211,7 @@ class FileSystem:
 
     def __init__(self, root: Directory, clock: Callable[[], float]) -> None:
         self.root, self.clock = root, clock
+        self.quota = Quota()
         self.mounts: dict[str, tuple[Node, bool]] = {}  # path -> (node, read-only)
 
     def mount(self, path: str, node: Node, *, read_only: bool = False) -> None:
@@ -255,6 +302,7 @@ class FileSystem:
         folder, name = self.parent(real)
         if node is None:
             node = folder.new_file(name)
+            node.quota = None if isinstance(node, HostFile) else self.quota
         assert isinstance(node, File)
         if truncate:
             node.write(b"")
@@ -305,6 +353,8 @@ class FileSystem:
         if normalize(path, cwd) in self.mounts:
             raise FileError("Device or resource busy")
         folder.remove(name)
+        if isinstance(node, File):
+            node.dropped()
         folder.mtime = self.clock()
 
     def place(self, path: str, node: Node, cwd: str = "/") -> None:

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
+from k8s_core.shell.expand import ExpansionError
 from k8s_core.shell.pipes import Output, Pipe
 from k8s_core.shell.process import Process
 from k8s_core.shell.syntax import Node
+
+MAX_VARIABLES = 4 << 20
+"""Bytes that a shell's variables may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Variables:
         self.name = name or process.argv[0]
         self.positional = positional or []
         self.variables = dict(process.env)
+        self._size = 0
         self.exported = set(process.env)
         self.functions: dict[str, Node] = {}
         self.options = {"e": False, "u": False, "x": False, "f": False}
@@ -43,6 +48,10 @@ class Variables:
         return self.variables.get(name, default)
 
     def set(self, name: str, value: str) -> None:
+        """Set a variable; raises ExpansionError when all together grow too big."""
+        self._size += len(value) - len(self.variables.get(name, ""))
+        if self._size > MAX_VARIABLES:
+            raise ExpansionError("out of memory")
         self.variables[name] = value
 
     def lookup(self, name: str) -> str | None:

@@ -3,6 +3,7 @@
 from k8s_core.shell.syntax import Arithmetic, List, Parameter, Part, Substitution, SyntaxFailure, Text, Word
 
 MAX_DEPTH = 100
+MAX_RETRIES = 64
 NAME_START = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
 NAME = NAME_START | frozenset("0123456789")
 SPECIAL = frozenset("@*#?-$!0123456789")
@@ -17,6 +18,7 @@ class Words:
 
     def __init__(self, text: str) -> None:
         self.text, self.pos, self.depth = text, 0, 0
+        self._retries = 0
 
     def commands(self, stops: tuple[str, ...]) -> List:
         """The commands up to a stop word, a `)` or the end."""
@@ -150,6 +152,9 @@ class Words:
             if expression is not None:
                 return Arithmetic(expression, quoted)
             self.pos = start
+            self._retries += 1  # each nesting doubles the work
+            if self._retries > MAX_RETRIES:
+                raise SyntaxFailure("syntax error: nested too deeply")
         if self.peek() == "(":
             self.pos += 1
             return Substitution(self.substitution(), quoted)

@@ -206,19 +206,26 @@ def test_bash_words() -> None:
     assert (run.code, bytes(run.err)) == (127, b"bash: line 1: foo: command not found\n")
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "$(" * 500,
-        "((" * 300,
-        "{ " * 400,
-        "echo " + "$((" * 200,
-        "f() { f; }; f",
-        "x=a; while true; do x=$x$x; done",
-        ":(){ :|:& };:",
-        "eval eval " * 200,
-    ],
-)
+HOSTILE = [
+    "$(" * 500,
+    "((" * 300,
+    "{ " * 400,
+    "echo " + "$((" * 200,
+    "echo " + "$((" * 40 + "x" + " )" * 80,
+    "f() { f; }; f",
+    "x=a; while true; do x=$x$x; done",
+    "i=0; x=$(seq 20000); while true; do i=$((i+1)); eval v$i='$x'; done",
+    "i=0; while true; do i=$((i+1)); dd if=/dev/zero of=/tmp/$i bs=1M count=4; done",
+    ":(){ :|:& };:",
+    "eval eval " * 200,
+    "seq 99999999999; date -d @9e99; echo $((9" + "9" * 5000 + "))",
+    "x=$(seq 9000); echo ${x%%*1*2*3*}",
+    "echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa! | grep -E '(a+)+$'",
+    "yes aaaaaaaaaaaaaaaaaaaaaaaa | head -n 2000 | tr -d '\\n' | grep 'a.*a.*a.*a.*b'",
+]
+
+
+@pytest.mark.parametrize("script", HOSTILE)
 def test_hostile_scripts_end_or_are_held(script: str) -> None:
     """Deep nesting, recursion and growth neither crash nor hang the loop."""
     run = Run(script)

@@ -69,7 +69,7 @@ def _parse(process: Process, path: str) -> list[list[str]]:
     directives: list[list[str]] = []
     words: list[str] = []
     depth, line = 0, 1
-    for token in re.findall(r"\n|#[^\n]*|\"(?:\\.|[^\"])*\"|'(?:\\.|[^'])*'|[{};]|[^\s{};\"']+", text):
+    for token in re.findall(r"\n|#[^\n]*|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|[{};]|[^\s{};\"']+", text):
         if token == "\n":
             line += 1
         elif token.startswith("#"):

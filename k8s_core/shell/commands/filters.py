@@ -12,6 +12,27 @@ from k8s_core.shell.process import Command, Process
 Edit = Callable[[str, int, bool], tuple[str, bool, bool, bool]]
 
 
+HARD = re.compile(r"([*+}]\??\)+|\|[^()]*\))[*+{]")
+"""A repeated group that ends in a repetition or holds a choice: Python's matcher may take for ever over it."""
+WILDCARD = re.compile(r"\.[*+]")
+MOST_STEPS = 2e8
+
+
+def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
+    """The pattern; raises re.error, also for one that could hold the loop."""
+    if HARD.search(expression) or len(expression) > 1000 or len(WILDCARD.findall(expression)) > 5:
+        raise re.error("regular expression is too complex")
+    return re.compile(expression, flags)
+
+
+def search(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+    """pattern.search, but no match in a line too long for the pattern's wildcards."""
+    wildcards = len(WILDCARD.findall(pattern.pattern))
+    if wildcards > 1 and len(line) ** (wildcards + 1) > MOST_STEPS:
+        return None
+    return pattern.search(line)
+
+
 def grep(process: Process) -> Steps:
     options, operands = parse(
         process, "ivcnloqEFrRwhHsxa", "emABC", {"color": "w", "ignore-case": "i", "invert-match": "v"}
@@ -28,7 +49,7 @@ def grep(process: Process) -> Steps:
     if "x" in options:
         expression = rf"^(?:{expression})$"
     try:
-        pattern = re.compile(expression, re.I if "i" in options else 0)
+        pattern = compiled(expression, re.I if "i" in options else 0)
     except re.error:
         return process.fail("bad regex", 2)
     if set(options) & set("rR"):
@@ -53,7 +74,7 @@ def grep(process: Process) -> Steps:
         while (piece := (yield from pieces())) is not None:
             number += 1
             line = piece[1].rstrip("\n")
-            if bool(pattern.search(line)) != ("v" in options):
+            if bool(search(pattern, line)) != ("v" in options):
                 found = True
                 text = "\n".join(m[0] for m in pattern.finditer(line)) if "o" in options else line
                 process.out((f"{number}:" if "n" in options else "") + text + "\n")
@@ -63,7 +84,7 @@ def grep(process: Process) -> Steps:
     for name, content in (yield from sources(process, operands)):
         failed |= content == "\0"
         lines = content.splitlines() if content != "\0" else []
-        hits = [i for i, line in enumerate(lines) if bool(pattern.search(line)) != ("v" in options)]
+        hits = [i for i, line in enumerate(lines) if bool(search(pattern, line)) != ("v" in options)]
         hits = hits[: int(options.get("m", len(hits)))]
         found |= bool(hits)
         prefix = f"{name}:" if named else ""
@@ -170,7 +191,7 @@ def _edit(text: str, extended: bool) -> Edit:
     def matches(spec: str, line: str, number: int, at_end: bool) -> bool:
         if spec == "$":
             return at_end
-        return number == int(spec) if spec.isdigit() else bool(re.search(convert(spec[1:-1]), line))
+        return number == int(spec) if spec.isdigit() else bool(search(compiled(convert(spec[1:-1])), line))
 
     def chosen(line: str, number: int, at_end: bool) -> bool:
         nonlocal inside
@@ -196,7 +217,7 @@ def _edit(text: str, extended: bool) -> Edit:
         )
         if not parts:
             raise ValueError(command)
-        pattern = re.compile(convert(parts[1]), re.I if "i" in parts[3] else 0)
+        pattern = compiled(convert(parts[1]), re.I if "i" in parts[3] else 0)
         replacement = re.sub(r"\\(?![0-9&n\\])(.)", r"\1", parts[2])
         replacement = re.sub(
             r"(\\[\\&0-9n])|&", lambda m: (m[1] if m[1] != r"\&" else "&") if m[1] else r"\g<0>", replacement

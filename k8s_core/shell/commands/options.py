@@ -62,7 +62,7 @@ def checked(command: Command) -> Command:
             return usage(process, error)
         except FileError as error:
             return process.fail(str(error))
-        except ValueError:
+        except (ValueError, OverflowError, OSError):
             return process.fail("invalid argument")
 
     return run
