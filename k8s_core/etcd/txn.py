@@ -92,10 +92,5 @@ def _overlap(ops: Sequence[Message]) -> tuple[set[bytes], list[Span]]:
 
 
 def _deleted(deletes: list[Span], key: bytes) -> bool:
-    return any(_intersects(start, end, key) for start, end in deletes)
-
-
-def _intersects(start: bytes, end: bytes, key: bytes) -> bool:
-    """Whether etcd's interval tree finds `key` in a span; to it an end of \\0 is a small key, not "no end"."""
-    end = end or start + b"\0"
-    return start <= key and (end > key or start == key)
+    """As etcd's interval tree sees it: there an end of \\0 is a small key, not "no end"."""
+    return any(start <= key < (end or start + b"\0") for start, end in deletes)

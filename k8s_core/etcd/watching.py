@@ -77,12 +77,12 @@ class WatchStream:
                 self._next += 1
             id, self._next = self._next, self._next + 1
         self._send(self._response(id, created=True))
-        if start < self.store.compact_revision:
+        watch = self.watches[id] = Watch(request, start)
+        if start < self.store.compact_revision:  # dead, but its id stays taken until the client cancels it
             cancelled = self._response(id, canceled=True, compact_revision=self.store.compact_revision)
             cancelled.header.revision = 0
             self._send(cancelled)
             return
-        watch = self.watches[id] = Watch(request, start)
         if start <= self.store.revision:
             self._catch_up(id, watch)
         watch.watcher = self.store.watch(request.key, request.range_end, lambda events: self._deliver(id, events))
