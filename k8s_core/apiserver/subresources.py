@@ -6,13 +6,16 @@ which gives the kubelet's server of a node, as the apiserver dials port 10250.
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from k8s_core.api import Object, errors, field, jsonpath
 from k8s_core.api.custom import with_value
 from k8s_core.api.selectors import from_label_selector, from_labels
+from k8s_core.apiserver import presentation
 from k8s_core.apiserver.request import Request, Response
 from k8s_core.apiserver.tokens import Tokens
+from k8s_core.shell.sockets import Request as WebRequest
+from k8s_core.shell.sockets import Response as WebResponse
 from k8s_core.streams import Session, Stream
 
 if TYPE_CHECKING:
@@ -53,6 +56,10 @@ class KubeletServer(Protocol):
     ) -> Session: ...
 
 
+    def port_forward(self, namespace: str, pod: str) -> Callable[..., Any]: ...
+    def get(self, address: str, port: int, request: WebRequest) -> WebResponse: ...
+
+
 Dial = Callable[[str], KubeletServer | None]
 
 
@@ -67,6 +74,9 @@ class Subresources:
             ("pods", "log"): self.log,
             ("pods", "exec"): self.exec,
             ("pods", "attach"): self.attach,
+            ("pods", "portforward"): self.port_forward,
+            ("pods", "proxy"): self.proxy,
+            ("services", "proxy"): self.proxy,
             ("serviceaccounts", "token"): self.token,
         }
 
@@ -84,7 +94,7 @@ class Subresources:
         obj = self.registry.get(resource, request.namespace, request.name)
         _scale_of = functools.partial(_scale, paths=(resource.custom and resource.custom.scale) or SCALE_PATHS)
         if request.verb == "get":
-            return Response(object=_scale_of(obj))
+            return Response(object=self._shown(request, _scale_of(obj)))
         wanted = request.object
         if request.verb == "patch":
             from k8s_core.api import patch  # noqa: PLC0415
@@ -108,7 +118,11 @@ class Subresources:
             return {**old, "metadata": {**old["metadata"]}, "spec": {**old["spec"], "replicas": replicas}}
 
         new, _ = self.registry.update(request, change)
-        return Response(object=_scale_of(new))
+        return Response(object=self._shown(request, _scale_of(new)))
+
+    def _shown(self, request: Request, obj: Object) -> Object:
+        """An answer in the form the client asked for: kubectl wants a Table."""
+        return obj if request.in_process else presentation.one(request, obj, self.registry.loop)
 
     # --- pods -----------------------------------------------------------------------------------------------
     def bind(self, request: Request) -> Response:
@@ -225,6 +239,56 @@ class Subresources:
             session = server.attach(namespace, name, container, **ends)
         return Response(101, session=session)
 
+    def port_forward(self, request: Request) -> Response:
+        assert request.resource is not None
+        pod = self.registry.get(request.resource, request.namespace, request.name)
+        server = self._kubelet(request, pod)
+        if server is None or pod.get("status", {}).get("phase") != "Running":
+            raise errors.bad_request(f"pod {request.name} is not running")
+        return Response(101, connect=server.port_forward(request.namespace, request.name))
+
+    def proxy(self, request: Request) -> Response:
+        """Pass an HTTP request on to a Pod, or to one of a Service's ready endpoints (past its rules, as upstream)."""
+        _, name, port = _proxied(request.name)
+        resources, registry = self.registry.resources, self.registry
+        assert request.resource is not None
+        obj = registry.get(request.resource, request.namespace, name)
+        if request.resource.name == "pods":
+            ports = [p["containerPort"] for c in obj["spec"]["containers"] for p in c.get("ports") or ()]
+            number = int(port) if port.isdigit() else next(iter(ports), 80)
+            targets = [(obj.get("status", {}).get("podIP", ""), number)]
+        else:
+            slices = resources.find("endpointslices.discovery.k8s.io")
+            assert slices is not None
+            named = [
+                p
+                for p in obj["spec"].get("ports") or ()
+                if not port or str(p["port"]) == port or p.get("name") == port
+            ]
+            if not named or (not port and len(obj["spec"]["ports"]) > 1 and all(p.get("name") for p in named)):
+                raise errors.unavailable(f'no service port "{port}" found for service "{name}"')
+            targets = [
+                (e["addresses"][0], p["port"])
+                for piece in registry.storage.select(slices.storage, request.namespace)
+                if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == name
+                for p in piece.get("ports") or ()
+                if (p.get("name") or "") == (named[0].get("name") or "")
+                for e in piece.get("endpoints") or ()
+                if (e.get("conditions") or {}).get("ready") is not False
+            ]
+            if not targets:
+                raise errors.unavailable(f'no endpoints available for service "{request.name}"')
+        address, number = targets[registry.loop.random.randrange(len(targets))]
+        server = self.dial("")
+        if server is None:
+            raise errors.unavailable("error trying to reach service: the control plane has no node")
+        path = "/" + request.param("path") + ("/" if request.path.endswith("/") and request.param("path") else "")
+        headers = {name.title(): value for name, value in request.headers.items() if name != "authorization"}
+        answer = server.get(address, number, WebRequest(request.method, path, headers, request.body))
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("content-type", "content-length")}
+        kind = answer.headers.get("Content-Type", "text/plain")
+        return Response(answer.status, body=answer.body, content_type=kind, headers=kept)
+
     def _container(self, request: Request) -> tuple[Object, str]:
         """The Pod and the container that is meant: the one named, or the only one."""
         assert request.resource is not None
@@ -264,6 +328,12 @@ class Subresources:
     # --- serviceaccounts ------------------------------------------------------------------------------------
     def token(self, request: Request) -> Response:
         return Response(201, self.tokens.request(request, request.object))
+
+
+def _proxied(name: str) -> tuple[str, str, str]:
+    """[scheme:]name[:port] of a proxied Pod or Service."""
+    parts = name.split(":")
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else ("", parts[0], parts[1] if len(parts) > 1 else "")
 
 
 def patch_kind(request: Request) -> str:

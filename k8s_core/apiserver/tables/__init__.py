@@ -21,6 +21,7 @@ from k8s_core.apiserver.tables.cells import Column, created_at, name
 _TABLES: Final[dict[str, tuple[Column, ...]]] = {**core.TABLE, **workloads.TABLE, **groups.TABLE}
 _ROWS: Final = {"pods": pods.pod, "events": core.event, "events.events.k8s.io": core.event}
 _DEFAULT: Final = ((name, created_at), (("Name", "string", "name", 0), ("Created At", "date", "", 0)))
+_SCALES: Final = Resource("autoscaling", "v1", "scales", "Scale", "scale", True, ())
 # Columns that are documented by the field they show.
 _DOCUMENTED: Final = {"Name": "name", "Age": "creationTimestamp", "Created At": "creationTimestamp"}
 
@@ -34,6 +35,8 @@ def render(
     list_meta: Object | None = None,
 ) -> Object:
     """A meta.k8s.io/v1 Table of the objects; `include` is what each row carries: Metadata, Object or None."""
+    if objects and objects[0].get("kind") == "Scale":
+        resource = _SCALES
     if resource.kind == "FlowSchema":  # listed in the order in which they are tried
         objects = sorted(objects, key=lambda o: (o["spec"]["matchingPrecedence"], o["metadata"]["name"]))
     return {

@@ -185,6 +185,7 @@ TABLE: Final[dict[str, tuple[Column, ...]]] = {
         selector_at("spec", "jobTemplate", "spec", "selector"),
     ),
     "horizontalpodautoscalers.autoscaling": _HPA,
+    "scales.autoscaling": (name, at("spec.replicas", 0), at("status.replicas", 0), age),
     "poddisruptionbudgets.policy": (
         name,
         at("spec.minAvailable", "N/A"),
