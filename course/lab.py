@@ -18,7 +18,7 @@ from course.checks import Look, Report, run
 from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
-from course.widgets import way
+from course.widgets import rollout, way
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
 from k8s_core.api.errors import is_not_found
@@ -127,6 +127,14 @@ class Lab:
         with self.cluster.lock:
             actors, steps = way.steps(self.cluster.apiserver.audit.since(before))
         return SequenceView(command, actors, steps)
+
+    def rollout(self, deployment: str, *, namespace: str = "default", everything: bool = False) -> rollout.RolloutView:
+        """The last rollout of a Deployment as a timeline; `everything` shows all of them."""
+        with self.cluster.lock:
+            told = rollout.story(self.cluster.history, deployment, namespace, self._began, everything=everything)
+        if not told["moments"] or not told["sets"]:
+            raise LabError(f'There is no Deployment "{deployment}" in the namespace {namespace} to show.')
+        return rollout.RolloutView(told)
 
     def revisions(self) -> list[int]:
         """Every revision since the lab began at which something changed that the picture shows."""
