@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from k8s_core.api.names import dns1123_subdomain
+from k8s_core.apiserver import options as apiserver_options
 from k8s_core.apiserver.authentication import read_token_file
 from k8s_core.apiserver.request import User
 from k8s_core.apiserver.version import DEFAULT
@@ -32,9 +33,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--write-kubeconfig", type=Path, metavar="FILE", help="where to write an administrator's kubeconfig"
     )
-    serve.add_argument(
-        "--profile", choices=("kubeadm", "bare"), default="kubeadm", help="what the cluster looks like"
-    )
+    serve.add_argument("--profile", choices=("kubeadm", "bare"), default="kubeadm", help="what the cluster looks like")
     serve.add_argument("--nodes", type=_nodes, default=NODES, help="how many, or their names with commas between (3)")
     serve.add_argument("--no-scheduler", action="store_true", help="leave the scheduler out")
     serve.add_argument("--no-kubelet", action="store_true", help="leave the kubelets out")
@@ -42,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--kubernetes-version", type=_minor, default=DEFAULT, metavar="MINOR", help="which API (%(default)s)"
     )
+    apiserver_options.add_flags(serve)
     serve.add_argument("--seed", type=int, default=0, help="same seed: same names, certificates and tokens")
     return top
 
@@ -80,6 +80,7 @@ def _cluster(options: argparse.Namespace, users: Mapping[str, User]) -> Cluster:
         kubelets=not options.no_kubelet,
         token_users=users,
         secure_port=options.secure_port or 6443,
+        options=apiserver_options.from_flags(options),
     )
 
 

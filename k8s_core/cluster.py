@@ -23,6 +23,7 @@ from k8s_core.apiserver.follow import wall_clock
 from k8s_core.apiserver.keeper import Keeper
 from k8s_core.apiserver.node_authorizer import NodeAuthorizer
 from k8s_core.apiserver.openapi import OpenAPI
+from k8s_core.apiserver.options import Options
 from k8s_core.apiserver.registry import Registry
 from k8s_core.apiserver.request import User
 from k8s_core.apiserver.reviews import Reviews
@@ -37,6 +38,7 @@ from k8s_core.controllers.manager import ControllerManager
 from k8s_core.etcd.store import Store
 from k8s_core.history import History
 from k8s_core.kubelet.kubelet import Kubelet
+from k8s_core.network.bridge import Conversation
 from k8s_core.network.network import Network
 from k8s_core.pki import PKI
 from k8s_core.scheduler import Scheduler
@@ -73,6 +75,7 @@ class Cluster:
         controllers: Sequence[str] = ("*",),
         token_users: Mapping[str, User] | None = None,
         secure_port: int = 6443,
+        options: Options | None = None,
     ):
         self.seed, self.clock, self.profile, self.minor = seed, clock, profile, kubernetes_version
         self.lock = threading.RLock()
@@ -83,12 +86,14 @@ class Cluster:
         self.addresses = {name: f"10.0.0.{FIRST_ADDRESS + i}" for i, name in enumerate(nodes)}
         self.secure_port = secure_port
         self.door: Door | None = None
-        self.pki = PKI(seed)
+        self.options = options or Options()
+        """kube-apiserver's flags."""
+        self.pki = PKI(seed, service_address=self.options.service_address)
         self.etcd = Store(self.loop)
         self.apiserver = self._apiserver(token_users or {})
         self.network = Network(self.loop, seed, lambda user: self.client(user or "kubernetes-admin"))
         self.history = History(self.etcd, self.loop, self.apiserver.resources)
-        given = list(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem, secure_port=secure_port))
+        given = list(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem, self.options, secure_port=secure_port))
         self._install(given)
         if profile == "kubeadm":
             added = list(kubeadm.objects(self))
@@ -124,12 +129,19 @@ class Cluster:
     # --- boot -----------------------------------------------------------------------------------------------
     def _apiserver(self, token_users: Mapping[str, User]) -> Server:
         """The apiserver's parts, put together."""
-        loop, kinds, served = self.loop, schema.load(self.minor), resources.load(self.minor)
+        loop, kinds, served, options = self.loop, schema.load(self.minor), resources.load(self.minor), self.options
         storage = Storage(self.etcd, loop)
         registry = Registry(storage, loop, kinds, served)
-        registry.allocator = ServiceAllocator(registry.reader, loop.random)
-        authorizer = Authorizer(registry.reader, NodeAuthorizer(registry.reader, bootstrap.node_rules()))
-        registry.admission = Admission(registry.reader, loop, guards=[EscalationCheck(authorizer)])
+        registry.allocator = ServiceAllocator(registry.reader, loop.random, options.service_cluster_ip_range)
+        nodes = NodeAuthorizer(registry.reader, bootstrap.node_rules())
+        authorizer = Authorizer(registry.reader, nodes, options.authorization_mode)
+        registry.admission = Admission(
+            registry.reader,
+            loop,
+            options.enable_admission_plugins,
+            options.disable_admission_plugins,
+            guards=[EscalationCheck(authorizer)] if "RBAC" in options.authorization_mode else [],
+        )
         tokens = Tokens(loop, self.pki.service_account_key, registry.reader)
         authenticator = Authenticator(
             lambda: loop.now, self.pki.ca.certificate, tokens, authorizer, registry.reader, static=token_users
@@ -183,7 +195,7 @@ class Cluster:
         )
 
     def _dial(self, node: str) -> KubeletServer | None:
-        kubelet = self.kubelets.get(node)
+        kubelet = self.kubelets.get(node or next(iter(self.kubelets), ""))  # "": the control plane's own
         return kubelet.server if kubelet and kubelet.running else None
 
     # --- use ------------------------------------------------------------------------------------------------
@@ -215,6 +227,18 @@ class Cluster:
 
         self.door = Door(self, port)
         return self.door
+
+    def expose(self, node_port: int, *, node: str = "", port: int = 0) -> str:
+        """Bind a simulated node port (or any port of a node) to a real port of the loopback, for browsers; the URL.
+
+        Needs `serve`. Connections come from outside the cluster and take the whole way through the node's rules.
+        """
+        assert self.door, "serve() first"
+        address, outside = self.addresses[node or next(iter(self.addresses))], self.network.outside
+        real = self.door.bind(
+            lambda send, end: Conversation(self.loop, outside, address, node_port, send, end), port
+        )
+        return f"http://127.0.0.1:{real}"
 
     def stop(self) -> None:
         """End everything; the cluster cannot be used again."""

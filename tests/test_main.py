@@ -72,9 +72,7 @@ def test_rbac_from_kubectl(server: Server) -> None:
     assert server.kubectl("--as=bob", "--as-group=devs", "auth", "can-i", "list", "pods")[1] == "yes\n"
     code, out, _ = server.kubectl("--token", "alice", "auth", "can-i", "delete", "pods")
     assert (code, out) == (1, "no\n")
-    _, _, err = server.kubectl(
-        "--token", "alice", "create", "rolebinding", "x", "--clusterrole=admin", "--user=alice"
-    )
+    _, _, err = server.kubectl("--token", "alice", "create", "rolebinding", "x", "--clusterrole=admin", "--user=alice")
     assert 'User "alice" cannot create resource "rolebindings"' in err
 
 
@@ -121,3 +119,44 @@ def test_clear_errors(
     assert code in (1, 2)
     assert message in err
     assert "Traceback" not in err
+
+
+def test_flags_of_kube_apiserver(tmp_path: Path) -> None:
+    """Admission plugins off, everybody allowed, Services elsewhere: by kube-apiserver's own flag names."""
+    config = tmp_path / "kubeconfig"
+    process = serve(
+        "--profile", "bare", "--no-kubelet", "--no-scheduler", "--write-kubeconfig", str(config),
+        "--disable-admission-plugins", "ServiceAccount,Priority", "--authorization-mode", "RBAC,AlwaysAllow",
+        "--service-cluster-ip-range", "10.0.0.0/24",
+    )  # fmt: skip
+    try:
+        assert process.stdout and process.stdout.readline()
+        env = {**os.environ, "KUBECONFIG": str(config), "KUBECACHEDIR": str(tmp_path / "cache")}
+
+        def kubectl(*arguments: str) -> str:
+            done = subprocess.run([KUBECTL, *arguments], env=env, capture_output=True, text=True, check=True)
+            return done.stdout
+
+        assert kubectl("get", "svc", "kubernetes", "-o", "jsonpath={.spec.clusterIP}") == "10.0.0.1"
+        assert kubectl("auth", "can-i", "delete", "nodes", "--as", "nobody").strip() == "yes"
+        kubectl("run", "web", "--image", "nginx")
+        spec = kubectl("get", "pod", "web", "-o", "jsonpath={.spec}")
+        assert "serviceAccountName" not in spec and '"priority"' not in spec
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--enable-admission-plugins", "Nope", 'admission plugin "Nope" is unknown'),
+        ("--authorization-mode", "Webhook", 'authorization-mode "Webhook" is not a valid mode'),
+        ("--service-cluster-ip-range", "nowhere", "Expected 4 octets"),
+    ],
+)
+def test_flags_that_make_no_sense(flag: str, value: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line says why, and the exit code is argparse's."""
+    with pytest.raises(SystemExit):
+        main(["serve", flag, value])
+    assert message in capsys.readouterr().err

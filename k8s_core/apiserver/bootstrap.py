@@ -16,9 +16,9 @@ from typing import NamedTuple
 import orjson
 
 from k8s_core.api import Object
+from k8s_core.apiserver.options import Options
 
 DATA = Path(__file__).parent / "data"
-SERVICE_ADDRESS = "10.96.0.1"
 
 
 class Kind(NamedTuple):
@@ -59,7 +59,7 @@ def node_rules() -> list[Object]:
     return rules
 
 
-def objects(now: float, ca_pem: bytes, *, secure_port: int = 6443) -> Iterator[Object]:
+def objects(now: float, ca_pem: bytes, options: Options, *, secure_port: int = 6443) -> Iterator[Object]:
     """What every apiserver creates, in its order. `now` is in seconds; `secure_port` is where it listens itself."""
     stamp = datetime.fromtimestamp(now, UTC)
     for plural, found in data().items():
@@ -69,10 +69,10 @@ def objects(now: float, ca_pem: bytes, *, secure_port: int = 6443) -> Iterator[O
         "apiVersion": "networking.k8s.io/v1",
         "kind": "ServiceCIDR",
         "metadata": {"name": "kubernetes", "finalizers": ["networking.k8s.io/service-cidr-finalizer"]},
-        "spec": {"cidrs": ["10.96.0.0/12"]},
+        "spec": {"cidrs": [options.service_cluster_ip_range]},
         "status": {"conditions": [_condition(stamp, "Ready", "True", "", "Kubernetes Service CIDR is ready")]},
     }
-    yield _service(secure_port)
+    yield _service(secure_port, options.service_address)
     yield _configmap("kube-system", "extension-apiserver-authentication", {"client-ca-file": ca_pem.decode()})
     since = {"since": stamp.strftime("%Y-%m-%d")}
     yield _configmap("kube-system", "kube-apiserver-legacy-service-account-token-tracking", since)
@@ -92,9 +92,7 @@ def _complete(plural: str, obj: Object, stamp: str) -> Object:
         full["status"] = {"phase": "Active"}
     elif plural == "apiservices":
         local = {"reason": "Local", "message": "Local APIServices are always available"}
-        full["status"] = {
-            "conditions": [{"type": "Available", "status": "True", "lastTransitionTime": stamp, **local}]
-        }
+        full["status"] = {"conditions": [{"type": "Available", "status": "True", "lastTransitionTime": stamp, **local}]}
     elif plural == "flowschemas":
         level = obj["spec"]["priorityLevelConfiguration"]["name"]
         message = f'This FlowSchema references the PriorityLevelConfiguration object named "{level}" and it exists'
@@ -119,7 +117,7 @@ def _configmap(namespace: str, name: str, values: dict[str, str]) -> Object:
     }
 
 
-def _service(target: int) -> Object:
+def _service(target: int, address: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -129,8 +127,8 @@ def _service(target: int) -> Object:
             "labels": {"component": "apiserver", "provider": "kubernetes"},
         },
         "spec": {
-            "clusterIP": SERVICE_ADDRESS,
-            "clusterIPs": [SERVICE_ADDRESS],
+            "clusterIP": address,
+            "clusterIPs": [address],
             "internalTrafficPolicy": "Cluster",
             "ipFamilies": ["IPv4"],
             "ipFamilyPolicy": "SingleStack",

@@ -231,6 +231,7 @@ class Registry:
             why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {was['uid']}"
             raise errors.conflict(resource, request.name, why)
         revision = meta.get("resourceVersion") or ""
+        revision = "" if revision == "0" else revision
         if not revision and resource.group_resource in strategy.NEEDS_REVISION and request.verb == "update":
             problem = field.invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise errors.invalid(resource.group_kind, request.name, [problem])

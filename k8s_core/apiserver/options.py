@@ -1,0 +1,72 @@
+"""kube-apiserver's own flags, as far as a cluster here can be started with them (cmd/kube-apiserver/app/options)."""
+
+import argparse
+import ipaddress
+from dataclasses import dataclass
+from typing import Final
+
+from k8s_core.apiserver.admission import PLUGINS
+from k8s_core.limits import SERVICE_CIDR
+
+MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which plugins and authorizers are on, in upstream's words, and where Services have their addresses."""
+
+    enable_admission_plugins: tuple[str, ...] = ()
+    disable_admission_plugins: tuple[str, ...] = ()
+    authorization_mode: tuple[str, ...] = ("Node", "RBAC")
+    service_cluster_ip_range: str = SERVICE_CIDR
+
+    @property
+    def service_address(self) -> str:
+        """The address of the Service kubernetes: the first of the range."""
+        return str(ipaddress.ip_network(self.service_cluster_ip_range)[1])
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags, with upstream's names."""
+    group = parser.add_argument_group("kube-apiserver")
+    known = ", ".join(sorted(PLUGINS))
+    about = f"comma-delimited, beside those on by default: {known}"
+    group.add_argument("--enable-admission-plugins", type=_plugins, default=(), metavar="NAMES", help=about)
+    about = "comma-delimited, of those on by default"
+    group.add_argument("--disable-admission-plugins", type=_plugins, default=(), metavar="NAMES", help=about)
+    about = f"comma-delimited, asked in order: {', '.join(MODES)} (Node,RBAC)"
+    default = Options.authorization_mode
+    group.add_argument("--authorization-mode", type=_modes, default=default, metavar="MODES", help=about)
+    about = "where Services have their cluster IPs (%(default)s)"
+    group.add_argument("--service-cluster-ip-range", type=_range, default=SERVICE_CIDR, metavar="CIDR", help=about)
+
+
+def from_flags(options: argparse.Namespace) -> Options:
+    """The options that a command line with `add_flags` gave."""
+    return Options(
+        options.enable_admission_plugins,
+        options.disable_admission_plugins,
+        options.authorization_mode,
+        options.service_cluster_ip_range,
+    )
+
+
+def _plugins(text: str) -> tuple[str, ...]:
+    names = tuple(filter(None, text.split(",")))
+    if unknown := [name for name in names if name not in PLUGINS]:
+        raise argparse.ArgumentTypeError(f'admission plugin "{unknown[0]}" is unknown')
+    return names
+
+
+def _modes(text: str) -> tuple[str, ...]:
+    modes = tuple(filter(None, text.split(",")))
+    if unknown := [mode for mode in modes if mode not in MODES]:
+        raise argparse.ArgumentTypeError(f'authorization-mode "{unknown[0]}" is not a valid mode')
+    return modes
+
+
+def _range(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
