@@ -31,6 +31,7 @@ from aiohttp.web_protocol import RequestHandler
 from k8s_core.api import errors
 from k8s_core.apiserver.follow import Follower, wall_clock
 from k8s_core.apiserver.request import Request, Response, parse_query
+from k8s_core.apiserver.tunnel import Tunnel, carry
 from k8s_core.apiserver.wallclock import WallClock
 from k8s_core.apiserver.websocket import Channels, is_upgrade
 from k8s_core.clock import Loop
@@ -99,6 +100,20 @@ class Door:
         if self._thread.is_alive():
             self._io.call_soon_threadsafe(self._stop.set)
             self._thread.join()
+
+    def bind(self, connect: Callable[..., Any], port: int = 0) -> int:
+        """Listen on another real port of the loopback, for one simulated port; gives the number. OSError if taken."""
+
+        def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.ensure_future(carry(reader, writer, connect, self._lock, self._owe))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        async def listen() -> int:
+            server = await asyncio.start_server(client, HOST, port)
+            return int(server.sockets[0].getsockname()[1])
+
+        return asyncio.run_coroutine_threadsafe(listen(), self._io).result()
 
     # --- the thread -----------------------------------------------------------------------------------------
     def _run(self, tls: ssl.SSLContext, port: int, ready: threading.Event, started: list[OSError | None]) -> None:
@@ -181,12 +196,16 @@ class Door:
             response = _failure(errors.internal("the server met a defect of its own; it is in its log"))
         if response.stream is not None:
             return await self._stream(wire, request, response, response.stream)
-        if response.session is not None:
+        if response.session is not None or response.connect is not None:
             if not is_upgrade(wire):
-                with self._lock:
-                    response.session.cancel()
+                if response.session:
+                    with self._lock:
+                        response.session.cancel()
                 return self._plain(wire, _failure(errors.bad_request("Upgrade request required")))
             with self._waiting():
+                if response.connect is not None:
+                    return await Tunnel(wire, response.connect, self._lock, self._owe).run()
+                assert response.session is not None
                 return await Channels(wire, response.session, self._lock, self._owe).run()
         return self._plain(wire, response)
 

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from k8s_core.api.errors import bad_request
+from k8s_core.api.errors import bad_request, internal, unavailable
 from k8s_core.kubelet.container_state import ContainerState
 from k8s_core.kubelet.logs import ContainerLog, Line, render, select
 from k8s_core.kubelet.pod_worker import PodWorker
 from k8s_core.kubelet.runtime import CREATED, RUNNING, Container, RuntimeFailure
 from k8s_core.limits import CLIENT_WAITS_FOR_CONTAINER
+from k8s_core.network.bridge import Connect, Conversation, End, Send
 from k8s_core.shell.pipes import Pipe, Sink
 from k8s_core.shell.process import SIGNALS
+from k8s_core.shell.sockets import NetworkError, Request, Response
 from k8s_core.shell.tty import Terminal, interrupt_foreground
 from k8s_core.streams import Session, Stream
 
@@ -214,6 +216,41 @@ class KubeletServer:
         session.on_cancel.append(lambda: run.attached.remove(listener) if listener in run.attached else None)
         run.on_exit.append(lambda: session.exit(run.exit_code))
         return session
+
+    # --- the network ----------------------------------------------------------------------------------------
+    def port_forward(self, namespace: str, pod: str) -> Connect:
+        """Connects to ports of a Pod from inside it, as the runtime's port-forward does."""
+        worker = self._worker(namespace, pod)
+        sandbox = worker.sandbox if worker else None
+        if sandbox is None or not sandbox.ready:
+            raise internal(f"unable to upgrade connection: pod does not exist: {pod}_{namespace}")
+
+        def connect(port: int, send: Send, end: End) -> Conversation:
+            def ended(problem: str) -> None:
+                said = (
+                    f"error forwarding port {port} to pod {sandbox.id}, uid : failed to execute portforward in network "
+                    f'namespace "/var/run/netns/cni-{sandbox.uid}": failed to connect to localhost:{port} inside '
+                    f'namespace "{sandbox.id}", IPv4: dial tcp4 127.0.0.1:{port}: connect: {problem.lower()} '
+                    "IPv6 dial tcp6: address localhost: no suitable address found "
+                )
+                end(said if problem else "")
+
+            return Conversation(self.kubelet.client.loop, sandbox.network, "127.0.0.1", port, send, ended)
+
+        return connect
+
+    def get(self, address: str, port: int, request: Request) -> Response:
+        """An HTTP request from this node, for the apiserver's proxy; raises StatusError (503) if nobody answers."""
+        steps = self.kubelet.network.http(address, port, request, 30.0)
+        try:
+            for _ in range(1000):
+                next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        except NetworkError as error:
+            why = "i/o timeout" if error.kind == "timeout" else f"connect: {error.message.lower()}"
+            raise unavailable(f"error trying to reach service: dial tcp {address}:{port}: {why}") from None
+        raise unavailable("error trying to reach service: context deadline exceeded")
 
     def _writer(self, session: Session, stdout: bool, stderr: bool) -> Callable[[int, bytes], None]:
         def write(channel: int, data: bytes) -> None:
