@@ -60,6 +60,7 @@ class Lab:
         self.values, self._exercises = tasks.load(chapter, learner)
         self._folder = Folder(environment.home(), chapter.id)
         self._begun: set[str] = set()
+        self._since: dict[str, int] = {}
         self.cluster = Cluster(seed=seed, clock="step" if static() else "elastic", root=self._folder.path)
         self.cluster.settle()
         self._began = self.cluster.loop.now
@@ -77,7 +78,13 @@ class Lab:
         os.environ.update(self.environment)
         os.environ.update({f"MY_{name.upper()}": str(value) for name, value in vars(self.values).items()})
         self._folder.publish(kubeconfig)
-        source = InProcess(self.cluster.client(), self.cluster.lock, is_not_found, {**os.environ, **self.environment})
+        source = InProcess(
+            self.cluster.client(),
+            self.cluster.lock,
+            is_not_found,
+            {**os.environ, **self.environment},
+            self.cluster.history,
+        )
         self._see = Look(source)
         if not environment.grading():
             progress.visit(chapter.id)
@@ -191,6 +198,7 @@ class Lab:
         if not exercise:
             raise LabError(f'"{id}" is read by an instructor. There is nothing to check.')
         self.cluster.settle()
+        self._see.since = self._since.get(id, 0)
         return run(task.title, exercise.check, self._see, self.values, task.points)
 
     def check(self, id: str = "") -> Report | None:
@@ -255,6 +263,10 @@ class Lab:
             raise LabError(f"The task could not be set up: {done.stderr.strip()}")
         self._begun.add(id)
         self.cluster.settle()
+        for command in exercise.then:
+            self.kubectl(tasks.fill(command, self.values))
+            self.cluster.settle()
+        self._since[id] = self.cluster.etcd.revision
 
     def _task(self, id: str) -> syllabus.Task:
         try:

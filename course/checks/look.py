@@ -61,19 +61,31 @@ class Source(Protocol):
     def get(self, resource: str, name: str, namespace: str) -> Object | None: ...
     def list(self, resource: str, namespace: str, labels: str) -> list[Object]: ...
     def run(self, *arguments: str) -> str: ...
+    def versions(self, resource: str, name: str, namespace: str, since: int) -> list[Object] | None: ...
 
 
 class Look:
-    """A check's eyes on one namespace of a cluster."""
+    """A check's eyes on one namespace of a cluster. `since` is the revision at which the task began."""
 
     def __init__(self, source: Source, namespace: str = "default"):
-        self.source, self.namespace = source, namespace
+        self.source, self.namespace, self.since = source, namespace, 0
 
     def get(self, resource: str, name: str) -> Seen:
         return Seen(self.source.get(resource, name, self.namespace))
 
     def list(self, resource: str, labels: str = "") -> list[Seen]:
         return [Seen(found) for found in self.source.list(resource, self.namespace, labels)]
+
+    def versions(self, resource: str, name: str) -> tuple[list[Seen], bool]:
+        """(every version of the object since the task began, whether that is all of them).
+
+        A real cluster does not show its past: there the list has only the object as it is now, and the second is False.
+        """
+        past = self.source.versions(resource, name, self.namespace, self.since)
+        if past is None:
+            now = self.get(resource, name)
+            return [now] if now else [], False
+        return [Seen(found) for found in past], True
 
     def logs(self, pod: str, container: str = "") -> str:
         """What the container printed; what kubectl said instead if there is nothing to read."""
@@ -100,6 +112,9 @@ class Kubectl:
         found = _json(text)
         return list(found["items"]) if isinstance(found, dict) and "items" in found else []
 
+    def versions(self, resource: str, name: str, namespace: str, since: int) -> list[Object] | None:
+        return None
+
     def run(self, *arguments: str) -> str:
         command = ["kubectl", *(["--context", self.context] if self.context else []), *arguments]
         try:
@@ -120,9 +135,10 @@ class InProcess(Kubectl):
         lock: AbstractContextManager[Any],
         not_found: Callable[[Exception], bool],
         environment: Mapping[str, str],
+        history: Any = None,
     ):
         super().__init__(environment)
-        self.client, self.lock, self.not_found = client, lock, not_found
+        self.client, self.lock, self.not_found, self.history = client, lock, not_found, history
 
     def get(self, resource: str, name: str, namespace: str) -> Object | None:
         with self.lock:
@@ -137,6 +153,13 @@ class InProcess(Kubectl):
     def list(self, resource: str, namespace: str, labels: str) -> list[Object]:
         with self.lock:
             return list(self.client.list(resource, namespace, labels=labels))
+
+    def versions(self, resource: str, name: str, namespace: str, since: int) -> list[Object] | None:
+        if self.history is None:
+            return None
+        with self.lock:
+            changes = self.history.changes(since, resource=resource, name=name, namespace=namespace)
+            return [change.new or {} for change in changes]
 
 
 def _json(text: str) -> Any:

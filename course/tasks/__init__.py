@@ -21,11 +21,16 @@ Values = SimpleNamespace
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """`begin` is the manifest a task starts from, `owns` the objects ("pods/web") that a reset takes away."""
+    """`begin` is the manifest a task starts from, `owns` the objects ("pods/web") that a reset takes away.
+
+    `then` are kubectl commands that follow `begin` when a beginning has a past, such as several revisions; {names} in
+    them are the learner's own values.
+    """
 
     check: Callable[[Look, Values], Points]
     owns: tuple[str, ...] = ()
     begin: Callable[[Values], str] | None = None
+    then: tuple[str, ...] = ()
 
 
 def load(chapter: Chapter, learner: str) -> tuple[Values, Mapping[str, Exercise]]:
