@@ -20,6 +20,7 @@ from k8s_core.kubelet.images import Image
 from k8s_core.kubelet.node import NodeReporter
 from k8s_core.kubelet.pod_worker import PodWorker
 from k8s_core.kubelet.prober import Actions
+from k8s_core.kubelet.references import References
 from k8s_core.kubelet.runtime import Mount, Runtime, Sandbox
 from k8s_core.kubelet.server import KubeletServer
 from k8s_core.kubelet.static_pods import StaticPods, is_mirror
@@ -83,6 +84,7 @@ class Kubelet:
         self.actions = Actions(
             client.loop, self.runtime, NetworkNamespace(address, self.fabric, hostname=name, node=name, quiet=True)
         )
+        self.references = References(self)
         self.server = KubeletServer(self)
         self.static = StaticPods(self, node_dir / "etc" / "kubernetes" / "manifests")
         self.workers: dict[str, PodWorker] = {}
@@ -149,6 +151,7 @@ class Kubelet:
         for timer in self._timers:
             timer.cancel()
         self._queue.stop()
+        self.references.clear()
         self.client.stop()
         self.pods = self._nodes = self._services = None
 
@@ -162,6 +165,12 @@ class Kubelet:
 
     def requeue(self, uid: str, seconds: float, *, background: bool = False) -> None:
         self._queue.add_after(uid, seconds, background=background)
+
+    def hurry(self, uid: str) -> None:
+        """What a Pod waited for has come: its next try is worth waiting for."""
+        worker = self.workers.get(uid)
+        if worker:
+            self._queue.add_after(uid, worker.retry_at - self.client.loop.now - 0.001)
 
     def noticed(self, uid: str) -> None:
         """Something happened in the runtime: the kubelet sees it when it next lists the containers (PLEG)."""

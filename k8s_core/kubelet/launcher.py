@@ -106,7 +106,7 @@ class Launcher:
             worker.event("Warning", event, message, container["name"])
         worker.event("Warning", "Failed", f"Error: {reason if event else message}", container["name"])
         worker.statuses.write()
-        worker.kubelet.requeue(worker.uid, limits.POD_RETRY_PERIOD, background=True)
+        worker.retry(limits.POD_RETRY_PERIOD)
 
     # --- configuration and start ----------------------------------------------------------------------------
     def _pulled(self, container: Object, image: Image) -> None:

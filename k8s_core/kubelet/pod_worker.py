@@ -44,7 +44,7 @@ class PodWorker:
         self.finished = False
         self._launcher = Launcher(self)
         self._mount_delay = 0.0
-        self._mount_after = 0.0
+        self.retry_at = 0.0
         self.terminating = self._sandbox_pending = False
         self._grace_until = float("inf")
 
@@ -168,7 +168,7 @@ class PodWorker:
     def _mount(self) -> bool:
         if self.volumes is not None:
             return True
-        if self.loop.now < self._mount_after:
+        if self._mount_delay and self.loop.now + 0.01 < self.retry_at:
             return False
         try:
             self.volumes = self.kubelet.volumes.mount(self.pod, self.status)
@@ -176,8 +176,7 @@ class PodWorker:
             self.event("Warning", "FailedMount", str(error))
             first, ceiling = limits.MOUNT_BACKOFF
             self._mount_delay = min(max(self._mount_delay * 2, first), ceiling)
-            self._mount_after = self.loop.now + self._mount_delay
-            self.kubelet.requeue(self.uid, self._mount_delay, background=True)
+            self.retry(self._mount_delay)
             return False
         return True
 
@@ -205,6 +204,12 @@ class PodWorker:
             self.refresh_volumes()  # the downward API knows the Pod's address only now
         self.kubelet.noticed(self.uid)
         self.proceed()
+
+    def retry(self, seconds: float) -> None:
+        """Try again later what failed for want of something; nobody need wait for it before that has come."""
+        self.retry_at = self.loop.now + seconds
+        self.kubelet.requeue(self.uid, seconds, background=True)
+        self.kubelet.references.wait(self)
 
     def refresh_volumes(self) -> None:
         """ConfigMaps and Secrets may have changed (the kubelet looks once a minute)."""

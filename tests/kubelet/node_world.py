@@ -74,9 +74,7 @@ class World:
     def events(self, name: str) -> list[tuple[str, str]]:
         """(reason, message) of a Pod's events, in the order they first happened."""
         found = [e for e in self.client.list("events", "default") if e["involvedObject"]["name"] == name]
-        return [
-            (e["reason"], e["message"]) for e in sorted(found, key=lambda e: int(e["metadata"]["resourceVersion"]))
-        ]
+        return [(e["reason"], e["message"]) for e in sorted(found, key=lambda e: int(e["metadata"]["resourceVersion"]))]
 
     def delete(self, name: str, grace: int | None = None) -> None:
         self.client.delete("pods", name, "default", grace_seconds=grace)

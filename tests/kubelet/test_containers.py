@@ -88,7 +88,7 @@ spec: {{containers: [{{name: c, image: nginx, env: [{{name: X, valueFrom: {{{sou
     assert ("Failed", f"Error: {message}") in world.events(name)
     if name == "no-map":
         world.create("{kind: ConfigMap, metadata: {name: later}, data: {k: v}}")
-        world.loop.advance(15)
+        world.loop.settle()
         assert world.phase(name) == "Running"
     world.delete(name, 0)
 
@@ -148,8 +148,9 @@ spec:
     assert ("FailedMount", 'MountVolume.SetUp failed for volume "v" : configmap "late" not found') in world.events(
         "mount"
     )
+    assert world.loop.settle() < 5
     world.create("{kind: ConfigMap, metadata: {name: late}, data: {k: old}}")
-    world.loop.advance(20)
+    assert world.loop.settle() > 1 and world.phase("mount") == "Running"
     assert world.exec("mount", "cat", "/v/k").out == "old"
     world.client.patch("configmaps", "late", "default", {"data": {"k": "new"}})
     world.loop.advance(90)
