@@ -144,9 +144,10 @@ def prepare_create(resource: str, obj: Object, request: "Request", *, with_statu
     if resource in GENERATION or custom:
         meta["generation"] = 1
     if with_status:
-        empty = EMPTY_STATUS.get(resource, None if custom else {})
-        obj.pop("status", None)
-        if empty is not None:
+        empty = EMPTY_STATUS.get(resource, {})
+        if custom:
+            obj.pop("status", None)
+        elif empty is not None:
             obj["status"] = {**empty}
     hook = PREPARE_CREATE.get(resource)
     if hook:
