@@ -7,16 +7,16 @@ from k8s_core import limits
 from k8s_core.api import Object, quantity
 
 
-def check(spec: Object, node: Object | None, others: list[Object]) -> tuple[str, str] | None:
-    """Why a Pod is rejected, (reason, message), or None. `others` are the specs of the Pods that are there."""
+def check(spec: Object, node: Object | None, used: list[dict[str, int]]) -> tuple[str, str] | None:
+    """Why a Pod is rejected, (reason, message), or None. `used` is what the Pods that are there ask for."""
     allocatable = (node or {}).get("status", {}).get("allocatable") or limits.NODE_CAPACITY
-    asked, used = _requests(spec), [_requests(other) for other in others]
+    asked = requests(spec)
     for resource, read in (("cpu", quantity.milli), ("memory", quantity.value)):
         want, have, room = asked[resource], sum(u[resource] for u in used), read(allocatable[resource])
         if want and have + want > room:
             return _rejected(resource, want, have, room)
-    if len(others) + 1 > int(allocatable["pods"]):
-        return _rejected("pods", 1, len(others), int(allocatable["pods"]))
+    if len(used) + 1 > int(allocatable["pods"]):
+        return _rejected("pods", 1, len(used), int(allocatable["pods"]))
     selector = spec.get("nodeSelector") or {}
     labels = (node or {}).get("metadata", {}).get("labels") or {}
     if node and any(labels.get(k) != v for k, v in selector.items()):
@@ -26,7 +26,7 @@ def check(spec: Object, node: Object | None, others: list[Object]) -> tuple[str,
     return None
 
 
-def _requests(spec: Object) -> dict[str, int]:
+def requests(spec: Object) -> dict[str, int]:
     """What a Pod asks for: the sum of its containers, or the biggest init container."""
 
     def of(containers: list[Object], resource: str) -> list[int]:

@@ -4,7 +4,6 @@ Stands for pkg/kubelet/kubelet.go. It has a client and a folder (the node's file
 stops the agent only: containers go on, as on a real node, and `start` finds them again.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from k8s_core.api.errors import StatusError, is_conflict, is_not_found
 from k8s_core.client.workqueue import WorkQueue
 from k8s_core.kubelet import admission, network_files
 from k8s_core.kubelet import environment as variables
+from k8s_core.kubelet.addresses import Addresses
 from k8s_core.kubelet.environment import ConfigError
 from k8s_core.kubelet.images import Image
 from k8s_core.kubelet.node import NodeReporter
@@ -32,9 +32,6 @@ from k8s_core.shell.sockets import Fabric, FlatFabric, NetworkNamespace
 if TYPE_CHECKING:
     from k8s_core.client import Client, Informer
     from k8s_core.clock import Timer
-
-FALLBACK_POD_CIDR = "10.88.0.0/16"
-"""Where Pods get addresses while the node has no podCIDR: containerd's own bridge."""
 
 
 class Kubelet:
@@ -85,6 +82,7 @@ class Kubelet:
             client.loop, self.runtime, NetworkNamespace(address, self.fabric, hostname=name, node=name, quiet=True)
         )
         self.references = References(self)
+        self.addresses = Addresses()
         self.server = KubeletServer(self)
         self.static = StaticPods(self, node_dir / "etc" / "kubernetes" / "manifests")
         self.workers: dict[str, PodWorker] = {}
@@ -95,8 +93,6 @@ class Kubelet:
         self._queue = WorkQueue(client.loop, self._sync, name="kubelet")
         self._timers: list[Timer] = []
         self._names: dict[str, str] = {}  # namespace/name -> uid of the newest worker
-        self._addresses: set[str] = set()
-        self._next_address = 1
         self._started = client.loop.now
 
     # --- life -----------------------------------------------------------------------------------------------
@@ -272,7 +268,7 @@ class Kubelet:
         if uid in self.static.pods:
             return None
         others = [
-            w.spec
+            w.requests
             for w in self.workers.values()
             if w.started_at is not None and w.uid != uid and w.status.get("phase") not in ("Succeeded", "Failed")
         ]
@@ -344,33 +340,17 @@ class Kubelet:
         """A new Pod's network: the node's own, or a namespace with an address of the node's podCIDR."""
         if pod["spec"].get("hostNetwork"):
             return self.network
-        node = self.node.get()
-        cidr = ipaddress.ip_network((node or {}).get("spec", {}).get("podCIDR") or FALLBACK_POD_CIDR)
-        size = cidr.num_addresses - 2
-        for _ in range(size):
-            self._next_address = self._next_address + 1 if self._next_address < size else 2
-            address = str(cidr[self._next_address])
-            if address not in self._addresses:
-                break
-        self._addresses.add(address)
+        address = self.addresses.take(self.node.get())
         meta = pod["metadata"]
         hostname = str(pod["spec"].get("hostname") or meta["name"])
-        network = NetworkNamespace(
-            address,
-            self.fabric,
-            hostname=hostname,
-            pod_namespace=meta["namespace"],
-            node=self.name,
-            pod=meta["name"],
-            resolv_conf=lambda: network_files.resolv_conf(pod),
-        )
+        network = NetworkNamespace(address, self.fabric, hostname=hostname, pod_namespace=meta["namespace"])
         self.fabric.attach(network)
         return network
 
     def release_network(self, network: NetworkNamespace) -> None:
         if network is not self.network:
             self.fabric.detach(network)
-            self._addresses.discard(network.address)
+            self.addresses.release(network.address)
 
     def network_files(self, pod: Object, sandbox: Sandbox) -> list[Mount]:
         """/etc/hosts, /etc/hostname and /etc/resolv.conf of a container."""

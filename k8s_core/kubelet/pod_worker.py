@@ -6,10 +6,12 @@ pkg/kubelet/pod_workers.go and kuberuntime_manager.go's SyncPod. The status is w
 written last.
 """
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from k8s_core import limits
 from k8s_core.api import Object
+from k8s_core.kubelet import admission
 from k8s_core.kubelet import status as make
 from k8s_core.kubelet.container_state import BackOff, ContainerState
 from k8s_core.kubelet.launcher import Launcher
@@ -66,6 +68,11 @@ class PodWorker:
     def status(self) -> Object:
         """The status as it was last made."""
         return self.statuses.status
+
+    @cached_property
+    def requests(self) -> dict[str, int]:
+        """What the Pod asks for of the node."""
+        return admission.requests(self.spec)
 
     def state(self, name: str) -> ContainerState:
         if name not in self.states:

@@ -1,6 +1,7 @@
 """Programs without much behaviour: idling, answering one page, a server that is only its log lines."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from k8s_core.kubelet.images import Image
@@ -14,14 +15,18 @@ if TYPE_CHECKING:
 
 def stamps(process: Process) -> dict[str, str]:
     """The time as log lines of different programs write it."""
-    now = datetime.fromtimestamp(process.machine.loop.now, UTC)
+    return {**_stamps(process.machine.loop.now), "hostname": process.machine.hostname}
+
+
+@lru_cache(64)
+def _stamps(seconds: float) -> dict[str, str]:
+    now = datetime.fromtimestamp(seconds, UTC)
     return {
         "date": now.strftime("%Y-%m-%d"),
         "slashed": now.strftime("%Y/%m/%d"),
         "time": now.strftime("%H:%M:%S"),
         "iso": now.strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z",
         "log4j": now.strftime("%d-%b-%Y %H:%M:%S.") + f"{now.microsecond // 1000:03}",
-        "hostname": process.machine.hostname,
     }
 
 
