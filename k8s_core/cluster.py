@@ -101,7 +101,7 @@ class Cluster:
             given += added
         self.keeper = Keeper(self.apiserver.registry, self.loop, given)
         self.controller_manager = ControllerManager(
-            self._controller_client, controllers, root_ca=self.pki.ca.cert_pem.decode()
+            self._controller_client, controllers, root_ca=self.pki.ca.cert_pem.decode(), sign=self.pki.sign
         )
         self.controller_manager.start()
         self.apiserver.health = self._health
@@ -228,6 +228,16 @@ class Cluster:
         self.door = Door(self, port)
         return self.door
 
+    @property
+    def load_balancer(self) -> bool:
+        """Whether a provider gives Services of type LoadBalancer an address; off in a new cluster."""
+        return self.network.provider.running
+
+    @load_balancer.setter
+    def load_balancer(self, on: bool) -> None:
+        with self.lock:
+            (self.network.provider.start if on else self.network.provider.stop)()
+
     def expose(self, node_port: int, *, node: str = "", port: int = 0) -> str:
         """Bind a simulated node port (or any port of a node) to a real port of the loopback, for browsers; the URL.
 
@@ -235,9 +245,7 @@ class Cluster:
         """
         assert self.door, "serve() first"
         address, outside = self.addresses[node or next(iter(self.addresses))], self.network.outside
-        real = self.door.bind(
-            lambda send, end: Conversation(self.loop, outside, address, node_port, send, end), port
-        )
+        real = self.door.bind(lambda send, end: Conversation(self.loop, outside, address, node_port, send, end), port)
         return f"http://127.0.0.1:{real}"
 
     def stop(self) -> None:

@@ -87,6 +87,9 @@ TERMINATION_MESSAGE_MAX = 4096  # MaxContainerTerminationMessageLength
 TERMINATION_LOG_LINES = 80  # MaxContainerTerminationMessageLogLines, for FallbackToLogsOnError
 CLIENT_WAITS_FOR_CONTAINER = 120.0  # not a flag: how long a container that is to end keeps time running
 
+# --- certificates
+CERTIFICATE_DURATION = 365 * 24 * 3600  # --cluster-signing-duration
+
 # --- CustomResourceDefinitions
 CRD_CLEANUP_RETRY = 1.0  # crd_finalizer polls every second while objects with finalizers remain
 
@@ -97,3 +100,5 @@ CONNTRACK_SECONDS = {"tcp": 86400.0, "udp": 30.0, "sctp": 210.0}  # --conntrack-
 NETWORK_LOG_SIZE = 10_000  # flows and DNS queries kept for learners and checks
 ARP_SECONDS = 3.0  # until Linux knows that nobody in its own network has an address
 COREDNS_RELOAD_PERIOD = 30.0  # the reload plugin's interval
+LOAD_BALANCER_POOL = "192.0.2.0/24"  # not a flag: addresses that the simulated provider gives away
+LOAD_BALANCER_SECONDS = 5.0  # not a flag: how long it takes to make a balancer

@@ -5,6 +5,7 @@ iptables-save), out of blocks that are kept per Service: a change costs the work
 upstream's partial sync. When the proxy ends its rules stay in the kernel as they are, and grow old.
 """
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ from k8s_core.limits import LARGE_CLUSTER_ENDPOINTS
 from k8s_core.network import proxy
 from k8s_core.network.proxy import Block, Endpoint, Node, ServicePort
 from k8s_core.network.tables import Tables, without_proxy
+from k8s_core.shell.sockets import Response
 
 if TYPE_CHECKING:
     from k8s_core.client import Client
     from k8s_core.network.packets import Host
+    from k8s_core.shell.process import Process
 
 ZONE = "topology.kubernetes.io/zone"
 Known = list[tuple[ServicePort, list[Endpoint]]]
@@ -84,10 +87,13 @@ class KubeProxy:
         self._blocks: dict[str, list[tuple[str, Block]]] = {}
         self._comments = True
         self._node = Node(host.name, host.address)
+        self._process: Process | None = None
+        self._health: dict[int, str] = {}  # health check node port -> Service
         host.load, host.flushed = self.tables, self.flush
 
-    def start(self) -> None:
-        self.running, self._version = True, -1
+    def start(self, process: "Process | None" = None) -> None:
+        """Begin; `process` holds the health check ports."""
+        self.running, self._version, self._process, self._health = True, -1, process, {}
 
     def stop(self) -> None:
         """End; the rules stay."""
@@ -121,5 +127,29 @@ class KubeProxy:
             ]
         blocks = {name: block for key in tracker.known for name, block in self._blocks[key]}
         self._tables, self._version = proxy.tables(blocks), tracker.version
+        self._health_checks(
+            {p.health_check_port: k for k, n in tracker.known.items() for p, _ in n if p.health_check_port}
+        )
         self.syncs.append((self.host.now(), len(stale)))
         del self.syncs[:-100]
+
+    def _health_checks(self, wanted: dict[int, str]) -> None:
+        """Listen on the healthCheckNodePorts: 200 if this node has an endpoint of the Service, 503 if not."""
+        process = self._process
+        if process is None:
+            return
+        network = process.machine.network
+        for port in set(self._health) - set(wanted):
+            network.close(port, process)
+        for port in set(wanted) - set(self._health):
+            network.listen(port, process, lambda request, port=port: self._health_answer(port), http=True)
+        self._health = wanted
+
+    def _health_answer(self, port: int) -> Response:
+        namespace, _, name = self._health.get(port, "/").partition("/")
+        known = self._tracker().known.get(f"{namespace}/{name}", [])
+        count = sum(1 for e in (known[0][1] if known else ()) if e.node == self.host.name and e.ready)
+        body = {"service": {"namespace": namespace, "name": name}, "localEndpoints": count, "serviceProxyHealthy": True}
+        headers = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
+        headers["X-Load-Balancing-Endpoint-Weight"] = str(count)
+        return Response(200 if count else 503, json.dumps(body, separators=(",", ":")).encode(), headers)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from k8s_core.limits import NETWORK_LOG_SIZE, POD_CIDR, SERVICE_CIDR
 from k8s_core.network.dns import Outside, Server
 from k8s_core.network.kube_proxy import KubeProxy, ServiceTracker
+from k8s_core.network.loadbalancer import LoadBalancerProvider
 from k8s_core.network.packets import Flow, Host, Packet
 from k8s_core.network.policy import Policies
 from k8s_core.network.resolver import Resolver
@@ -62,6 +63,7 @@ class Network:
         self._tracker: ServiceTracker | None = None
         self._policies: Policies | None = None
         self._dns: Server | None = None
+        self._provider: LoadBalancerProvider | None = None
         self._source_port = FIRST_PORT
         self._pod_range, self._service_range = subnet(POD_CIDR), subnet(SERVICE_CIDR)
 
@@ -101,7 +103,7 @@ class Network:
         namespace: NetworkNamespace = process.machine.network
         if name == "kube-proxy" and namespace.node in self.proxies:
             proxy = self.proxies[namespace.node]
-            proxy.start()
+            proxy.start(process)
             process.at_exit.append(proxy.stop)
             return ""
         return self.dns.begin(process) if name == "coredns" else ""
@@ -118,6 +120,13 @@ class Network:
     def log(self) -> list[dict[str, Any]]:
         """Every connection that was tried, oldest first, as plain data."""
         return [flow.data() for flow in self.flows]
+
+    @property
+    def provider(self) -> LoadBalancerProvider:
+        """The provider of load balancers; it does nothing until it is started."""
+        if self._provider is None:
+            self._provider = LoadBalancerProvider(self._client(""), self)
+        return self._provider
 
     # --- connections ----------------------------------------------------------------------------------------
     def connect(self, source: NetworkNamespace, address: str, port: int, protocol: str = "tcp") -> Reached:
