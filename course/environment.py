@@ -9,8 +9,8 @@ import pwd
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-"""The project: notebooks/ and exercises/ stand here."""
+ROOT = Path(os.environ.get("COURSE_ROOT") or Path(__file__).parent.parent).resolve()
+"""The project: notebooks/ and exercises/ stand here. COURSE_ROOT may name a copy to work in."""
 
 NOTEBOOKS = ROOT / "notebooks"
 EXERCISES = ROOT / "exercises"

@@ -14,11 +14,12 @@ Step = dict[str, Any]
 STYLE = """<style>
 .k8s{--ink:var(--jp-ui-font-color1,#1c1c1c);--dim:var(--jp-ui-font-color2,#5f6368);--paper:var(--jp-layout-color1,#fff);
 --soft:var(--jp-layout-color2,#f1f3f4);--line:var(--jp-border-color1,#b0b4b9);--good:#2e7d32;--wait:#b26a00;--bad:#c62828;
---call:#1565c0}
+--call:var(--jp-brand-color1,#1565c0)}
 @media (prefers-color-scheme:dark){.k8s{--ink:var(--jp-ui-font-color1,#e8eaed);--dim:var(--jp-ui-font-color2,#a8adb3);
---paper:var(--jp-layout-color1,#1b1c1e);--soft:var(--jp-layout-color2,#2a2c2f);--line:var(--jp-border-color1,#5f6368)}}
+--paper:var(--jp-layout-color1,#1b1c1e);--soft:var(--jp-layout-color2,#2a2c2f);--line:var(--jp-border-color1,#5f6368);
+--call:var(--jp-brand-color1,#8ab4f8)}}
 .k8s text{fill:var(--ink);font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px}
-.k8s .dim{fill:var(--dim);font-size:12px}.k8s .head{font-weight:600}.k8s .paper{fill:var(--paper)}
+.k8s .dim{fill:var(--dim);font-size:12px}.k8s .head{font-weight:600}.k8s .small{font-size:11.5px}.k8s .paper{fill:var(--paper)}
 .k8s .box{fill:var(--soft);stroke:var(--line)}.k8s .card{fill:var(--paper);stroke-width:2}
 .k8s .good{stroke:var(--good)}.k8s .wait{stroke:var(--wait);stroke-dasharray:5 3}
 .k8s .bad{stroke:var(--bad);stroke-dasharray:2 2}.k8s .over{paint-order:stroke;stroke:var(--paper);stroke-width:4px}
@@ -117,7 +118,8 @@ def sequence(actors: list[str], steps: list[Step], position: int | None = None) 
         )
         parts.append(_rect(x[actor] - gap / 2 + 4, 8, gap - 8, 42, "box", "#f1f3f4", "#b0b4b9"))
         first, _, second = actor.partition(" ")
-        parts.append(_text(x[actor], 26 if second else 34, _cut(first, gap - 10), "head", "middle"))
+        small = "head small" if len(first) * 8 > gap - 10 else "head"
+        parts.append(_text(x[actor], 26 if second else 34, _cut(first, gap), small, "middle"))
         parts.append(_text(x[actor], 43, _cut(second, gap - 10), "dim", "middle"))
     for number, step in enumerate(shown):
         y = top + row * number + 24

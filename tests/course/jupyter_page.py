@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,14 +21,22 @@ from selenium.webdriver.support.ui import WebDriverWait
 from course import environment
 
 PATIENCE = 120
+KERNEL_IS_IDLE = """
+  const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+  return Boolean(context?.isReady) && context.session?.kernel?.status === "idle";
+"""
 SCREENSHOTS = environment.ROOT / "build" / "screenshots"
 
 
 @contextmanager
 def jupyterlab(folder: Path) -> Iterator["Page"]:
-    """`course lab` with a home of its own, and a browser on it."""
-    log = folder / "jupyterlab.log"
-    variables = {**os.environ, "COURSE_HOME": str(folder / "course"), "COURSE_LEARNER": "browser"}
+    """`course lab` on a copy of the course, for JupyterLab saves what it runs, and a browser on it."""
+    log, copy = folder / "jupyterlab.log", folder / "copy"
+    for name in ("notebooks", "exercises"):
+        shutil.copytree(environment.ROOT / name, copy / name)
+    shutil.copy(environment.ROOT / "nbgrader_config.py", copy)
+    own = {"COURSE_ROOT": str(copy), "COURSE_HOME": str(folder / "course"), "COURSE_LEARNER": "browser"}
+    variables = {**os.environ, **own}
     variables.pop("COURSE_STATIC", None)
     command = [sys.executable, "-m", "course", "lab", "--no-browser", "--port=0", "--expose-app-in-browser"]
     with log.open("w") as out, subprocess.Popen(command, env=variables, stdout=out, stderr=out) as server:
@@ -94,15 +103,25 @@ class Page:
         """Open a notebook and wait for its kernel."""
         base = self.driver.current_url.split("/lab")[0]
         self.driver.get(f"{base}/lab/tree/{path}")
-        self.wait(lambda: self.all(".jp-Notebook .jp-Cell"), f"the cells of {path}")
-        self.wait(lambda: self.all(".jp-Notebook-ExecutionIndicator[data-status='idle']"), "an idle kernel")
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait for a notebook's cells and an idle kernel."""
+        self.wait(lambda: self.all(".jp-Notebook .jp-Cell"), "a notebook's cells")
+        self.wait(lambda: self.driver.execute_script(KERNEL_IS_IDLE), "an idle kernel")
+
+    def execute(self, command: str, arguments: dict[str, Any] | None = None) -> None:
+        """Run one of JupyterLab's commands, as its menus do, to its end."""
+        self.driver.set_script_timeout(PATIENCE)
+        self.driver.execute_async_script(
+            "window.jupyterapp.commands.execute(arguments[0], arguments[1]).finally(() => arguments[2]())",
+            command,
+            arguments or {},
+        )
 
     def run_all(self) -> None:
         """Run the notebook to its end."""
-        self.driver.set_script_timeout(PATIENCE)
-        self.driver.execute_async_script(
-            "window.jupyterapp.commands.execute('notebook:run-all-cells').finally(arguments[0])"
-        )
+        self.execute("notebook:run-all-cells")
         self.settled()
 
     def settled(self) -> None:
@@ -110,10 +129,14 @@ class Page:
         self.wait(
             lambda: (
                 not any("[*]" in each.text for each in self.all(".jp-InputPrompt"))
-                and self.all(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+                and self.driver.execute_script(KERNEL_IS_IDLE)
             ),
             "the last cell to end",
         )
+
+    def within(self, element: WebElement, selector: str) -> WebElement:
+        found: WebElement = element.find_element(By.CSS_SELECTOR, selector)
+        return found
 
     def type_into_cell(self, has: str, source: str) -> None:
         """Replace what the cell that has this text says, by typing, and run it."""
