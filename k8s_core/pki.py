@@ -30,6 +30,10 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
 
 
+EXTENDED = {"client auth": CLIENT, "server auth": SERVER}  # a CertificateSigningRequest's names for them
+BACKDATE = timedelta(minutes=5)  # for clients whose clock is late
+
+
 class Profile(NamedTuple):
     """What kubeadm puts into one certificate: its issuer (a file name without extension), subject and usages."""
 
@@ -134,6 +138,31 @@ class PKI:
             pair = self._issue(name, self.pair("ca"), Profile("ca", user, tuple(groups)), ())
             self._pairs[name] = pair
         return pair
+
+    def sign(self, request: bytes, usages: Sequence[str], start: float, end: float) -> bytes:
+        """A certificate (PEM) for a certificate request (PEM), signed by the CA; ValueError if it cannot be read."""
+        wanted, ca = x509.load_pem_x509_csr(request), self.pair("ca")
+        serial = int.from_bytes(hashlib.sha256(request).digest()[:8], "big") ^ int(start)
+        extended = [EXTENDED[usage] for usage in usages if usage in EXTENDED]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(wanted.subject)
+            .issuer_name(ca.certificate.subject)
+            .public_key(wanted.public_key())
+            .serial_number(serial % 2**62 + 1)
+            .not_valid_before(datetime.fromtimestamp(start, UTC) - BACKDATE)
+            .not_valid_after(datetime.fromtimestamp(end, UTC))
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False)
+        )
+        if extended:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+        for extension in wanted.extensions:
+            if isinstance(extension.value, x509.SubjectAlternativeName):
+                builder = builder.add_extension(extension.value, critical=False)
+        certificate = builder.sign(ca.key, hashes.SHA256(), ecdsa_deterministic=True)
+        return certificate.public_bytes(serialization.Encoding.PEM)
 
     @property
     def ca(self) -> Pair:

@@ -4,6 +4,7 @@
 share; every other file is one controller.
 """
 
+from k8s_core.controllers.certificatesigning import CertificateSigningController
 from k8s_core.controllers.clusterroleaggregation import ClusterRoleAggregationController
 from k8s_core.controllers.controller import Controller
 from k8s_core.controllers.cronjob import CronJobController
@@ -50,6 +51,7 @@ CONTROLLERS: dict[str, type[Controller]] = {
         DisruptionController,
         StatefulSetController,
         CronJobController,
+        CertificateSigningController,
         TTLController,
         NodeIPAMController,
         NodeLifecycleController,

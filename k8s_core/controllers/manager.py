@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from k8s_core.client.client import Client
 from k8s_core.controllers import CONTROLLERS
+from k8s_core.controllers.certificatesigning import CertificateSigningController, Sign
 from k8s_core.controllers.controller import Controller
 from k8s_core.controllers.rootcacertpublisher import RootCACertPublisher
 
@@ -30,13 +31,19 @@ def is_enabled(name: str, wanted: Sequence[str], disabled_by_default: frozenset[
 class ControllerManager:
     """`client_for(account)` gives the client of a ServiceAccount in kube-system, and of the manager itself for "".
 
-    `controllers` is the value of `--controllers`, split at commas; `root_ca` is what `--root-ca-file` holds.
+    `controllers` is the value of `--controllers`, split at commas; `root_ca` is what `--root-ca-file` holds,
+    `sign` signs with `--cluster-signing-cert-file`.
     """
 
     def __init__(
-        self, client_for: Callable[[str], Client], controllers: Sequence[str] = ("*",), root_ca: str = ""
+        self,
+        client_for: Callable[[str], Client],
+        controllers: Sequence[str] = ("*",),
+        root_ca: str = "",
+        sign: Sign | None = None,
     ) -> None:
-        self.client_for, self.wanted, self.root_ca = client_for, resolve(controllers), root_ca
+        self.client_for, self.wanted = client_for, resolve(controllers)
+        self.root_ca, self.sign = root_ca, sign
         self.controllers: dict[str, Controller] = {}
         self._informers: Client | None = None
 
@@ -58,6 +65,8 @@ class ControllerManager:
         client = self.client_for(kind.account)
         if kind is RootCACertPublisher:
             return RootCACertPublisher(client, informers, certificate=self.root_ca)
+        if kind is CertificateSigningController:
+            return CertificateSigningController(client, informers, sign=self.sign)
         return kind(client, informers)
 
     def stop(self) -> None:
