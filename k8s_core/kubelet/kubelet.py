@@ -343,7 +343,15 @@ class Kubelet:
         address = self.addresses.take(self.node.get())
         meta = pod["metadata"]
         hostname = str(pod["spec"].get("hostname") or meta["name"])
-        network = NetworkNamespace(address, self.fabric, hostname=hostname, pod_namespace=meta["namespace"])
+        network = NetworkNamespace(
+            address,
+            self.fabric,
+            hostname=hostname,
+            pod_namespace=meta["namespace"],
+            node=self.name,
+            pod=meta["name"],
+            resolv_conf=lambda: network_files.resolv_conf(pod),
+        )
         self.fabric.attach(network)
         return network
 
