@@ -1,26 +1,43 @@
-"""etcd's plain HTTP: /version, /health, /metrics. Stands for api/etcdhttp."""
+"""etcd's HTTP door: /version, /health, /metrics and the v2 API. Stands for api/etcdhttp and the routes of v2http."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
+from aetcd.rpc import rpc_pb2
 from aiohttp import web
 
 from k8s_core.etcd.members import VERSION
 from k8s_core.etcd.service import Service
+from k8s_core.etcd.store import EtcdError
+from k8s_core.etcd.tree import Event, Tree, TreeError
+from k8s_core.etcd.v2 import V2, Answer, KeyRequest, encode, error_answer, event_body
 
 Enter = Callable[[], Any]
 CLUSTER_VERSION = "3.5.0"
+WATCH_TIMEOUT = 300.0  # defaultWatchTimeout
+METHODS = {
+    "keys": ("HEAD", "GET", "PUT", "POST", "DELETE"),
+    "members": ("GET", "POST", "DELETE", "PUT"),
+    "stats": ("GET",),
+    "machines": ("GET", "HEAD"),
+}
+FORM = "application/x-www-form-urlencoded"
 
 
 class Api:
     """Answers one HTTP request after another. `enter` gives a context in which the store may be touched."""
 
-    def __init__(self, service: Service):
+    def __init__(self, service: Service, tree: Tree | None = None):
         self.service = service
+        self.v2 = V2(tree or Tree(service.loop), service.members)
 
     def close(self) -> None:
         """End what is waiting."""
+        for waiting in self.v2.waiting:
+            waiting.cancel()
 
     async def answer(self, request: web.BaseRequest, enter: Enter) -> web.StreamResponse:
         match request.path:
@@ -31,28 +48,116 @@ class Api:
             case "/metrics":
                 with enter():
                     return web.Response(text=self._metrics(), content_type="text/plain")
+        _, root, area, rest = (*request.path.split("/", 3), "", "", "")[:4]
+        if root == "v2" and area in METHODS:
+            if request.method not in METHODS[area]:
+                allowed = ",".join(METHODS[area])
+                return web.Response(status=405, text="Method Not Allowed\n", headers={"Allow": allowed})
+            return await self._v2(area, rest, request, enter)
         return web.Response(status=404, text="404 page not found\n")
 
+    # --- v2 -------------------------------------------------------------------------------------------------
+    async def _v2(self, area: str, rest: str, request: web.BaseRequest, enter: Enter) -> web.StreamResponse:
+        body = await request.read()
+        if area == "keys":
+            return await self._keys(rest, request, body, enter)
+        with enter():
+            if area == "stats":
+                return _response(self.v2.stats(rest))
+            if area == "machines":
+                return _response(self.v2.machines())
+            if request.method == "GET":
+                return _response(self.v2.members_get(rest.strip("/")))
+            return _response(self._change_members(request, rest.strip("/"), body))
+
+    async def _keys(self, path: str, request: web.BaseRequest, body: bytes, enter: Enter) -> web.StreamResponse:
+        fields = parse_qs(request.query_string, keep_blank_values=True)
+        if request.method in ("PUT", "POST") and request.content_type == FORM:
+            sent = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
+            fields = {name: sent.get(name, []) + fields.get(name, []) for name in (*fields, *sent)}
+        form = {name: values[0] for name, values in fields.items()}
+        with enter():
+            try:
+                asked = KeyRequest.parse(request.method, path, form, self.service.loop.now)
+                if not asked.wait:
+                    return _response(self.v2.keys(asked))
+                outlet: asyncio.Queue[Event] = asyncio.Queue()
+                io = asyncio.get_running_loop()
+
+                def put(event: Event) -> None:
+                    io.call_soon_threadsafe(outlet.put_nowait, event)
+
+                watcher = self.v2.tree.watch(
+                    asked.path,
+                    put,
+                    recursive=asked.recursive,
+                    stream=asked.stream,
+                    since=asked.wait_index,
+                )
+            except TreeError as error:
+                return _response(error_answer(error))
+        headers = self.v2.headers(watcher.start) | {"Content-Type": "application/json"}
+        response = web.StreamResponse(headers=headers)
+        response.enable_chunked_encoding()
+        try:
+            await response.prepare(request)
+            async with asyncio.timeout(WATCH_TIMEOUT):
+                while True:
+                    await response.write(event_body(await outlet.get()))
+                    if not asked.stream:
+                        break
+        except (TimeoutError, ConnectionError):
+            pass
+        finally:
+            with enter():
+                self.v2.tree.cancel(watcher)
+        await response.write_eof()
+        return response
+
+    def _change_members(self, request: web.BaseRequest, id: str, body: bytes) -> Answer:
+        if request.content_type != "application/json" and request.method != "DELETE":
+            text = f"Bad Content-Type {request.headers.get('Content-Type', '')}, accept application/json"
+            return Answer(415, encode({"message": text}).rstrip(b"\n"))
+        try:
+            urls = orjson.loads(body or b"{}").get("peerURLs", [])
+            if request.method == "POST":
+                added = self.service.call("member_add", rpc_pb2.MemberAddRequest(peerURLs=urls)).member
+                shown = {"id": f"{added.ID:x}", "name": "", "peerURLs": list(added.peerURLs), "clientURLs": []}
+                return Answer(201, encode(shown))
+            if request.method == "DELETE":
+                self.service.call("member_remove", rpc_pb2.MemberRemoveRequest(ID=int(id, 16)))
+            else:
+                self.service.call("member_update", rpc_pb2.MemberUpdateRequest(ID=int(id, 16), peerURLs=urls))
+            return Answer(204)
+        except EtcdError as error:
+            return self.v2.members_failed(error, id)
+        except ValueError:
+            return Answer(404, encode({"message": f"No such member: {id}"}).rstrip(b"\n"))
+
+    # --- health ---------------------------------------------------------------------------------------------
     def _health(self) -> web.Response:
         alarms = {alarm for _, alarm in self.service.members.alarms}
         reason = "ALARM NOSPACE" if 1 in alarms else "ALARM CORRUPT" if 2 in alarms else ""
-        body = {"health": "false" if reason else "true", "reason": reason}
-        return _json(body, 503 if reason else 200)
+        return _json({"health": "false" if reason else "true", "reason": reason}, 503 if reason else 200)
 
     def _metrics(self) -> str:
         store = self.service.store
-        values: dict[str, tuple[str, int]] = {
-            "etcd_server_has_leader": ("gauge", 1),
-            "etcd_server_is_leader": ("gauge", int(self.service.members.leader == self.service.members.id)),
-            "etcd_debugging_mvcc_current_revision": ("gauge", store.revision),
-            "etcd_debugging_mvcc_compact_revision": ("gauge", store.compact_revision),
-            "etcd_debugging_mvcc_keys_total": ("gauge", sum(1 for _ in store.live())),
-            "etcd_debugging_mvcc_watcher_total": ("gauge", len(store.watchers)),
-            "etcd_mvcc_db_total_size_in_bytes": ("gauge", store.size()),
+        values: dict[str, int] = {
+            "etcd_debugging_mvcc_compact_revision": store.compact_revision,
+            "etcd_debugging_mvcc_current_revision": store.revision,
+            "etcd_debugging_mvcc_keys_total": sum(1 for _ in store.live()),
+            "etcd_debugging_mvcc_watcher_total": len(store.watchers),
+            "etcd_mvcc_db_total_size_in_bytes": store.size(),
+            "etcd_server_has_leader": int(bool(self.service.members.leader)),
+            "etcd_server_is_leader": int(self.service.members.leader == self.service.members.id),
         }
-        lines = [f"# TYPE {name} {kind}\n{name} {value}\n" for name, (kind, value) in sorted(values.items())]
-        return "".join(lines)
+        return "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in values.items())
 
 
 def _json(body: Any, status: int = 200) -> web.Response:
     return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
+
+
+def _response(answer: Answer) -> web.Response:
+    headers = {"Content-Type": "application/json", **(answer.headers or {})}
+    return web.Response(status=answer.status, body=answer.body, headers=headers)

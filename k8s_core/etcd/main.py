@@ -34,11 +34,13 @@ def run(options: argparse.Namespace) -> int:
         loop = Loop(wall_clock())
         loop.random.seed()  # lease ids and tokens of one run must not come again in the next
         store = Store(loop)
-        members = Members(store, name=options.name, client_url=options.advertise_client_urls or url.geturl())
+        members = Members(store, name=options.name)
         service = Service(store, loop, members)
         host = "127.0.0.1" if url.hostname in ("localhost", None) else str(url.hostname)
         port = 2379 if url.port is None else url.port
         wire = Wire(service, host=host, port=port, follower=Follower(loop), tls=tls)
+        with wire.lock:
+            members.members[members.id].clientURLs[:] = (options.advertise_client_urls or wire.url).split(",")
         print(f"etcd {VERSION} ready to serve client requests on {wire.url}", flush=True)
         stop.wait()
         wire.close()

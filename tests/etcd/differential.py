@@ -366,7 +366,8 @@ def run(address: str, examples: int, steps: int, *, derandomize: bool) -> int:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]
             bound,
             settings=settings(
-                phases=[Phase.generate], max_examples=examples, stateful_step_count=steps, deadline=None, derandomize=derandomize,
+                phases=[Phase.generate], max_examples=examples, stateful_step_count=steps, deadline=None,
+                derandomize=derandomize,
                 database=None, suppress_health_check=list(HealthCheck), print_blob=False,
             ),
         )  # fmt: skip

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import differential
+import differential_v2
 import pytest
 from servers import real_etcd
 
@@ -14,3 +15,9 @@ def test_v3_answers_as_the_real_etcd(tmp_path: Path) -> None:
     """2,000 operations: no field of any answer or event differs, but for ids and times."""
     with real_etcd(tmp_path) as address:
         assert differential.run(address, examples=50, steps=50, derandomize=True) >= 2_000
+
+
+def test_v2_answers_as_the_real_etcd(tmp_path: Path) -> None:
+    """2,000 operations on the tree: status, body and index of every answer are the same, but for times."""
+    with real_etcd(tmp_path, "--enable-v2") as address:
+        assert differential_v2.run(address, 2_000, seed=1) == 2_000
