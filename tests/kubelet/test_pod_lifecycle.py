@@ -330,6 +330,28 @@ spec:
     assert world.gone("hooks")
 
 
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    """When all Pods are gone, so are their workers, sandboxes, containers, addresses and timers."""
+    world = World(tmp_path)
+    probe = {"readinessProbe": {"httpGet": {"port": 80}}, "livenessProbe": {"exec": {"command": ["true"]}}}
+    world.loop.advance(20)
+    before = len([t for t in world.loop._timers if t.fn])
+    for number in range(10):
+        world.run(f"web{number}", image="nginx:1.25", container=probe)
+        world.run(f"crash{number}", "exit 1")
+        world.run(f"done{number}", "true", restartPolicy="Never")
+        world.run(f"bad{number}", image="nginx:nosuch")
+    world.loop.advance(200)
+    for pod in world.client.list("pods", "default"):
+        world.delete(pod["metadata"]["name"])
+    world.loop.advance(400)
+    kubelet = world.kubelet
+    assert not kubelet.workers and not kubelet._names and not kubelet.addresses.taken
+    assert not kubelet.runtime.sandboxes and not kubelet.runtime.containers
+    assert len([t for t in world.loop._timers if t.fn]) < before + 10  # controllers have theirs; none for each Pod
+    world.cluster.stop()
+
+
 def test_the_same_seed_gives_the_same_history(tmp_path: Path) -> None:
     """Names, addresses, times: everything repeats."""
     histories = []
