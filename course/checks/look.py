@@ -7,7 +7,7 @@ through any kubeconfig, which works on a real cluster too. Nothing here changes 
 import json
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -61,7 +61,7 @@ class Source(Protocol):
     def get(self, resource: str, name: str, namespace: str) -> Object | None: ...
     def list(self, resource: str, namespace: str, labels: str) -> list[Object]: ...
     def run(self, *arguments: str) -> str: ...
-    def versions(self, resource: str, name: str, namespace: str, since: int) -> list[Object] | None: ...
+    def versions(self, resource: str, name: str, namespace: str, since: int) -> Sequence[Object] | None: ...
 
 
 class Look:
@@ -76,7 +76,7 @@ class Look:
     def list(self, resource: str, labels: str = "") -> list[Seen]:
         return [Seen(found) for found in self.source.list(resource, self.namespace, labels)]
 
-    def versions(self, resource: str, name: str) -> tuple[list[Seen], bool]:
+    def versions(self, resource: str, name: str) -> tuple[Sequence[Seen], bool]:
         """(every version of the object since the task began, whether that is all of them).
 
         A real cluster does not show its past: there the list has only the object as it is now, and the second is False.
@@ -112,7 +112,7 @@ class Kubectl:
         found = _json(text)
         return list(found["items"]) if isinstance(found, dict) and "items" in found else []
 
-    def versions(self, resource: str, name: str, namespace: str, since: int) -> list[Object] | None:
+    def versions(self, resource: str, name: str, namespace: str, since: int) -> Sequence[Object] | None:
         return None
 
     def run(self, *arguments: str) -> str:
@@ -154,7 +154,7 @@ class InProcess(Kubectl):
         with self.lock:
             return list(self.client.list(resource, namespace, labels=labels))
 
-    def versions(self, resource: str, name: str, namespace: str, since: int) -> list[Object] | None:
+    def versions(self, resource: str, name: str, namespace: str, since: int) -> Sequence[Object] | None:
         if self.history is None:
             return None
         with self.lock:
