@@ -14,6 +14,7 @@ from k8s_core.apiserver.admission.limit_ranger import LimitRanger
 from k8s_core.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from k8s_core.apiserver.admission.node_restriction import NodeRestriction
 from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
+from k8s_core.apiserver.admission.pod_security import PodSecurity
 from k8s_core.apiserver.admission.priority import Priority
 from k8s_core.apiserver.admission.resource_quota import ResourceQuota
 from k8s_core.apiserver.admission.runtime_class import RuntimeClass
@@ -29,6 +30,7 @@ ORDER: tuple[type[Plugin], ...] = (
     ServiceAccount,
     NodeRestriction,
     TaintNodesByCondition,
+    PodSecurity,
     Priority,
     DefaultTolerationSeconds,
     RuntimeClass,

@@ -58,9 +58,7 @@ def _problems(obj: Object, items: list[Object]) -> Iterator[str]:
             spec = obj["spec"]
             for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
                 resources = container.get("resources") or {}
-                yield from _check(
-                    item, quota.parsed(resources.get("requests")), quota.parsed(resources.get("limits"))
-                )
+                yield from _check(item, quota.parsed(resources.get("requests")), quota.parsed(resources.get("limits")))
         elif kind == "Pod" and obj["kind"] == "Pod":
             yield from _check(item, quota.pod_total(obj["spec"], "requests"), quota.pod_total(obj["spec"], "limits"))
         elif kind == "PersistentVolumeClaim" and obj["kind"] == kind:
