@@ -1,8 +1,8 @@
 """The cycle that takes a Pod through the plugins to a node: PreFilter, Filter, PostFilter, PreScore, Score.
 
 Stands for framework/runtime and schedule_one.go's algorithm. A `Framework` is one profile: plugins in order, with
-weights. It decides and changes nothing; queueing, binding and events are the Scheduler's. Left out: extenders,
-Permit and PreBind (nothing here has to wait).
+weights. It decides and changes nothing; queueing, binding and events are the Scheduler's. Left out: extenders
+and Permit.
 
 Answers of local plugins are kept in the node's memo until the node changes, so the replicas of one ReplicaSet cost
 one node each, not all of them.
@@ -107,6 +107,7 @@ class Framework:
         self._filter = [p for p in chosen if has(p, "filter")]
         self._post_filter = [p for p in chosen if has(p, "post_filter")]
         self._score = [p for p in chosen if has(p, "score", "scores")]
+        self._pre_bind = [p for p in chosen if has(p, "pre_bind")]
         self._next_start = 0
         self._classes: dict[bytes, int] = {}
         self._class_ids = count(1)
@@ -126,6 +127,10 @@ class Framework:
             if plugin is None or (event.kind in plugin.events and plugin.helps(event, pod)):
                 return True
         return not blamed
+
+    def pre_bind(self, pod: PodInfo, node: str) -> set[str]:
+        """The plugins that are not ready for the Pod on this node yet."""
+        return {plugin.name for plugin in self._pre_bind if not plugin.pre_bind(pod, node)}
 
     # --- the scheduling cycle -------------------------------------------------------------------------------
     def schedule(self, pod: PodInfo) -> Result:

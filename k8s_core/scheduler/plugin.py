@@ -60,7 +60,7 @@ class Event:
     """Something that happened in the cluster and may make a waiting Pod schedulable.
 
     `kind` is Resource/Action: AssignedPod/Add, AssignedPod/Update, AssignedPod/Delete, TargetPod/Update (the waiting
-    Pod itself), Node/Add, Node/Update, Node/Delete.
+    Pod itself), Node/Add, Node/Update, Node/Delete, and PersistentVolumeClaim, PersistentVolume, StorageClass/Change.
     """
 
     kind: str
@@ -146,6 +146,10 @@ class Plugin:
     def normalize(self, state: State, scores: list[int], nodes: Sequence[NodeInfo]) -> list[int]:
         """Bring raw scores to 0..100."""
         return scores
+
+    def pre_bind(self, pod: PodInfo, node: str) -> bool:
+        """Get ready for the Pod on its node; False if it has to wait for one of `events`."""
+        return True
 
     def helps(self, event: Event, pod: PodInfo) -> bool:
         return True

@@ -6,6 +6,7 @@ PodScheduled=False and a FailedScheduling event with the real scheduler's words.
 racing for one Pod beyond what the apiserver's conflict on binding settles.
 """
 
+import functools
 from collections.abc import Sequence
 
 from k8s_core.api import Object
@@ -19,14 +20,17 @@ from k8s_core.scheduler.plugin import Event, Handle, Plugin, Status
 from k8s_core.scheduler.queue import Queued, SchedulingQueue
 
 NOT_FINISHED = "status.phase!=Succeeded,status.phase!=Failed"
-WATCHED = (  # what plugins look up
-    "services",
-    "namespaces",
-    "replicationcontrollers",
-    "replicasets.apps",
-    "statefulsets.apps",
-    "poddisruptionbudgets.policy",
-)
+WATCHED = {  # what plugins look up, and the kind whose changes Pods may wait for
+    "services": "",
+    "namespaces": "",
+    "replicationcontrollers": "",
+    "replicasets.apps": "",
+    "statefulsets.apps": "",
+    "poddisruptionbudgets.policy": "",
+    "persistentvolumeclaims": "PersistentVolumeClaim",
+    "persistentvolumes": "PersistentVolume",
+    "storageclasses.storage.k8s.io": "StorageClass",
+}
 NOTE_LENGTH_LIMIT = 1024  # of an events.k8s.io note
 
 
@@ -73,8 +77,11 @@ class Scheduler:
             self.frameworks[framework.name] = framework
             self.recorders[framework.name] = self.client.recorder(framework.name, new_style=True)
         self.queue = SchedulingQueue(self.loop, admit=self._admit, helps=self._helps, on_ready=self._wake)
-        for resource in WATCHED:
-            self.client.informer(resource)
+        for resource, kind in WATCHED.items():
+            informer = self.client.informer(resource)
+            if kind:
+                changed = functools.partial(self._changed, f"{kind}/Change")
+                informer.on(functools.partial(changed, None), changed)
         self.client.informer("nodes").on(self._node_added, self._node_updated, self._node_deleted)
         self.client.informer("pods", fields=NOT_FINISHED).on(self._pod_added, self._pod_updated, self._pod_deleted)
 
@@ -124,6 +131,10 @@ class Scheduler:
 
     def _bind(self, queued: Queued, node: str) -> None:
         pod = queued.pod
+        waiting = self.frameworks[self._scheduler_of(pod)].pre_bind(pod, node)
+        if waiting:
+            self.queue.give_back(queued, waiting)
+            return
         self.cache.add_pod(pod, node, assumed=True)
         self._nominate(pod, "")
         binding: Object = {
@@ -257,6 +268,9 @@ class Scheduler:
         if pod.uid in self.cache.pods:
             self.cache.remove_pod(pod.uid)
             self.queue.notify(Event("AssignedPod/Delete", pod))
+
+    def _changed(self, kind: str, old: Object | None, new: Object) -> None:
+        self.queue.notify(Event(kind, old, new))
 
     def _node_added(self, node: Object) -> None:
         self.cache.set_node(node)

@@ -23,9 +23,7 @@ class Desk:
         for name, short in nodes.items():
             made = self.client.create("nodes", node(name, short))
             ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-            self.client.patch(
-                "nodes", name, "", {"status": {**made.get("status", {}), **ready}}, subresource="status"
-            )
+            self.client.patch("nodes", name, "", {"status": {**made.get("status", {}), **ready}}, subresource="status")
         self.cluster.loop.run_ready()
         for name, short in nodes.items():  # without a kubelet nobody takes the not-ready taint away
             self.client.patch("nodes", name, "", {"spec": {"taints": short.get("taints")}})
@@ -215,6 +213,42 @@ def test_a_new_scheduler_starts_from_what_it_sees(desk: Desk) -> None:
     desk.do()
     assert sorted([bool(desk.on("q")), bool(desk.on("r"))]) == [False, True]
     assert desk.on("p") not in (desk.on("q"), desk.on("r"))
+
+
+def test_a_claim_that_waits_for_its_consumer_is_told_the_node_first(desk: Desk) -> None:
+    """No claim, no node; then the claim gets its node, and the Pod follows when the claim is bound."""
+    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+    made = desk.create("p", volumes=[volume], nodeSelector={"kubernetes.io/hostname": "b"})
+    assert 'persistentvolumeclaim "data" not found' in made["status"]["conditions"][0]["message"]
+    storage_class = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "fast"},
+        "provisioner": "example.com/disks",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    desk.client.create("storageclasses.storage.k8s.io", storage_class)
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "default"},
+        "spec": {
+            "storageClassName": "fast",
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    desk.do(desk.client.create("persistentvolumeclaims", claim))
+    annotations = desk.client.get("persistentvolumeclaims", "data", "default")["metadata"]["annotations"]
+    assert annotations["volume.kubernetes.io/selected-node"] == "b"
+    assert desk.on("p") == ""
+    where = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}}
+    details = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}
+    desk.client.create("persistentvolumes", {**where, "spec": {**details, "storageClassName": "fast"}})
+    desk.client.patch("persistentvolumeclaims", "data", "default", {"spec": {"volumeName": "pv"}})
+    bound = {"status": {"phase": "Bound"}}
+    desk.do(desk.client.patch("persistentvolumeclaims", "data", "default", bound, subresource="status"))
+    assert desk.on("p") == "b"
 
 
 class LastLetter(Plugin):

@@ -1,6 +1,6 @@
 """Every plugin by name, and the default profile of kube-scheduler with its order and weights.
 
-Volume plugins (VolumeBinding, VolumeRestrictions, VolumeZone, NodeVolumeLimits) come with volumes.
+Left out: VolumeRestrictions, VolumeZone and NodeVolumeLimits.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from k8s_core.scheduler.plugins.node import NodeAffinity, NodeName, NodePorts, N
 from k8s_core.scheduler.plugins.noderesources import NodeResourcesBalancedAllocation, NodeResourcesFit
 from k8s_core.scheduler.plugins.other import DynamicResources, ImageLocality, SchedulingGates
 from k8s_core.scheduler.plugins.podtopologyspread import PodTopologySpread
+from k8s_core.scheduler.plugins.volumebinding import VolumeBinding
 from k8s_core.scheduler.preemption import DefaultPreemption
 
 # apis/config/v1/default_plugins.go: the order in which plugins are asked, and what their scores count.
@@ -24,6 +25,7 @@ DEFAULT_PLUGINS: tuple[tuple[type[Plugin], int], ...] = (
     (NodeAffinity, 2),
     (NodePorts, 0),
     (NodeResourcesFit, 1),
+    (VolumeBinding, 0),
     (PodTopologySpread, 2),
     (InterPodAffinity, 2),
     (DynamicResources, 0),

@@ -132,9 +132,7 @@ class InterPodAffinity(Plugin):
         state[self.name] = counts
         return None
 
-    def _existing(
-        self, node: NodeInfo, pod: PodInfo, who: tuple[object, ...], labels: dict[str, str]
-    ) -> Counter[str]:
+    def _existing(self, node: NodeInfo, pod: PodInfo, who: tuple[object, ...], labels: dict[str, str]) -> Counter[str]:
         """By topology key: required anti-affinity terms of the node's Pods that match `pod`."""
         found: Counter[str] | None = node.memo.get(("anti-affinity", who))
         if found is None:
@@ -201,9 +199,7 @@ class InterPodAffinity(Plugin):
         state[self.name + "/score"] = domains
         return bool(domains)
 
-    def _attraction(
-        self, node: NodeInfo, pod: PodInfo, labels: dict[str, str], preferred: list[Term]
-    ) -> Counter[str]:
+    def _attraction(self, node: NodeInfo, pod: PodInfo, labels: dict[str, str], preferred: list[Term]) -> Counter[str]:
         """By topology key: the sum of weights between `pod` and the Pods of one node, both ways."""
         pull: Counter[str] = Counter()
         hard = self.args.get("hardPodAffinityWeight", 1)
