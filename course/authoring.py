@@ -81,7 +81,9 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         os.environ.update(environment.variables(), COURSE_STATIC="1", COURSE_LEARNER="reader")
         try:
             where = {"metadata": {"path": str(folder)}}
-            client = NotebookClient(notebook, timeout=CELL_SECONDS, coalesce_streams=True, resources=where)
+            client = NotebookClient(
+                notebook, timeout=CELL_SECONDS, coalesce_streams=True, store_widget_state=False, resources=where
+            )
             client.execute()
         finally:
             os.environ.clear()

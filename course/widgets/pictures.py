@@ -19,7 +19,8 @@ STYLE = """<style>
 --paper:var(--jp-layout-color1,#1b1c1e);--soft:var(--jp-layout-color2,#2a2c2f);--line:var(--jp-border-color1,#5f6368);
 --call:var(--jp-brand-color1,#8ab4f8)}}
 .k8s text{fill:var(--ink);font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px}
-.k8s .dim{fill:var(--dim);font-size:12px}.k8s .head{font-weight:600}.k8s .small{font-size:11.5px}.k8s .paper{fill:var(--paper)}
+.k8s .dim{fill:var(--dim);font-size:12px}.k8s .head{font-weight:600}.k8s .small{font-size:11.5px}
+.k8s .paper{fill:var(--paper)}
 .k8s .box{fill:var(--soft);stroke:var(--line)}.k8s .card{fill:var(--paper);stroke-width:2}
 .k8s .good{stroke:var(--good)}.k8s .wait{stroke:var(--wait);stroke-dasharray:5 3}
 .k8s .bad{stroke:var(--bad);stroke-dasharray:2 2}.k8s .over{paint-order:stroke;stroke:var(--paper);stroke-width:4px}

@@ -100,7 +100,8 @@ def test_from_release_to_feedback(course: Course) -> None:
     page = (course.root / "grading" / "feedback" / "grace" / ASSIGNMENT / "pods.html").read_text()
     assert "Two Pods share nothing" in page
     assert "(Score: 3.0 / 3.0)" in page
-    course.nbgrader("release_feedback", ASSIGNMENT)
+    course.nbgrader("release_feedback", ASSIGNMENT, "--student=eve")
+    assert list((course.root / ".course" / "exchange").glob("*/feedback/*.html"))
 
 
 def test_grading_leaves_a_learners_progress_alone(course: Course) -> None:
