@@ -71,6 +71,7 @@ NODE_STATUS_REPORT_FREQUENCY = 300.0  # nodeStatusReportFrequency: how often it 
 NODE_READY_AFTER = 1.0  # not a flag: how long the container runtime's network takes to come up
 NODE_CAPACITY = {"cpu": "1", "ephemeral-storage": "20145724Ki", "memory": "3840Mi", "pods": "110"}  # --max-pods
 PLEG_RELIST_PERIOD = 1.0  # genericPlegRelistPeriod: how late the kubelet notices what containers do, at most
+HOLLOW_NODE_SECONDS = 0.15  # not a flag: how late a hollow node, whose containers start at once, notices that
 POD_SYNC_FREQUENCY = 60.0  # syncFrequency: how often volumes and Pods are looked at again
 POD_RETRY_PERIOD = 10.0  # backOffPeriod: when a failed Pod sync is tried again
 CONTAINER_BACKOFF = (10.0, 300.0)  # backOffPeriod, MaxContainerBackOff; reset after twice the ceiling

@@ -170,6 +170,9 @@ class Kubelet:
 
     def noticed(self, uid: str) -> None:
         """Something happened in the runtime: the kubelet sees it when it next lists the containers (PLEG)."""
+        if self.runtime.fake:
+            self._queue.add_after(uid, limits.HOLLOW_NODE_SECONDS)
+            return
         period = limits.PLEG_RELIST_PERIOD
         self._queue.add_after(uid, period - (self.client.loop.now - self._started) % period)
 
@@ -340,7 +343,7 @@ class Kubelet:
         """A new Pod's network: the node's own, or a namespace with an address of the node's podCIDR."""
         if pod["spec"].get("hostNetwork"):
             return self.network
-        address = self.addresses.take(self.node.get())
+        address = self.addresses.take(self.node.get(), pod)
         meta = pod["metadata"]
         hostname = str(pod["spec"].get("hostname") or meta["name"])
         network = NetworkNamespace(
