@@ -35,6 +35,7 @@ from k8s_core.apiserver.tokens import Tokens
 from k8s_core.client import Client
 from k8s_core.clock import EPOCH, Loop
 from k8s_core.controllers.manager import ControllerManager
+from k8s_core.etcd import pod
 from k8s_core.etcd.store import Store
 from k8s_core.history import History
 from k8s_core.kubelet.kubelet import Kubelet
@@ -90,6 +91,9 @@ class Cluster:
         """kube-apiserver's flags."""
         self.pki = PKI(seed, service_address=self.options.service_address)
         self.etcd = Store(self.loop)
+        first, address = next(iter(self.addresses.items()), ("cp", "10.0.0.4"))
+        self.etcd_member = pod.Member(self.etcd, self.loop, address, first)
+        """etcd's API, which etcdctl reaches through etcd's Pod."""
         self.apiserver = self._apiserver(token_users or {})
         self.network = Network(self.loop, seed, lambda user: self.client(user or "kubernetes-admin"))
         self.history = History(self.etcd, self.loop, self.apiserver.resources)
@@ -192,6 +196,7 @@ class Cluster:
             kubeadm=self.profile == "kubeadm",
             version=version.git_version(self.minor),
             fabric=self.network,
+            programs=pod.programs(self.etcd_member),
         )
 
     def _dial(self, node: str) -> KubeletServer | None:

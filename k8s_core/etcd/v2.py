@@ -199,6 +199,13 @@ class V2:
         body = event_body(event, silent=request.silent)
         return Answer(201 if event.created else 200, body, self.headers(event.index))
 
+    def ask(self, method: str, path: str, form: Form) -> Answer:
+        """Answer a request to /v2/keys by its parts; no waits."""
+        try:
+            return self.keys(KeyRequest.parse(method, path, form, self.tree.loop.now))
+        except TreeError as error:
+            return error_answer(error)
+
     def stats(self, what: str) -> Answer:
         if what == "store":
             return Answer(200, encode(self.tree.stats).rstrip(b"\n"))

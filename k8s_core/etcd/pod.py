@@ -1,0 +1,165 @@
+"""etcd as a program in a Pod, and the way to it from etcdctl: simulated connections, TLS checked by real certificates.
+
+`programs` is what the etcd image has beyond its tools. The program holds port 2379 of its Pod's network while it runs;
+who connects sends a `Call`. The messages' classes are loaded with the first call: a cluster must be quick to start.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from k8s_core.etcd import snapshot
+from k8s_core.etcd.store import EtcdError, Store
+from k8s_core.etcd.tree import Tree
+from k8s_core.shell.commands.etcdctl import etcdctl
+from k8s_core.shell.fs import FileError
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Command, Process
+from k8s_core.shell.sockets import Response
+
+if TYPE_CHECKING:
+    from k8s_core.clock import Loop
+    from k8s_core.etcd.service import Service
+
+IMAGE = "registry.k8s.io/etcd"
+CLIENT_PORT = 2379
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on a connection: a v3 `method` with its message, "watch" with `on_response`, or "v2"."""
+
+    method: str
+    request: Any
+    token: str = ""
+    tls: bool = False
+    certificate: bytes = b""
+    """The client's, PEM."""
+    trusted: bytes = b""
+    """The client's CA, PEM; empty if it does not check."""
+    on_response: Callable[[Any], None] | None = None
+
+
+class Handshake(Exception):
+    """A connection that came to nothing; the text is what the client's log says."""
+
+
+@dataclass
+class Member:
+    """The etcd of one cluster, behind whatever Pod runs it."""
+
+    store: Store
+    loop: "Loop"
+    address: str
+    name: str
+    _service: "Service | None" = None
+    tree: Tree = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tree = Tree(self.loop)
+
+    @property
+    def service(self) -> "Service":
+        if self._service is None:
+            from k8s_core.etcd.members import Members  # noqa: PLC0415  gRPC's modules come with it
+            from k8s_core.etcd.service import Service  # noqa: PLC0415
+
+            members = Members(self.store, name=self.name, client_url=f"https://{self.address}:{CLIENT_PORT}")
+            members.members[members.id].peerURLs[:] = [f"https://{self.address}:2380"]
+            self._service = Service(self.store, self.loop, members)
+        return self._service
+
+    def answer(self, call: Call) -> Any:
+        """What a client gets: a message, an EtcdError, a v2 answer, or a stream to be closed."""
+        if call.method == "watch":
+            from k8s_core.etcd.watching import WatchStream  # noqa: PLC0415
+
+            stream = WatchStream(self.service, call.on_response or (lambda response: None))
+            stream.receive(call.request)
+            return stream
+        if call.method == "snapshot":
+            return snapshot.dump(self.store)
+        if call.method == "v2":
+            from k8s_core.etcd.v2 import V2  # noqa: PLC0415
+
+            return V2(self.tree, self.service.members).ask(*call.request)
+        try:
+            return self.service.call(call.method, call.request, call.token)
+        except EtcdError as error:
+            return error
+
+
+def programs(member: Member) -> Mapping[str, Mapping[str, Command]]:
+    """Commands by image, for Kubelet(programs=...)."""
+
+    def etcd(process: Process) -> Steps:
+        flags = dict(argument.lstrip("-").partition("=")[::2] for argument in process.argv[1:])
+        try:
+            server = process.fs.read(flags["cert-file"]) if "cert-file" in flags else b""
+            if "key-file" in flags:
+                process.fs.read(flags["key-file"])
+            trusted = process.fs.read(flags["trusted-ca-file"]) if "trusted-ca-file" in flags else b""
+        except FileError as error:
+            process.err(_log(process, "fatal", "discovery failed", error=str(error)))
+            return 1
+
+        def answer(call: Any) -> Any:
+            if not isinstance(call, Call):
+                return b""
+            try:
+                handshake(call, server, trusted)
+            except Handshake as error:
+                return error
+            return member.answer(call)
+
+        network = process.machine.network
+        metrics = urlsplit(flags.get("listen-metrics-urls", "")).port
+        if metrics:
+            healthy = Response(200, b'{"health":"true","reason":""}')
+            network.listen(metrics, process, lambda request: healthy, http=True)
+        if not network.listen(CLIENT_PORT, process, answer):
+            taken = f"listen tcp 127.0.0.1:{CLIENT_PORT}: bind: address already in use"
+            process.err(_log(process, "fatal", "discovery failed", error=taken))
+            return 1
+        process.err(_log(process, "info", "ready to serve client requests"))
+        process.err(_log(process, "info", "serving client traffic securely", address=f"127.0.0.1:{CLIENT_PORT}"))
+        number = yield from process.wait_signal("TERM", "INT")
+        process.err(_log(process, "info", "received signal; shutting down", signal=f"{number.lower()}inated"))
+        return 0
+
+    return {IMAGE: {"etcd": etcd, "etcdctl": etcdctl}}
+
+
+def handshake(call: Call, server: bytes, trusted: bytes) -> None:
+    """Handshake unless both sides find what they want."""
+    if bool(server) != call.tls:
+        text = "first record does not look like a TLS handshake"
+        raise Handshake(
+            f'connection error: desc = "transport: authentication handshake failed: tls: {text}"'
+            if call.tls
+            else 'connection error: desc = "error reading server preface: EOF"'
+        )
+    failed = 'connection error: desc = "transport: authentication handshake failed: {}"'
+    if server and not (call.trusted and _issued(server, call.trusted)):
+        raise Handshake(failed.format("x509: certificate signed by unknown authority"))
+    if trusted and not (call.certificate and _issued(call.certificate, trusted)):
+        raise Handshake(failed.format("remote error: tls: bad certificate"))
+
+
+def _issued(certificate: bytes, authority: bytes) -> bool:
+    try:
+        x509.load_pem_x509_certificate(certificate).verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _log(process: Process, level: str, text: str, **more: str) -> str:
+    """A line as zap writes it."""
+    stamp = process.machine.loop.micro_timestamp()[:-4] + "Z"
+    extra = "".join(f',"{name}":"{value}"' for name, value in more.items())
+    return f'{{"level":"{level}","ts":"{stamp}","caller":"embed/etcd.go:1","msg":"{text}"{extra}}}\n'
