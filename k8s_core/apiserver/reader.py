@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from k8s_core.api import Object
+from k8s_core.api.resources import Resource
 
 
 class Reader(Protocol):
@@ -13,3 +14,6 @@ class Reader(Protocol):
 
     def list(self, resource: str, namespace: str = "") -> list[Object]:
         """All objects, or those of one namespace, in etcd's order."""
+
+    def resource_of(self, group: str, version: str, kind: str) -> Resource | None:
+        """The resource that holds a kind, if it is served."""

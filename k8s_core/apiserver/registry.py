@@ -66,6 +66,10 @@ class StoredObjects:
         """All objects, or those of one namespace, in etcd's order."""
         return list(self._registry.storage.select(self._resource(resource).storage, namespace))
 
+    def resource_of(self, group: str, version: str, kind: str) -> Resource | None:
+        """The resource that holds a kind, if it is served."""
+        return self._registry.resources.by_kind(group, version, kind)
+
 
 class Registry:
     """All stored resources. Raises StatusError; never stores anything that it then reports as failed."""

@@ -1,14 +1,14 @@
 """What extends the API: CustomResourceDefinitions, admission webhooks and policies, APIServices.
 
 Stands for `apiextensions/validation`, `admissionregistration/validation` and `apiregistration/validation`. Leaves
-out: structural schemas and CEL expressions.
+out: the finer rules of structural schemas, costs of CEL expressions.
 """
 
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from k8s_core.api import Object, names
+from k8s_core.api import Object, cel, names
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
 from k8s_core.api.validation import meta
 from k8s_core.api.validation.common import (
@@ -32,6 +32,8 @@ COLUMN_FORMATS: Final = (
 REVIEW_VERSIONS: Final = ("v1", "v1beta1")
 OPERATIONS: Final = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 RULE_SCOPES: Final = ("*", "Cluster", "Namespaced")
+RULE_VARIABLES: Final = ("self", "oldSelf")
+POLICY_VARIABLES: Final = ("object", "oldObject", "request", "params", "namespaceObject", "variables", "authorizer")
 URL_FORM: Final = "; desired format: https://host[/path]"
 
 
@@ -75,8 +77,10 @@ def _definition_spec(spec: Object) -> Errors:
     for place, version in each(spec, "versions", "spec"):
         if sub(version, "schema").get("openAPIV3Schema") is None:
             yield required(f"{place}.schema.openAPIV3Schema")
-    for place, version in each(spec, "versions", "spec"):
-        yield from _definition_version(version, place)
+    schemas = [sub(version, "schema") for _, version in each(spec, "versions", "spec")]
+    hoisted = "spec.validation" if all(each == schemas[0] for each in schemas) else ""
+    for index, (place, version) in enumerate(each(spec, "versions", "spec")):
+        yield from _definition_version(version, place, "" if index and hoisted else hoisted or f"{place}.schema")
     found = [text(v or {}, "name") for v in versions]
     if len(set(found)) < len(found):
         yield invalid("spec.versions", versions, "must contain unique version names")
@@ -96,7 +100,7 @@ def _definition_spec(spec: Object) -> Errors:
             yield required("spec.conversion.webhookClientConfig", why)
 
 
-def _definition_version(version: Object, path: str) -> Errors:
+def _definition_version(version: Object, path: str, schema_path: str) -> Errors:
     name = text(version, "name")
     if messages := names.dns1035_label(name):
         yield invalid(f"{path}.name", name, ",".join(messages))
@@ -104,14 +108,15 @@ def _definition_version(version: Object, path: str) -> Errors:
     if warning is not None and not version.get("deprecated"):
         yield invalid(f"{path}.deprecationWarning", warning, "can only be set for deprecated versions")
     schema = sub(version, "schema").get("openAPIV3Schema")
-    if schema is not None:
-        place = f"{path}.schema.openAPIV3Schema"
+    if schema is not None and schema_path:
+        place = f"{schema_path}.openAPIV3Schema"
         if schema.get("nullable"):
             yield forbidden(f"{place}.nullable", "nullable cannot be true at the root")
         if not schema.get("type"):
             yield required(f"{place}.type", "must not be empty at the root")
         elif schema["type"] != "object":
             yield invalid(f"{place}.type", schema["type"], "must be object at the root")
+        yield from _structural(schema, place)
     scale = sub(version, "subresources").get("scale")
     if scale is not None:
         for field in ("specReplicasPath", "statusReplicasPath"):
@@ -134,6 +139,25 @@ def _definition_version(version: Object, path: str) -> Errors:
             yield invalid(f"{place}.format", column["format"], why)
         if not column.get("jsonPath"):
             yield required(f"{place}.JSONPath")
+
+
+def _structural(schema: Object, path: str) -> Errors:
+    """A schema and all below it: types are there, rules can be compiled."""
+    for place, rule in each(schema, "x-kubernetes-validations", path):
+        yield from _compiles(f"{place}.rule", text(rule, "rule"), RULE_VARIABLES, rule)
+    if schema.get("properties") and schema.get("additionalProperties"):
+        yield forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
+    below = [
+        (f"{path}.properties[{name}]", inner, "object fields") for name, inner in sub(schema, "properties").items()
+    ]
+    for field, what in (("items", "array items"), ("additionalProperties", "object fields")):
+        if isinstance(schema.get(field), dict):
+            below.append((f"{path}.{field}", schema[field], what))
+    for place, inner, what in below:
+        untyped = not (inner.get("x-kubernetes-int-or-string") or inner.get("x-kubernetes-preserve-unknown-fields"))
+        if untyped and not inner.get("type"):
+            yield required(f"{place}.type", f"must not be empty for specified {what}")
+        yield from _structural(inner, place)
 
 
 def _definition_names(given: Object, path: str) -> Errors:
@@ -272,7 +296,7 @@ def _wildcards(rule: Object, field: str, path: str, words: str) -> Errors:
 
 
 def admission_policy(obj: Object) -> Errors:
-    """A ValidatingAdmissionPolicy, its expressions unread."""
+    """A ValidatingAdmissionPolicy."""
     spec = sub(obj, "spec")
     yield from one_of(spec, "failurePolicy", "spec", ("Fail", "Ignore"))
     constraints = spec.get("matchConstraints")
@@ -287,6 +311,17 @@ def admission_policy(obj: Object) -> Errors:
     for place, rule in each(spec, "validations", "spec"):
         if not text(rule, "expression").strip():
             yield required(f"{place}.expression", "expression is not specified")
+        else:
+            yield from _compiles(f"{place}.expression", rule["expression"], POLICY_VARIABLES)
+    for place, variable in each(spec, "variables", "spec"):
+        yield from _compiles(f"{place}.expression", text(variable, "expression"), POLICY_VARIABLES)
+
+
+def _compiles(path: str, source: str, variables: tuple[str, ...], shown: object = None) -> Errors:
+    try:
+        cel.compiled(source, variables)
+    except cel.CelError as error:
+        yield invalid(path, source if shown is None else shown, str(error))
 
 
 def policy_binding(obj: Object) -> Errors:

@@ -3,7 +3,6 @@
 The plugins are kube-apiserver's, by its names and in its order; which are on by default is upstream's choice plus
 NodeRestriction, which kubeadm enables. `enable` and `disable` are `--enable-` and `--disable-admission-plugins`.
 A plugin reads the store through `Reader` and nothing else. `guards` look at every write, whatever is switched off.
-Left out: webhooks, policies in CEL, PodSecurity.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,11 +14,13 @@ from k8s_core.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from k8s_core.apiserver.admission.node_restriction import NodeRestriction
 from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
 from k8s_core.apiserver.admission.pod_security import PodSecurity
+from k8s_core.apiserver.admission.policies import MutatingAdmissionPolicy, ValidatingAdmissionPolicy
 from k8s_core.apiserver.admission.priority import Priority
 from k8s_core.apiserver.admission.resource_quota import ResourceQuota
 from k8s_core.apiserver.admission.runtime_class import RuntimeClass
 from k8s_core.apiserver.admission.service_account import ServiceAccount
 from k8s_core.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
+from k8s_core.apiserver.admission.webhooks import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
 from k8s_core.apiserver.reader import Reader
 from k8s_core.apiserver.request import Request
 from k8s_core.clock import Loop
@@ -34,6 +35,10 @@ ORDER: tuple[type[Plugin], ...] = (
     Priority,
     DefaultTolerationSeconds,
     RuntimeClass,
+    MutatingAdmissionPolicy,
+    MutatingAdmissionWebhook,
+    ValidatingAdmissionPolicy,
+    ValidatingAdmissionWebhook,
     ResourceQuota,
 )
 PLUGINS = {plugin.name: plugin for plugin in ORDER}

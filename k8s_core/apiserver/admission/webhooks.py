@@ -1,0 +1,132 @@
+"""Webhooks: admission asked of somebody else over HTTPS, before an object is stored.
+
+Stands for apiserver's MutatingAdmissionWebhook and ValidatingAdmissionWebhook. A webhook must be reachable from this
+process by `clientConfig.url`; one behind a Service is reported as having no endpoints, for the Pods' network is not
+this machine's. Leaves out: reinvocation, and calling several at once.
+"""
+
+import base64
+import http.client
+import ssl
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import orjson
+
+from k8s_core.api import Object, cel, defaults, errors, patch
+from k8s_core.api.gojson import load, plain
+from k8s_core.apiserver.admission.matching import ABOUT_ITSELF, about, conditions_hold, matches
+from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
+from k8s_core.apiserver.request import Request
+
+DEFAULT_TIMEOUT = 10  # timeoutSeconds
+MAX_RESPONSE = 3 * 1024 * 1024
+
+
+class CallFailed(Exception):
+    """A webhook could not be asked, or did not answer as it must."""
+
+
+class _Webhooks(Plugin):
+    operations: ClassVar[frozenset[str]] = frozenset({CREATE, UPDATE, DELETE})
+    plural: ClassVar[str]
+
+    def ask_all(self, request: Request, obj: Object | None, old: Object | None, *, mutating: bool) -> None:
+        assert request.resource is not None
+        if request.resource.group_resource in ABOUT_ITSELF:
+            return
+        for configuration in self.reader.list(f"{self.plural}.admissionregistration.k8s.io"):
+            for hook in configuration.get("webhooks") or ():
+                if matches(hook, request, obj, old, self.reader):
+                    self._ask(request, hook, obj, old, mutating=mutating)
+
+    def _ask(self, request: Request, hook: Object, obj: Object | None, old: Object | None, *, mutating: bool) -> None:
+        told = about(request, obj, old)
+        try:
+            values = {"object": obj, "oldObject": old, "request": told}
+            if not conditions_hold(hook.get("matchConditions") or (), values):
+                return
+            uid = self.loop.uid()
+            review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}
+            body = {**review, "request": {"uid": uid, **told, "object": obj, "oldObject": old, "options": None}}
+            answer = call(hook, body)
+            response = answer.get("response")
+            if answer.get("kind") != "AdmissionReview" or not isinstance(response, dict):
+                raise CallFailed("received invalid webhook response: expected an AdmissionReview with a response")
+            if response.get("uid") != uid:
+                got = response.get("uid", "")
+                raise CallFailed(f'received invalid webhook response: expected response.uid="{uid}", got "{got}"')
+        except (CallFailed, cel.CelError) as error:
+            if hook.get("failurePolicy", "Fail") == "Ignore":
+                return
+            raise errors.internal(f'failed calling webhook "{hook["name"]}": {error}') from None
+        request.warnings.extend(response.get("warnings") or ())
+        if not response.get("allowed"):
+            raise denied(hook["name"], response.get("status") or {})
+        if mutating and response.get("patch") and obj is not None:
+            changed = patch.apply("json", obj, plain(load(base64.b64decode(response["patch"]))), None)
+            obj.clear()
+            obj.update(changed)
+            defaults.apply(obj)
+
+
+class MutatingAdmissionWebhook(_Webhooks):
+    name: ClassVar[str] = "MutatingAdmissionWebhook"
+    plural: ClassVar[str] = "mutatingwebhookconfigurations"
+
+    def mutate(self, request: Request, obj: Object | None, old: Object | None) -> None:
+        self.ask_all(request, obj, old, mutating=True)
+
+
+class ValidatingAdmissionWebhook(_Webhooks):
+    name: ClassVar[str] = "ValidatingAdmissionWebhook"
+    plural: ClassVar[str] = "validatingwebhookconfigurations"
+
+    def validate(self, request: Request, obj: Object | None, old: Object | None) -> None:
+        self.ask_all(request, obj, old, mutating=False)
+
+
+def denied(name: str, status: Object) -> errors.StatusError:
+    """The refusal in upstream's words."""
+    words = f'admission webhook "{name}" denied the request'
+    why = status.get("message") or status.get("reason")
+    text = f"{words}: {why}" if why else f"{words} without explanation"
+    code = max(int(status.get("code") or 0), 400)
+    return errors.StatusError(code, status.get("reason") or "", text, status.get("details") or {})
+
+
+def call(hook: Object, body: Any) -> Any:
+    """POST the review to the webhook; CallFailed says what went wrong."""
+    config, seconds = hook.get("clientConfig") or {}, hook.get("timeoutSeconds") or DEFAULT_TIMEOUT
+    url = config.get("url")
+    if not url:
+        service = config.get("service") or {}
+        raise CallFailed(f'failed to call webhook: no endpoints available for service "{service.get("name")}"')
+    parts = urlsplit(url)
+    path = f"{parts.path or '/'}?timeout={seconds}s"
+    shown = f'failed to call webhook: Post "{parts.scheme}://{parts.netloc}{path}"'
+    try:
+        bundle = base64.b64decode(config["caBundle"]).decode() if config.get("caBundle") else None
+        context = ssl.create_default_context(cadata=bundle)
+        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=seconds, context=context)
+        connection.request("POST", path, orjson.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        data = answer.read(MAX_RESPONSE)
+        connection.close()
+    except ConnectionRefusedError:
+        raise CallFailed(f"{shown}: dial tcp {parts.netloc}: connect: connection refused") from None
+    except ssl.SSLCertVerificationError as error:
+        raise CallFailed(f"{shown}: tls: failed to verify certificate: x509: {error.verify_message}") from None
+    except TimeoutError:
+        raise CallFailed(f"{shown}: context deadline exceeded") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise CallFailed(f"{shown}: {error}") from None
+    if answer.status != http.client.OK:
+        raise CallFailed(f"failed to call webhook: the server responded with {answer.status}")
+    try:
+        found = orjson.loads(data)
+    except ValueError as error:
+        raise CallFailed(f"failed to call webhook: couldn't get version/kind; json parse error: {error}") from None
+    if not isinstance(found, dict):
+        raise CallFailed("received invalid webhook response: not an object")
+    return found
