@@ -6,6 +6,7 @@ ends with its kernel. What a learner does wrong ends in one plain sentence, neve
 """
 
 import atexit
+import json
 import os
 import shlex
 import subprocess
@@ -18,10 +19,11 @@ from course.checks import Look, Report, run
 from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
+from course.widgets import merge as merging
 from course.widgets import rollout, way
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
-from k8s_core.api.errors import is_not_found
+from k8s_core.api.errors import StatusError, is_not_found
 from k8s_core.cluster import Cluster
 
 _running: "Lab | None" = None
@@ -143,6 +145,42 @@ class Lab:
             raise LabError(f'There is no Deployment "{deployment}" in the namespace {namespace} to show.')
         return rollout.RolloutView(told)
 
+    def merge(self, file: str) -> merging.MergeView:
+        """What kubectl apply would do with a file, field by field: the file, what was applied last, the live object."""
+        text = self.kubectl(f"create --dry-run=client --validate=false -o json -f {shlex.quote(file)}")
+        try:
+            wish = json.loads(text)
+        except ValueError:
+            raise LabError(f"{file} cannot be read: {text.strip()}") from None
+        live, kind = self._live(f"{wish['kind']}.{wish['apiVersion']}", wish["metadata"]["name"], wish)
+        return merging.MergeView(file, merging.rows(wish, merging.last_applied(live), live, kind))
+
+    def owners(self, kind: str, name: str, *, namespace: str = "default") -> merging.OwnersView:
+        """Who owns each field of an object, from its managedFields: `lab.owners("deployment", "web")`."""
+        live, _ = self._live(kind, name, {"metadata": {"namespace": namespace}})
+        return merging.OwnersView(name, merging.owners(live))
+
+    def _live(self, kind: str, name: str, wish: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        """The object as it is, and its schema. A kind is "deployment", or "Deployment.apps/v1" in full."""
+        singular, _, version = kind.partition(".")
+        with self.cluster.lock:
+            server = self.cluster.apiserver
+            for found in server.resources:
+                names = {found.kind.lower(), found.name, *found.short_names}
+                if singular.lower() in names and version in ("", found.api_version):
+                    break
+            else:
+                raise LabError(f'There is no kind "{kind}".')
+            namespace = wish["metadata"].get("namespace", "default") if found.namespaced else ""
+            try:
+                live = self.cluster.client().get(found.group_resource, name, namespace)
+            except StatusError as error:
+                raise LabError(str(error.status["message"])) from None
+            try:
+                return live, server.schema.kind(found.group, found.version, found.kind)
+            except KeyError:
+                return live, None
+
     def revisions(self) -> list[int]:
         """Every revision since the lab began at which something changed that the picture shows."""
         with self.cluster.lock:
@@ -191,20 +229,20 @@ class Lab:
         worth = f" ({task.points:g} points)" if task.points else ""
         display(Markdown(f"**{task.title}{worth}.** {tasks.fill(task.ask, self.values)}"))
 
-    def examine(self, id: str) -> Report:
-        """Let the cluster come to rest, then look; nothing is shown or recorded."""
+    def examine(self, id: str, *handed: Any) -> Report:
+        """Let the cluster come to rest, then look; nothing is shown or recorded. `handed`: functions to be checked."""
         task = self._task(id)
         exercise = self._exercises.get(id)
         if not exercise:
             raise LabError(f'"{id}" is read by an instructor. There is nothing to check.')
         self.cluster.settle()
-        self._see.since = self._since.get(id, 0)
+        self._see.since, self._see.handed = self._since.get(id, 0), handed
         return run(task.title, exercise.check, self._see, self.values, task.points)
 
-    def check(self, id: str = "") -> Report | None:
+    def check(self, id: str = "", *handed: Any) -> Report | None:
         """What is right and what is not: of one task, or of every task of the chapter's exercises."""
         if id:
-            report = self.examine(id)
+            report = self.examine(id, *handed)
             if not environment.grading():
                 progress.record(self.chapter.id, id, report.score, report.total)
             return report
@@ -213,9 +251,9 @@ class Lab:
                 display(self.check(task.id))
         return None
 
-    def grade(self, id: str) -> float:
+    def grade(self, id: str, *handed: Any) -> float:
         """Show the report and return the points: what a graded cell ends in."""
-        report = self.check(id)
+        report = self.check(id, *handed)
         assert report is not None
         display(report)
         return float(report.score)

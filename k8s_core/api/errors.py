@@ -59,9 +59,7 @@ def _details(resource: Qualified | str, name: str = "", **more: Any) -> Object:
 
 
 def not_found(resource: Qualified | str, name: str) -> StatusError:
-    return StatusError(
-        404, "NotFound", f'{_qualified(resource)} "{name}" not found', _details(resource, name)
-    )
+    return StatusError(404, "NotFound", f'{_qualified(resource)} "{name}" not found', _details(resource, name))
 
 
 def already_exists(resource: Qualified | str, name: str) -> StatusError:

@@ -1,6 +1,8 @@
 """The two-way proof of every graded task: untouched it scores 0, the reference solution all, and wrong answers
 what they deserve, with the message that explains them, for several learners."""
 
+import contextlib
+import io
 import os
 import re
 import subprocess
@@ -17,6 +19,7 @@ from course.lab import Lab
 
 PROOFS = {path.stem: yaml.safe_load(path.read_text()) for path in Path(__file__).parent.glob("proofs/*.yaml")}
 GRADED = [(c.id, t.id) for c in syllabus.chapters() for t in c.tasks if t.points and not t.by_hand]
+SHOWN_BY = ("kubectl ", "curl ", "print(")
 LEARNERS = ("ada", "grace", "linus")
 
 
@@ -32,6 +35,19 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     os.environ.update(before)
 
 
+def answer_cell(lab: Lab, answer: dict[str, Any], task: str, folder: Path) -> tuple[str, tuple[Any, ...]]:
+    """(what the answer printed, what its graded cell hands in): shell with `run`, the kernel's Python with `python`."""
+    if "python" not in answer:
+        return run(lab, answer["run"], folder), ()
+    namespace: dict[str, Any] = {"lab": lab}
+    printed = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+        exec(compile(answer["python"], task, "exec"), namespace)
+    check = next(each for each in cells(lab.chapter.id) if each.id == f"check-{task}")
+    names = re.findall(r", (\w+)", check.source)
+    return printed.getvalue(), tuple(namespace[name] for name in names)
+
+
 def run(lab: Lab, script: str, folder: Path) -> str:
     done = subprocess.run(
         ["bash", "-c", script], cwd=folder, env=dict(os.environ), capture_output=True, text=True, check=False
@@ -39,13 +55,17 @@ def run(lab: Lab, script: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
-def solution(chapter: str, task: str) -> str:
+def cells(chapter: str) -> list[Any]:
+    """The cells of a chapter's assignment."""
+    return list(authoring.read(environment.EXERCISES / chapter / f"{chapter.split('-', 1)[1]}.md").cells)
+
+
+def solution(chapter: str, task: str) -> dict[str, Any]:
     """The reference solution: what stands in the assignment's answer cell."""
-    text = environment.EXERCISES / chapter / f"{chapter.split('-', 1)[1]}.md"
-    cell = next(cell for cell in authoring.read(text).cells if cell.id == f"answer-{task}")
-    found = re.search(r"### BEGIN SOLUTION\n(.*)### END SOLUTION", cell.source, re.S)
+    source = next(cell.source for cell in cells(chapter) if cell.id == f"answer-{task}")
+    found = re.search(r"### BEGIN SOLUTION\n(.*)### END SOLUTION", source, re.S)
     assert found
-    return found[1]
+    return {"run": found[1]} if source.startswith("%%bash") else {"python": source}
 
 
 def explain(report: Report, output: str) -> str:
@@ -71,8 +91,8 @@ def test_the_reference_solution_scores_all(lab: Lab, tmp_path: Path) -> None:
     """What the assignment's source does earns full marks for each task."""
     for task in PROOFS[lab.chapter.id]:
         lab.task(task)
-        output = run(lab, solution(lab.chapter.id, task), tmp_path)
-        report = lab.examine(task)
+        output, handed = answer_cell(lab, solution(lab.chapter.id, task), task, tmp_path)
+        report = lab.examine(task, *handed)
         assert report.score == lab.chapter.task(task).points, explain(report, output)
         assert report.passed
         lab.reset(task)
@@ -84,12 +104,12 @@ def test_wrong_answers_score_what_they_deserve(lab: Lab, tmp_path: Path) -> None
     for task, answers in PROOFS[lab.chapter.id].items():
         for answer in answers:
             lab.reset(task)
-            output = run(lab, answer["run"], tmp_path)
-            report = lab.examine(task)
+            output, handed = answer_cell(lab, answer, task, tmp_path)
+            report = lab.examine(task, *handed)
             told = explain(report, f"{answer['name']}\n{output}")
             assert report.score == answer["points"], told
             assert answer["message"] in str(report), told
-            assert all(each.command.startswith("kubectl ") for each in report.failed), told
+            assert all(each.command.startswith(SHOWN_BY) for each in report.failed), told
             run(lab, answer.get("clean", "true"), tmp_path)
         lab.reset(task)
 
