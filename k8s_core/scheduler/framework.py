@@ -9,10 +9,11 @@ one node each, not all of them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from operator import add
+from typing import Any
 
 from k8s_core.scheduler.cache import Cache, NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import Code, Event, Handle, Plugin, State, Status, has, unresolvable
@@ -248,10 +249,8 @@ class Framework:
         if not nominated and not wide:  # the usual case of a known kind of Pod, at the speed of a list
             first = list(nodes[:wanted])
             answers = [node.memo.get(key, key) for node in first]
-            if key in answers:
-                for index, node in enumerate(first):
-                    if answers[index] == key:
-                        answers[index] = node.remember(key, _first_refusal(local, state, pod, node))
+            for index in _gaps(answers, key):
+                answers[index] = first[index].remember(key, _first_refusal(local, state, pod, first[index]))
             if not any(answers):
                 return first
         for node in nodes:
@@ -321,10 +320,9 @@ class Framework:
         if local:
             key = -self._class(pod)
             rows = [node.memo.get(key) for node in nodes]
-            if None in rows:
-                for index, node in enumerate(nodes):
-                    if rows[index] is None:
-                        rows[index] = node.remember(key, tuple([p.score(state, pod, node) for p in local]))
+            for index in _gaps(rows, None):
+                row = tuple([plugin.score(state, pod, nodes[index]) for plugin in local])
+                rows[index] = nodes[index].remember(key, row)
             raw = dict(zip([plugin.name for plugin in local], zip(*rows, strict=True), strict=True))
         total = [0] * len(nodes)
         columns: dict[str, tuple[Sequence[int], Sequence[int], int]] = {}
@@ -340,8 +338,21 @@ class Framework:
         return ScoreTable(columns, total)
 
 
+def _gaps(values: list[Any], missing: Any) -> Iterator[int]:
+    """The indexes at which a value is missing; cheap when few are."""
+    index = -1
+    try:
+        while True:
+            index = values.index(missing, index + 1)
+            yield index
+    except ValueError:
+        return
+
+
 def top_of_heap(scores: Sequence[int]) -> int:
     """The index of what Go's container/heap has at its top after Init: a highest score, not always the first."""
+    if len(scores) > MIN_FEASIBLE_NODES:  # so many are found in parallel upstream, in no certain order
+        return scores.index(max(scores))
     heap = list(range(len(scores)))
     for start in range(len(heap) // 2 - 1, -1, -1):
         parent = start
