@@ -12,6 +12,9 @@ from jupyter_page import Page, jupyterlab
 from selenium.webdriver.common.keys import Keys
 
 
+pytestmark = pytest.mark.timeout(900)  # a busy machine is slow to show pages
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with jupyterlab(tmp_path_factory.mktemp("browser")) as page:

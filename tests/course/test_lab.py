@@ -20,6 +20,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = dict(os.environ)
     os.environ["COURSE_HOME"] = str(tmp_path_factory.mktemp("course"))
     os.environ["COURSE_LEARNER"] = "ada"
+    os.environ.pop("COURSE_STATIC", None)  # the clock and the widgets as a learner has them
     yield environment.home()
     labs.stop()
     os.environ.clear()

@@ -13,6 +13,8 @@ import pytest
 
 from course import environment, syllabus
 
+pytestmark = pytest.mark.timeout(1200)  # a dozen processes of nbgrader, seconds each on a quiet machine
+
 ASSIGNMENT = "09-pods"
 POINTS = {task.id: task.points for task in syllabus.chapter(ASSIGNMENT).tasks if task.points}
 
@@ -24,12 +26,16 @@ class Course:
         self.root = root
         shutil.copytree(environment.EXERCISES, root / "exercises")
         shutil.copy(environment.ROOT / "nbgrader_config.py", root)
-        self.environment = {**os.environ, "COURSE_HOME": str(root / ".course")}
+        self.environment = {**os.environ, "COURSE_ROOT": str(root), "COURSE_HOME": str(root / ".course")}
         self.environment.pop("COURSE_LEARNER", None)
 
-    def nbgrader(self, *arguments: str, folder: Path | None = None) -> str:
+    def nbgrader(self, *arguments: str, folder: Path | None = None) -> None:
+        self.run("nbgrader", *arguments, folder=folder)
+
+    def run(self, *command: str, folder: Path | None = None) -> str:
+        """What a Python module's command line prints; it must not fail."""
         done = subprocess.run(
-            [sys.executable, "-m", "nbgrader", *arguments],
+            [sys.executable, "-m", *command],
             cwd=folder or self.root,
             env=self.environment,
             capture_output=True,
@@ -37,7 +43,7 @@ class Course:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return done.stdout
 
     def answered(self, student: str, only: tuple[str, ...]) -> Path:
         """A submission in which the tasks in `only` are answered as the source does, and the rest is untouched."""
@@ -102,6 +108,15 @@ def test_from_release_to_feedback(course: Course) -> None:
     assert "(Score: 3.0 / 3.0)" in page
     course.nbgrader("release_feedback", ASSIGNMENT, "--student=eve")
     assert list((course.root / ".course" / "exchange").glob("*/feedback/*.html"))
+
+
+def test_the_courses_own_commands_do_the_same(course: Course) -> None:
+    """`course grade` marks a submission again, the same, and `course csv` writes what nbgrader exports."""
+    assert course.run("course", "grade", ASSIGNMENT, "grace").split() == ["grace", "5.00", "of", "15"]
+    before = (course.root / "grades.csv").read_text()
+    course.run("course", "csv", "again.csv")
+    assert (course.root / "again.csv").read_text() == before
+    course.run("course", "feedback", ASSIGNMENT)
 
 
 def test_grading_leaves_a_learners_progress_alone(course: Course) -> None:
