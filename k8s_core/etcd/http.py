@@ -12,8 +12,8 @@ from aiohttp import web
 from k8s_core.etcd.members import VERSION
 from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import EtcdError
-from k8s_core.etcd.tree import Event, Tree, TreeError
-from k8s_core.etcd.v2 import V2, Answer, KeyRequest, encode, error_answer, event_body
+from k8s_core.etcd.tree import Event, TreeError
+from k8s_core.etcd.v2 import Answer, KeyRequest, encode, error_answer, event_body
 
 Enter = Callable[[], Any]
 CLUSTER_VERSION = "3.5.0"
@@ -30,9 +30,9 @@ FORM = "application/x-www-form-urlencoded"
 class Api:
     """Answers one HTTP request after another. `enter` gives a context in which the store may be touched."""
 
-    def __init__(self, service: Service, tree: Tree | None = None):
+    def __init__(self, service: Service):
         self.service = service
-        self.v2 = V2(tree or Tree(service.loop), service.members)
+        self.v2 = service.v2
 
     def close(self) -> None:
         """End what is waiting."""

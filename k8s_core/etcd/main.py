@@ -10,7 +10,8 @@ from k8s_core.apiserver.follow import Follower, wall_clock
 from k8s_core.clock import Loop
 from k8s_core.etcd.members import VERSION, Members
 from k8s_core.etcd.service import Service
-from k8s_core.etcd.store import Store
+from k8s_core.etcd.store import EtcdError, Store
+from k8s_core.etcd.wal import Durable
 from k8s_core.etcd.wire import Wire, tls_context
 
 
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
         store = Store(loop)
         members = Members(store, name=options.name)
         service = Service(store, loop, members)
+        durable = Durable(service, options.data_dir / "member") if options.data_dir else None
+        members.members[members.id].name = options.name
         host = "127.0.0.1" if url.hostname in ("localhost", None) else str(url.hostname)
         port = 2379 if url.port is None else url.port
         wire = Wire(service, host=host, port=port, follower=Follower(loop), tls=tls)
@@ -44,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"etcd {VERSION} ready to serve client requests on {wire.url}", flush=True)
         stop.wait()
         wire.close()
-    except (OSError, ValueError) as error:
+        if durable:
+            durable.close()
+    except (OSError, ValueError, EtcdError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -5,7 +5,7 @@ who connects sends a `Call`. The messages' classes are loaded with the first cal
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,7 +14,6 @@ from cryptography.exceptions import InvalidSignature
 
 from k8s_core.etcd import snapshot
 from k8s_core.etcd.store import EtcdError, Store
-from k8s_core.etcd.tree import Tree
 from k8s_core.shell.commands.etcdctl import etcdctl
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Steps
@@ -57,10 +56,6 @@ class Member:
     address: str
     name: str
     _service: "Service | None" = None
-    tree: Tree = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.tree = Tree(self.loop)
 
     @property
     def service(self) -> "Service":
@@ -84,9 +79,7 @@ class Member:
         if call.method == "snapshot":
             return snapshot.dump(self.store)
         if call.method == "v2":
-            from k8s_core.etcd.v2 import V2  # noqa: PLC0415
-
-            return V2(self.tree, self.service.members).ask(*call.request)
+            return self.service.v2.ask(*call.request)
         try:
             return self.service.call(call.method, call.request, call.token)
         except EtcdError as error:

@@ -5,6 +5,7 @@ write is then proposed, and applied when the log has it: `propose` may be a writ
 (raft.py). How messages travel is wire.py's business. Left out: moving the leader, downgrade.
 """
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,10 @@ from k8s_core.etcd.auth import Auth, hash_password
 from k8s_core.etcd.kv import KV
 from k8s_core.etcd.members import CLUSTER_ID, Members
 from k8s_core.etcd.store import EtcdError, Store
+from k8s_core.etcd.tree import Event, Tree
 from k8s_core.etcd.txn import check_key, check_put, check_txn, is_read_only
+from k8s_core.etcd.v2 import V2, KeyRequest
+from k8s_core.etcd.v2 import apply as apply_v2
 
 Message = Any
 MAX_REQUEST_BYTES = 1_572_864  # --max-request-bytes
@@ -62,6 +66,9 @@ class Service:
         self.members = members or Members(store)
         self.auth = Auth(loop)
         self.propose = propose or self.apply
+        self.tree = Tree(loop, self._sync_tree)
+        self.propose_v2: Callable[[KeyRequest], Event] = self.apply_v2
+        self.v2 = V2(self.tree, self.members, self._write_v2)
         self._parts = (self.kv, self.members, self.auth)
         store.on_lease_expired = self._expired
 
@@ -90,6 +97,16 @@ class Service:
                 return method(request)
         raise EtcdError("UNIMPLEMENTED", f"unknown method {name}")
 
+    def _sync_tree(self) -> None:
+        with contextlib.suppress(EtcdError):
+            self.propose_v2(KeyRequest.sync(self.loop.now))
+
+    def _write_v2(self, request: KeyRequest) -> Event:
+        return self.propose_v2(request)
+
+    def apply_v2(self, request: KeyRequest) -> Event:
+        return apply_v2(self.tree, request)
+
     def _fill(self, response: Message) -> Message:
         header = response.header
         header.cluster_id, header.member_id, header.raft_term = CLUSTER_ID, self.members.id, self.members.term
@@ -114,4 +131,5 @@ class Service:
             raise EtcdError("RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded")
 
     def _expired(self, id: int) -> None:
-        self.propose("lease_revoke", rpc_pb2.LeaseRevokeRequest(ID=id))
+        with contextlib.suppress(EtcdError):  # no quorum: the next leader tries again
+            self.propose("lease_revoke", rpc_pb2.LeaseRevokeRequest(ID=id))

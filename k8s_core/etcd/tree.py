@@ -225,10 +225,11 @@ class Tree:
             event = self._event("compareAndDelete", node.path, self.index + 1, node.created)
             return self._remove(node, event, dir=False, recursive=False)
 
-    def delete_expired(self) -> None:
-        """Remove everything whose time is up, each with an index and an event of its own."""
+    def delete_expired(self, cutoff: float | None = None) -> None:
+        """Remove everything whose time was up at `cutoff` (now), each with an index and an event of its own."""
+        cutoff = self.loop.now if cutoff is None else cutoff
         for node in sorted(_walk(self.root), key=lambda n: n.expires):
-            if node.expires and node.expires <= self.loop.now and node.parent and self._alive(node):
+            if node.expires and node.expires <= cutoff and node.parent and self._alive(node):
                 event = self._event("expire", node.path, self.index + 1, node.created)
                 if node.children is not None:
                     event.node["dir"] = True
@@ -298,12 +299,19 @@ class Tree:
         return self._notify(event, refresh=life.refresh)
 
     def _live_for(self, node: Node, life: Lifetime) -> None:
+        self.expire_at(node, life.expires)
+
+    def expire_at(self, node: Node, when: float) -> None:
+        """Give a node an end, in seconds since the epoch; 0 takes it away."""
         if node.timer:
             node.timer.cancel()
-        node.expires, node.timer = life.expires, None
-        if life.expires:
-            left = life.expires - self.loop.now
-            node.timer = self.loop.call_later(left, self.on_expired, background=True)
+        node.expires, node.timer = when, None
+        if when:
+            left = when - self.loop.now
+            node.timer = self.loop.call_later(left, self._expired, background=True)
+
+    def _expired(self) -> None:
+        self.on_expired()
 
     def _compare(self, node: Node, prev_value: str, prev_index: int, *, uncounted: bool = False) -> None:
         if node.children is not None:

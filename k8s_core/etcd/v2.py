@@ -1,9 +1,10 @@
 """etcd's v2 API over HTTP: /v2/keys, /v2/members, /v2/machines, /v2/stats. Stands for etcdserver/api/v2http."""
 
 import asyncio
+import dataclasses
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -92,6 +93,22 @@ class KeyRequest:
             wait_index, recursive, ordered, wait, dir, stream, silent,
         )  # fmt: skip
 
+    def dump(self) -> bytes:
+        """For the log."""
+        return orjson.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, data: bytes) -> "KeyRequest":
+        fields = orjson.loads(data)
+        return cls(**{**fields, "life": Lifetime(**fields["life"])})
+
+    @classmethod
+    def sync(cls, now: float) -> "KeyRequest":
+        """What a leader proposes when a key's time is up."""
+        asked = cls.parse("SYNC", "", {}, now)
+        asked.life.expires = now
+        return asked
+
 
 def _index(form: Form, name: str) -> int:
     if name not in form:
@@ -110,6 +127,9 @@ def _flag(form: Form, name: str, complaint: str = "") -> bool:
 
 def apply(tree: Tree, request: KeyRequest) -> Event:
     """Do what a request other than a wait asks for."""
+    if request.method == "SYNC":
+        tree.delete_expired(request.life.expires)
+        return Event("sync", {})
     path, value, life = request.path, request.form.get("value", ""), request.life
     compared = bool(request.prev_value or request.prev_index)
     guard: Any = {"prev_value": request.prev_value, "prev_index": request.prev_index}
@@ -181,8 +201,9 @@ def error_answer(error: TreeError) -> Answer:
 class V2:
     """The v2 API of one member."""
 
-    def __init__(self, tree: Tree, members: Members):
+    def __init__(self, tree: Tree, members: Members, propose: Callable[[KeyRequest], Event] | None = None):
         self.tree, self.members = tree, members
+        self._propose = propose or (lambda request: apply(tree, request))
         self.waiting: set[asyncio.Future[None]] = set()
 
     def headers(self, index: int) -> dict[str, str]:
@@ -195,7 +216,7 @@ class V2:
 
     def keys(self, request: KeyRequest) -> Answer:
         """Answer a request to /v2/keys that is no wait."""
-        event = apply(self.tree, request)
+        event = apply(self.tree, request) if request.method in ("GET", "HEAD") else self._propose(request)
         body = event_body(event, silent=request.silent)
         return Answer(201 if event.created else 200, body, self.headers(event.index))
 

@@ -151,3 +151,19 @@ def test_tls_with_client_certificates(tmp_path: Path) -> None:
         two = (f"--ca-file={ca}", f"--cert-file={cert}", f"--key-file={key}")
         assert etcdctl(url, *two, "set", "/key", "value", api=2) == "value\n"
         assert "etcd cluster is unavailable" in etcdctl(url, two[0], "get", "/key", api=2)
+
+
+def test_a_killed_server_comes_back_with_everything(tmp_path: Path) -> None:
+    """With --data-dir, what was answered is there after kill -9, in both APIs, and revisions go on."""
+    folder = f"--data-dir={tmp_path}"
+    command = [sys.executable, "-m", "k8s_core", "etcd", "--listen-client-urls", "http://127.0.0.1:0", folder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        url = process.stdout.readline().split()[-1]
+        assert etcdctl(url, "put", "k", "1") == "OK\n"
+        assert etcdctl(url, "set", "/k", "2", api=2) == "2\n"
+        process.kill()
+    with serving("http://127.0.0.1:0", folder) as again:
+        assert etcdctl(again, "get", "k") == "k\n1\n"
+        assert etcdctl(again, "get", "/k", api=2) == "2\n"
+        assert '"revision":3' in etcdctl(again, "put", "k", "2", "-w", "json")

@@ -1,0 +1,137 @@
+"""A member's whole state as bytes and back: what snapshots hold and what a leader sends to a follower far behind.
+
+JSON with values in base64, and the SHA-256 of all before it. Unlike `etcdctl snapshot save` (snapshot.py) nothing is
+left out: past revisions back to the last compaction, leases, users, members, the v2 tree. Leases begin anew when they
+are loaded, as under a new leader.
+"""
+
+import base64
+import dataclasses
+import hashlib
+from typing import Any
+
+import orjson
+from aetcd.rpc import auth_pb2, rpc_pb2
+
+from k8s_core.etcd.auth import User
+from k8s_core.etcd.service import Service
+from k8s_core.etcd.store import EtcdError, Event, KeyValue, Store
+from k8s_core.etcd.tree import Event as TreeEvent
+from k8s_core.etcd.tree import Node, Tree
+
+State = dict[str, Any]
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+_bytes = base64.b64decode
+
+
+def dump(service: Service) -> bytes:
+    auth, members = service.auth, service.members
+    state: State = {
+        "store": _dump_store(service.store),
+        "tree": _dump_tree(service.tree),
+        "members": [_text(member.SerializeToString()) for member in members.members.values()],
+        "removed": sorted(members.removed),
+        "alarms": sorted(members.alarms),
+        "auth": {
+            "enabled": auth.enabled,
+            "revision": auth.revision,
+            "users": {name: [_text(u.password), u.no_password, u.roles] for name, u in auth.users.items()},
+            "roles": {name: [_text(p.SerializeToString()) for p in found] for name, found in auth.roles.items()},
+        },
+    }
+    body = orjson.dumps(state)
+    return body + hashlib.sha256(body).digest()
+
+
+def load(service: Service, data: bytes) -> None:
+    """Make `service` what `dump` was given; EtcdError if the bytes are damaged."""
+    body, digest = data[:-32], data[-32:]
+    if hashlib.sha256(body).digest() != digest:
+        raise EtcdError("DATA_LOSS", "snap: crc mismatch")
+    state = orjson.loads(body)
+    _load_store(service.store, state["store"])
+    _load_tree(service.tree, state["tree"])
+    found = [rpc_pb2.Member.FromString(_bytes(text)) for text in state["members"]]
+    service.members.members = {member.ID: member for member in found}
+    service.members.removed = set(state["removed"])
+    service.members.alarms = {(id, alarm) for id, alarm in state["alarms"]}
+    auth, kept = service.auth, state["auth"]
+    auth.enabled, auth.revision = kept["enabled"], kept["revision"]
+    auth.users = {name: User(_bytes(hashed), bare, roles) for name, (hashed, bare, roles) in kept["users"].items()}
+    auth.roles = {
+        name: [auth_pb2.Permission.FromString(_bytes(text)) for text in texts] for name, texts in kept["roles"].items()
+    }
+
+
+def _pack(kv: KeyValue) -> list[Any]:
+    return [_text(kv.key), _text(kv.value), *kv[2:]]
+
+
+def _unpack(row: list[Any]) -> KeyValue:
+    return KeyValue(_bytes(row[0]), _bytes(row[1]), *row[2:])
+
+
+def _dump_store(store: Store) -> State:
+    old = (kv for versions in store._history.values() for kv in versions if kv.mod_revision <= store.compact_revision)
+    return {
+        "revision": store.revision,
+        "compacted": store.compact_revision,
+        "leases": [[lease.id, lease.ttl] for lease in store.leases.values()],
+        "base": [_pack(kv) for kv in old if kv.version],
+        "log": [_pack(event.kv) for event in store._log],
+    }
+
+
+def _load_store(store: Store, state: State) -> None:
+    compacted = state["compacted"]
+    base = [_unpack(row) for row in state["base"]]
+    store.restore(compacted or 1, base, [(id, ttl) for id, ttl in state["leases"]])
+    store.compact_revision, store.revision = compacted, state["revision"]
+    for kv in map(_unpack, state["log"]):
+        previous: KeyValue | None = store._current.get(kv.key)
+        store._log.append(Event("PUT" if kv.version else "DELETE", kv, previous))
+        store._log_revisions.append(kv.mod_revision)
+        if kv.mod_revision <= compacted:
+            continue  # it is in the base already
+        if kv.version:
+            store._current[kv.key] = kv
+        else:
+            store._current.pop(kv.key, None)
+        store._record(kv)
+    for lease in store.leases.values():
+        lease.keys.clear()
+    for kv in store.live():
+        if kv.lease in store.leases:
+            store.leases[kv.lease].keys.add(kv.key)
+
+
+def _dump_tree(tree: Tree) -> State:
+    def pack(node: Node) -> list[Any]:
+        below = None if node.children is None else [pack(child) for child in node.children.values()]
+        return [node.path, node.created, node.modified, node.value, node.expires, below]
+
+    events = [dataclasses.asdict(event) for event in tree.history]
+    return {"index": tree.index, "stats": tree.stats, "history": events, "root": pack(tree.root)}
+
+
+def _load_tree(tree: Tree, state: State) -> None:
+    def unpack(row: list[Any], parent: Node | None) -> Node:
+        path, created, modified, value, expires, below = row
+        node = Node(path, created, modified, parent, value, None if below is None else {}, 0.0)
+        if expires:
+            tree.expire_at(node, expires)
+        for child in below or ():
+            assert node.children is not None
+            made = unpack(child, node)
+            node.children[made.name] = made
+        return node
+
+    tree.index, tree.stats = state["index"], state["stats"]
+    tree.root = unpack(state["root"], None)
+    tree.history.clear()
+    tree.history.extend(TreeEvent(**event) for event in state["history"])
