@@ -63,8 +63,9 @@ class StoredObjects:
         return self._registry.get(self._resource(resource), namespace, name)
 
     def list(self, resource: str, namespace: str = "") -> Objects:
-        """All objects, or those of one namespace, in etcd's order."""
-        return list(self._registry.storage.select(self._resource(resource).storage, namespace))
+        """All objects, or those of one namespace, in etcd's order; none of a kind that this version does not have."""
+        found = self._registry.resources.find(resource)
+        return list(self._registry.storage.select(found.storage, namespace)) if found else []
 
     def resource_of(self, group: str, version: str, kind: str) -> Resource | None:
         """The resource that holds a kind, if it is served."""
@@ -162,7 +163,8 @@ class Registry:
         """Write and delete the IPAddress objects that show which cluster IPs are taken."""
         made, gone = self.allocator.addresses(service, old)
         resource = self.resources.find("ipaddresses.networking.k8s.io")
-        assert resource is not None
+        if resource is None:
+            return  # before 1.33 the apiserver keeps a bitmap of its own
         for obj in made:
             meta = {**obj["metadata"], "uid": self.loop.uid(), "creationTimestamp": self.loop.timestamp()}
             self.storage.create(resource.storage, "", meta["name"], {**obj, "metadata": meta})

@@ -131,6 +131,8 @@ class ServiceAllocator:
         return "provided IP is already allocated" if self._is_taken(ip) else ""
 
     def _is_taken(self, ip: str) -> bool:
+        if self.reader.resource_of("networking.k8s.io", "v1", "IPAddress") is None:  # before 1.33
+            return any(ip in (s["spec"].get("clusterIPs") or ()) for s in self.reader.list("services"))
         try:
             self.reader.get(IP_ADDRESSES, ip)
         except StatusError as error:
