@@ -1,11 +1,12 @@
 """Print what was measured on this machine beside what it should be; nothing here fails, slow machines only print so.
 
-    python -m benchmarks                 start, https, scheduling
+    python -m benchmarks                 start, https, scheduling, fuzz
     python -m benchmarks scheduling      one of them
 
 `start`: a fresh process imports the engine and boots three nodes until all are Ready. `https`: one client with a
 kept-alive connection and a client certificate creates and reads ConfigMaps. `scheduling`: Deployments on many nodes
-until every Pod is bound, without kubelets.
+until every Pod is bound, without kubelets. `fuzz`: ten thousand requests made up from the served OpenAPI, each of
+which must be answered as promised (fuzz.py).
 """
 
 import base64
@@ -23,6 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+
+from benchmarks.fuzz import measure
 
 Figure = tuple[str, float, float, str, bool]
 """What, measured, wanted, unit, whether more is better."""
@@ -192,7 +195,18 @@ def scheduling() -> list[Figure]:
     return [(f"{bound} Pods created and bound on {NODES} nodes", bound / took, 1000, "a second", True)]
 
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"start": start, "https": https, "scheduling": scheduling}
+def fuzz() -> list[Figure]:
+    sent, seconds, codes = measure()
+    print(f"  {sent} made-up requests, no broken promise; answers by status: {dict(sorted(codes.items()))}")
+    return [("made-up requests", sent / seconds, 10, "a second", True)]
+
+
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "start": start,
+    "https": https,
+    "scheduling": scheduling,
+    "fuzz": fuzz,
+}
 
 
 def main() -> None:

@@ -4,9 +4,11 @@ Entries have the fields of audit.k8s.io Events that people look at, and one more
 request went through. They are kept as small tuples and become dicts when somebody asks.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
+from uuid import UUID
 
 from k8s_core.api import Object
 from k8s_core.apiserver.request import Request
@@ -56,6 +58,11 @@ class AuditLog:
                 tuple(request.trace),
             )
         )
+
+    @property
+    def id(self) -> str:
+        """The Audit-Id of the last request: made of its number, so that it takes nothing from the loop's random."""
+        return str(UUID(bytes=hashlib.sha256(b"audit %d" % self.number).digest()[:16], version=4))
 
     def since(self, number: int = 0) -> Iterator[Object]:
         """Entries after `number` as audit events, oldest first."""

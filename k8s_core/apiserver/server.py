@@ -82,6 +82,7 @@ class Server:
                 filter(None, [response.headers.get("Warning"), f'299 - "{quoted}"'])
             )
         self._log(request, response.code, response.object)
+        response.headers["Audit-Id"] = request.headers.get("audit-id") or self.audit.id
         return response
 
     def call(self, request: Request) -> Object:
