@@ -337,8 +337,9 @@ class Store:
             lease.timer.cancel()
         keys = sorted(lease.keys)
         del self.leases[id]
-        if keys:
-            self.txn((), [DeleteRange(key) for key in keys])
+        with self.write() as txn:
+            for key in keys:
+                txn.delete_range(key)
 
     def lease_time_to_live(self, id: int) -> float:
         """Seconds left, or -1 if there is no such lease."""
