@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from jupyter_page import Page, jupyterlab
 from selenium.webdriver.common.keys import Keys
 
-
 pytestmark = pytest.mark.timeout(900)  # a busy machine is slow to show pages
 
 
