@@ -4,14 +4,13 @@ What must hold for each of them stands in `Judge.send`: never a 500, every error
 there. The server is asked in process, so that ten thousand requests take minutes; `make test` sends a few.
 """
 
+import json
 import random
 import re
 import time
 import warnings
 from typing import Any
 from urllib.parse import unquote
-
-import orjson
 
 from k8s_core.apiserver.request import Request, Response, User, parse_query
 from k8s_core.cluster import Cluster
@@ -86,7 +85,7 @@ def play(judge: Judge, operation: Any, examples: int, seed: int = 0) -> None:
             if name in case.path_parameters and chooser.random() < 0.8:
                 case.path_parameters[name] = chooser.choice(usual)
         sent = case.as_transport_kwargs()
-        body = orjson.dumps(sent["json"]) if "json" in sent else sent.get("data") or b""
+        body = json.dumps(sent["json"]).encode() if "json" in sent else sent.get("data") or b""
         query = "&".join(f"{key}={value}" for key, value in (sent.get("params") or {}).items() if key != "watch")
         headers = {name.lower(): str(value) for name, value in sent["headers"].items()}
         headers = {name: value for name, value in headers.items() if name not in ("authorization", "accept-encoding")}
