@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "--kubernetes-version", type=_minor, default=DEFAULT, metavar="MINOR", help="which API (%(default)s)"
     )
     apiserver_options.add_flags(serve)
+    serve.add_argument("--etcd-servers", default="", metavar="URL", help="keep all objects in this etcd, not in our own")
     serve.add_argument("--seed", type=int, default=0, help="same seed: same names, certificates and tokens")
     return top
 
@@ -80,6 +81,7 @@ def _cluster(options: argparse.Namespace, users: Mapping[str, User]) -> Cluster:
         kubelets=not options.no_kubelet,
         token_users=users,
         secure_port=options.secure_port or 6443,
+        etcd_servers=options.etcd_servers,
         options=apiserver_options.from_flags(options),
     )
 

@@ -59,7 +59,8 @@ class Cluster:
     `clock`: "step" moves time only when told to; "wall" and "elastic" follow the wall clock while serving. `profile`:
     "kubeadm" looks like a kubeadm cluster, "bare" is a naked control plane. `root` holds the nodes' folders (a
     temporary folder by default). `scheduler` and `kubelets` leave those components out when False; `controllers` is
-    kube-controller-manager's `--controllers`, `secure_port` what the kubernetes Service says it forwards to.
+    kube-controller-manager's `--controllers`, `secure_port` what the kubernetes Service says it forwards to. With
+    `etcd_members` above 1 etcd is a Raft group (etcd/group.py); `etcd_servers` is a real etcd's address instead.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class Cluster:
         token_users: Mapping[str, User] | None = None,
         secure_port: int = 6443,
         options: Options | None = None,
+        etcd_members: int = 1,
+        etcd_servers: str = "",
     ):
         self.seed, self.clock, self.profile, self.minor = seed, clock, profile, kubernetes_version
         self.lock = threading.RLock()
@@ -90,7 +93,7 @@ class Cluster:
         self.options = options or Options()
         """kube-apiserver's flags."""
         self.pki = PKI(seed, service_address=self.options.service_address)
-        self.etcd = Store(self.loop)
+        self.etcd = self._etcd(etcd_members, etcd_servers)
         first, address = next(iter(self.addresses.items()), ("cp", "10.0.0.4"))
         self.etcd_member = pod.Member(self.etcd, self.loop, address, first)
         """etcd's API, which etcdctl reaches through etcd's Pod."""
@@ -131,6 +134,18 @@ class Cluster:
             self.loop.run_ready()
 
     # --- boot -----------------------------------------------------------------------------------------------
+    def _etcd(self, members: int, servers: str) -> Store:
+        """One member, or a view of several that agree by Raft (its `group` can be broken), or of a real etcd."""
+        if servers:
+            from k8s_core.etcd.remote import RemoteStore  # noqa: PLC0415  gRPC comes with it
+
+            return RemoteStore(self.loop, servers)
+        if members == 1:
+            return Store(self.loop)
+        from k8s_core.etcd.group import Group, GroupStore  # noqa: PLC0415  gRPC's modules come with it
+
+        return GroupStore(Group(self.loop, members, seed=self.seed, latency=None))
+
     def _apiserver(self, token_users: Mapping[str, User]) -> Server:
         """The apiserver's parts, put together."""
         loop, kinds, served, options = self.loop, schema.load(self.minor), resources.load(self.minor), self.options
@@ -265,6 +280,7 @@ class Cluster:
             self.controller_manager.stop()
             self.keeper.stop()
             self.apiserver.registry.storage.close()
+        self.etcd.close()
         if self._temporary:
             self._temporary.cleanup()
 

@@ -17,7 +17,18 @@ from sortedcontainers import SortedDict
 from k8s_core.api import Object, errors
 from k8s_core.apiserver.watch import Change, Hub
 from k8s_core.clock import Loop
-from k8s_core.etcd.store import Compare, DeleteRange, EtcdError, Event, KeyValue, Lease, Put, Store, prefix_end
+from k8s_core.etcd.store import (
+    Compare,
+    DeleteRange,
+    EtcdError,
+    Event,
+    KeyValue,
+    Lease,
+    Put,
+    Store,
+    TxnResult,
+    prefix_end,
+)
 from k8s_core.limits import WATCH_CACHE_WINDOW
 
 ROOT = "/registry/"
@@ -146,7 +157,14 @@ class Storage:
         """Delete an object that is still at `revision`."""
         key = self.key(prefix, namespace, name).encode()
         self.cache(prefix)
-        return self.store.txn([Compare(key, "mod", "=", int(revision))], [DeleteRange(key)]).succeeded
+        return self._txn(Compare(key, "mod", "=", int(revision)), DeleteRange(key)).succeeded
+
+    def _txn(self, guard: Compare, op: Put | DeleteRange) -> TxnResult:
+        """Ask etcd; when it cannot answer (no quorum, not there), kube-apiserver passes its words on as a 500."""
+        try:
+            return self.store.txn([guard], [op])
+        except EtcdError as error:
+            raise errors.StatusError(500, "", error.message) from error
 
     def _write(
         self, prefix: str, key: str, obj: Object, guard: Compare, ttl: float = 0, *, lease: int = 0
@@ -156,7 +174,7 @@ class Storage:
             lease = self._lease(int(ttl))
         self._written = (key, obj)
         try:
-            done = self.store.txn([guard], [Put(key.encode(), encode(obj), lease)])
+            done = self._txn(guard, Put(key.encode(), encode(obj), lease))
         finally:
             self._written = None
         if not done.succeeded:

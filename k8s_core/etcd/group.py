@@ -17,11 +17,11 @@ from aetcd.rpc import rpc_pb2
 
 from k8s_core.clock import Loop, Timer
 from k8s_core.etcd import state
-from k8s_core.etcd.kv import KV
+from k8s_core.etcd.kv import KV, txn_to_pb
 from k8s_core.etcd.members import Members
 from k8s_core.etcd.raft import LEADER, Disk, Entry, Member, Message
 from k8s_core.etcd.service import CHECKS, WRITES, Service
-from k8s_core.etcd.store import Compare, EtcdError, Lease, Op, Put, Store, TxnResult
+from k8s_core.etcd.store import Compare, EtcdError, Lease, Op, Store, TxnResult
 from k8s_core.etcd.wal import message_class
 
 TICK = 0.1
@@ -268,15 +268,6 @@ class Group:
             node.kill()
 
 
-RESULTS = {"=": 0, ">": 1, "<": 2, "!=": 3}
-TARGETS = {
-    "version": (0, "version"),
-    "create": (1, "create_revision"),
-    "mod": (2, "mod_revision"),
-    "value": (3, "value"),
-}
-
-
 class GroupStore(Store):
     """A client's view of a group, in the shape of a Store: what it writes is agreed on first, or refused.
 
@@ -290,7 +281,8 @@ class GroupStore(Store):
         group.watch_applied.append(self._follow)
         group.elect()
 
-    def _propose(self, name: str, request: Any) -> Any:
+    def propose(self, name: str, request: Any) -> Any:
+        """The members' answer to a write; EtcdError if there is no quorum."""
         answers: list[Answer] = []
         alive = [node for node in self.group.nodes.values() if node.alive]
         for node in sorted(alive, key=lambda node: not node.leads)[:1]:
@@ -303,29 +295,19 @@ class GroupStore(Store):
 
     def txn(self, compares: Iterable[Compare], success: Sequence[Op], failure: Sequence[Op] = ()) -> TxnResult:
         """As Store.txn, but without the responses of the single operations."""
-        request = rpc_pb2.TxnRequest()
-        for compare in compares:
-            target, name = TARGETS[compare.target]
-            request.compare.add(key=compare.key, target=target, result=RESULTS[compare.op], **{name: compare.value})
-        for branch, ops in ((request.success, success), (request.failure, failure)):
-            for op in ops:
-                if isinstance(op, Put):
-                    branch.add(request_put=rpc_pb2.PutRequest(key=op.key, value=op.value, lease=op.lease))
-                else:
-                    branch.add(request_delete_range=rpc_pb2.DeleteRangeRequest(key=op.key, range_end=op.range_end))
-        answer = self._propose("txn", request)
+        answer = self.propose("txn", txn_to_pb(compares, success, failure))
         return TxnResult(answer.succeeded, answer.header.revision, [])
 
     def lease_grant(self, ttl: int, id: int = 0) -> Lease:
         id = id or self.group.loop.random.getrandbits(62) | 1 << 61
-        self._propose("lease_grant", rpc_pb2.LeaseGrantRequest(ID=id, TTL=ttl))
+        self.propose("lease_grant", rpc_pb2.LeaseGrantRequest(ID=id, TTL=ttl))
         return self.leases[id]
 
     def lease_revoke(self, id: int) -> None:
-        self._propose("lease_revoke", rpc_pb2.LeaseRevokeRequest(ID=id))
+        self.propose("lease_revoke", rpc_pb2.LeaseRevokeRequest(ID=id))
 
     def compact(self, revision: int) -> None:
-        self._propose("compact", rpc_pb2.CompactionRequest(revision=revision))
+        self.propose("compact", rpc_pb2.CompactionRequest(revision=revision))
 
     def _expired(self, id: int) -> None:
         try:

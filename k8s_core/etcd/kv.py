@@ -11,13 +11,32 @@ from typing import Any
 from aetcd.rpc import kv_pb2, rpc_pb2
 
 from k8s_core.clock import Loop
-from k8s_core.etcd.store import EtcdError, Event, KeyValue, Store, Writer, future_revision, lease_not_found
+from k8s_core.etcd.store import (
+    Compare,
+    EtcdError,
+    Event,
+    KeyValue,
+    Op,
+    Put,
+    Store,
+    Writer,
+    future_revision,
+    lease_not_found,
+)
 from k8s_core.etcd.txn import invalid, is_read_only
 
 Message = Any
 MAX_LEASE_TTL = 9_000_000_000
 MIN_LEASE_TTL = 2  # one and a half election timeouts, rounded up
 SORT_FIELDS = ("key", "version", "create_revision", "mod_revision", "value")  # RangeRequest.SortTarget
+COMPARE_RESULTS = {"=": 0, ">": 1, "<": 2, "!=": 3}
+COMPARE_TARGETS = {
+    "version": (0, "version"),
+    "create": (1, "create_revision"),
+    "mod": (2, "mod_revision"),
+    "value": (3, "value"),
+    "lease": (4, "lease"),
+}
 TARGET_FIELDS = ("version", "create_revision", "mod_revision", "value", "lease")  # Compare.CompareTarget
 
 
@@ -36,6 +55,26 @@ def to_pb(kv: KeyValue, *, keys_only: bool = False) -> Message:
 def event_to_pb(event: Event, prev: KeyValue | None = None) -> Message:
     kind = 0 if event.type == "PUT" else 1
     return kv_pb2.Event(type=kind, kv=to_pb(event.kv), prev_kv=to_pb(prev) if prev else None)
+
+
+def txn_to_pb(compares: Iterable[Compare], success: Iterable[Op], failure: Iterable[Op]) -> Message:
+    """A Store's transaction as the message that says the same."""
+    request = rpc_pb2.TxnRequest()
+    for key, target, op, value in compares:
+        number, name = COMPARE_TARGETS[target]
+        request.compare.add(key=key, target=number, result=COMPARE_RESULTS[op], **{name: value})
+    for branch, ops in ((request.success, success), (request.failure, failure)):
+        for each in ops:
+            if isinstance(each, Put):
+                branch.add(request_put=rpc_pb2.PutRequest(key=each.key, value=each.value, lease=each.lease))
+            else:
+                delete = rpc_pb2.DeleteRangeRequest(key=each.key, range_end=each.range_end)
+                branch.add(request_delete_range=delete)
+    return request
+
+
+def from_pb(kv: Message) -> KeyValue:
+    return KeyValue(kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
 
 
 def _revision(revision: int) -> Message:

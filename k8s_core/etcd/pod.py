@@ -65,7 +65,8 @@ class Member:
 
             members = Members(self.store, name=self.name, client_url=f"https://{self.address}:{CLIENT_PORT}")
             members.members[members.id].peerURLs[:] = [f"https://{self.address}:2380"]
-            self._service = Service(self.store, self.loop, members)
+            propose = getattr(self.store, "propose", None)  # a GroupStore's: the members must agree
+            self._service = Service(self.store, self.loop, members, propose)
         return self._service
 
     def answer(self, call: Call) -> Any:

@@ -155,6 +155,9 @@ class Store:
         self._log: list[Event] = []  # every event after the last compaction, in order
         self._log_revisions: list[int] = []
 
+    def close(self) -> None:
+        """Let go of what lies outside; a store in memory has nothing to let go of."""
+
     # --- reading --------------------------------------------------------------------------------------------
     def get(self, key: bytes) -> KeyValue | None:
         found: KeyValue | None = self._current.get(key)

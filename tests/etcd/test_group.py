@@ -6,6 +6,8 @@ import linear
 import pytest
 from aetcd.rpc import rpc_pb2
 
+from conftest import MakeCluster
+from k8s_core.api.errors import StatusError
 from k8s_core.clock import Loop
 from k8s_core.etcd import state
 from k8s_core.etcd.group import Group, GroupStore
@@ -122,3 +124,22 @@ def test_a_store_on_a_group_is_a_store_that_needs_a_quorum() -> None:
     loop.advance(70)
     assert store.get(b"b") is None and lease.id not in store.leases
     assert group.leader and list(group.leader.service.store.live()) == list(store.live())
+
+
+def test_a_cluster_on_three_members(make_cluster: MakeCluster) -> None:
+    """The cluster works on a group; without a quorum nothing can be written, and with one again all goes on."""
+    cluster = make_cluster(profile="bare", scheduler=False, kubelets=False, etcd_members=3)
+    client = cluster.client()
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
+    client.create("configmaps", config, "default")
+    group = cluster.etcd.group  # type: ignore[attr-defined]
+    group.nodes[1].kill()
+    group.nodes[2].kill()
+    with pytest.raises(StatusError) as refused:
+        client.create("configmaps", {**config, "metadata": {"name": "b"}}, "default")
+    assert refused.value.status["message"] == "etcdserver: request timed out"
+    assert client.get("configmaps", "a", "default")
+    group.nodes[1].start()
+    cluster.advance("10s")
+    assert client.create("configmaps", {**config, "metadata": {"name": "b"}}, "default")
+    assert list(group.leader.service.store.live()) == list(cluster.etcd.live())
