@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "--kubernetes-version", type=_minor, default=DEFAULT, metavar="MINOR", help="which API (%(default)s)"
     )
     apiserver_options.add_flags(serve)
-    serve.add_argument("--etcd-servers", default="", metavar="URL", help="keep all objects in this etcd, not in our own")
+    serve.add_argument("--etcd-servers", default="", metavar="URL", help="keep all objects in that etcd")
     serve.add_argument("--seed", type=int, default=0, help="same seed: same names, certificates and tokens")
     return top
 
