@@ -20,7 +20,7 @@ from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
 from course.widgets import merge as merging
-from course.widgets import rollout, way
+from course.widgets import matrix, rollout, way
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
 from k8s_core.api.errors import StatusError, is_not_found
@@ -144,6 +144,14 @@ class Lab:
         if not told["moments"] or not told["sets"]:
             raise LabError(f'There is no Deployment "{deployment}" in the namespace {namespace} to show.')
         return rollout.RolloutView(told)
+
+    def decision(self, pod: str, *, namespace: str = "default") -> matrix.MatrixView:
+        """Where the scheduler could put a Pod, attempt by attempt: who filtered each node out, and every score."""
+        with self.cluster.lock:
+            told = matrix.story(self.cluster.scheduler.decisions, pod, namespace, list(self.cluster.addresses))
+        if not told["attempts"]:
+            raise LabError(f'The scheduler has not decided about a Pod "{pod}" in the namespace {namespace}.')
+        return matrix.MatrixView(told)
 
     def merge(self, file: str) -> merging.MergeView:
         """What kubectl apply would do with a file, field by field: the file, what was applied last, the live object."""
