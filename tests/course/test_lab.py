@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from course import environment, progress, start
+from course import environment, progress, start, tasks
 from course import lab as labs
+from course.checks import Look, Report, run
+from course.checks.look import Kubectl
 from course.kernel import LabError
 from course.lab import Lab
 
@@ -181,6 +183,37 @@ def test_a_mistake_ends_in_one_sentence(lab: Lab, mistake: object, message: str)
     with pytest.raises(LabError, match=message) as caught:
         mistake(lab)  # type: ignore[operator]
     assert caught.value._render_traceback_() == [str(caught.value)]
+
+
+def test_the_same_check_reads_any_cluster_through_a_kubeconfig(lab: Lab) -> None:
+    """With nothing but kubectl and a kubeconfig a check finds, point by point, what it finds in process."""
+    shell("kubectl run looked --image=nginx --labels=app=mine && kubectl wait --for=condition=Ready pod/looked")
+    _, exercises = tasks.load(lab.chapter, lab.learner)
+    there = Look(Kubectl(os.environ))
+    for id, exercise in exercises.items():
+        found = run(id, exercise.check, there, lab.values, 1)
+        assert [point.passed for point in found.points] == [point.passed for point in lab.examine(id).points]
+    assert run("", exercises["first-pod"].check, there, lab.values, 0).passed
+
+
+def test_everything_can_be_checked_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """check() without a task shows the report of every task that a machine can grade."""
+    shown: list[Report] = []
+    monkeypatch.setattr(labs, "display", shown.append)
+    assert lab.check() is None
+    assert [report.title for report in shown] == [
+        task.title for task in lab.chapter.tasks if task.points and not task.by_hand
+    ]
+
+
+def test_the_whole_lab_can_begin_again(lab: Lab) -> None:
+    """reset() gives a new cluster with the same lab object; a task that had begun begins again."""
+    lab.task("crash")
+    shell("kubectl create configmap gone")
+    lab.reset()
+    assert "gone" not in shell("kubectl get configmaps -o name")
+    assert lab.values.broken in shell("kubectl get pods -o name")
+    assert lab.examine("crash").score == 0
 
 
 def test_a_second_start_does_no_harm(lab: Lab) -> None:
