@@ -1,12 +1,13 @@
 """Print what was measured on this machine beside what it should be; nothing here fails, slow machines only print so.
 
-    python -m benchmarks                 start, https, scheduling, fuzz
+    python -m benchmarks                 start, https, scheduling, fuzz, network, etcd
     python -m benchmarks scheduling      one of them
 
 `start`: a fresh process imports the engine and boots three nodes until all are Ready. `https`: one client with a
 kept-alive connection and a client certificate creates and reads ConfigMaps. `scheduling`: Deployments on many nodes
 until every Pod is bound, without kubelets. `fuzz`: ten thousand requests made up from the served OpenAPI, each of
-which must be answered as promised (fuzz.py).
+which must be answered as promised (fuzz.py). `network`: connections and look-ups, and kube-proxy's rules (network.py).
+`etcd`: speed beside the real etcd, and what tests/etcd proves at full length (etcd.py).
 """
 
 import base64
@@ -25,7 +26,9 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.etcd import etcd
 from benchmarks.fuzz import measure
+from benchmarks.network import network
 
 Figure = tuple[str, float, float, str, bool]
 """What, measured, wanted, unit, whether more is better."""
@@ -206,6 +209,8 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "https": https,
     "scheduling": scheduling,
     "fuzz": fuzz,
+    "network": network,
+    "etcd": etcd,
 }
 
 
