@@ -20,7 +20,7 @@ from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
 from course.widgets import merge as merging
-from course.widgets import matrix, rollout, way
+from course.widgets import matrix, packet, rollout, way
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
 from k8s_core.api.errors import StatusError, is_not_found
@@ -152,6 +152,22 @@ class Lab:
         if not told["attempts"]:
             raise LabError(f'The scheduler has not decided about a Pod "{pod}" in the namespace {namespace}.')
         return matrix.MatrixView(told)
+
+    def packet(self, source: str, address: str, port: int, *, everything: bool = False) -> packet.PacketView:
+        """Send one packet from a Pod ("web", or "namespace/web"), a node or "outside", and show its way."""
+        return packet.PacketView(self._flows(source, address, port, 1)[0], everything=everything)
+
+    def flows(self, source: str, address: str, port: int, count: int = 300) -> "Output":
+        """Open `count` connections, and show who answered how often."""
+        return Output(packet.histogram(self._flows(source, address, port, count)))
+
+    def _flows(self, source: str, address: str, port: int, count: int) -> list[dict[str, Any]]:
+        network = self.cluster.network
+        with self.cluster.lock:
+            place = network.place(source)
+            if place is None:
+                raise LabError(f'There is no running Pod and no node "{source}" to send from.')
+            return [network.send(place, address, port).data() for _ in range(count)]
 
     def merge(self, file: str) -> merging.MergeView:
         """What kubectl apply would do with a file, field by field: the file, what was applied last, the live object."""

@@ -108,6 +108,14 @@ class Network:
             return ""
         return self.dns.begin(process) if name == "coredns" else ""
 
+    def place(self, name: str) -> NetworkNamespace | None:
+        """Where a Pod ("name" in default, or "namespace/name"), a node or "outside" is in the network."""
+        if name == "outside" or name in self.hosts:
+            return self.outside if name == "outside" else self.namespaces[self.hosts[name].address]
+        namespace, _, pod = name.rpartition("/")
+        wanted = (namespace or "default", pod)
+        return next((n for n in self.namespaces.values() if n.pod and (n.pod_namespace, n.pod) == wanted), None)
+
     def pod_of(self, address: str) -> str:
         """ "namespace/name" of the Pod that has an address, or ""."""
         found = self.namespaces.get(address)

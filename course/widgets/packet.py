@@ -1,0 +1,131 @@
+"""A packet's way through the rules of the nodes: which rule it met, what that said, and what became of the packet.
+
+`steps` reads a flow that the network recorded (cluster.network.log) as plain data, `aloud` says a rule in words,
+`picture` and `text` show it, `PacketView` walks through it. Rules that lead nowhere are left out unless asked for.
+"""
+
+import re
+from collections import Counter
+from typing import Any
+
+from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
+from course.widgets.player import Player
+
+ROW = 40
+DECIDES = ("ACCEPT", "DROP", "REJECT")
+_TESTS = (
+    (r"! -s (\S+)", "not from {}"),
+    (r"(?<!! )-s (\S+)", "from {}"),
+    (r"-d (\S+)", "to {}"),
+    (r"--dport (\d+)", "port {}"),
+    (r"--rcheck --seconds (\d+)", "a client that came here in the last {} s"),
+    (r"--src-type LOCAL()", "from this node"),
+    (r"--dst-type LOCAL()", "to this node itself"),
+    (r"! --mark (\S+?)/", "not marked {}"),
+    (r"(?<!! )--mark (\S+?)/", "marked {}"),
+    (r"--ctstate (\S+)", "a connection that is {}"),
+)
+_JUMPS = {
+    "KUBE-MARK-MASQ": "mark it: its source address will be replaced",
+    "MARK": "set the mark",
+    "MASQUERADE": "replace its source address",
+    "RETURN": "go back",
+    "ACCEPT": "let it pass",
+    "DROP": "drop it, without a word",
+    "REJECT": "refuse it",
+    "": "only count it",
+}
+
+
+def aloud(rule: str) -> str:
+    """A rule in words: "to 10.96.0.12, port 5432: go on in KUBE-SVC-…"."""
+    plain = re.sub(r'--comment "[^"]*"', "", rule)
+    when = [words.format(found[1].removesuffix("/32")) for test, words in _TESTS if (found := re.search(test, plain))]
+    odds = re.search(r"--probability (\S+)", plain)
+    if odds:
+        when.append(f"one time in {round(1 / float(odds[1]))}, by chance")
+    jump = re.search(r"-j (\S+)(?: --to-destination (\S+))?", plain)
+    name, target = (jump[1], jump[2]) if jump else ("", None)
+    then = f"change its destination to {target}" if target else _JUMPS.get(name, f"go on in {name}")
+    return f"{', '.join(when) or 'always'}: {then}"
+
+
+def steps(flow: dict[str, Any], *, everything: bool = False) -> list[dict[str, str]]:
+    """The steps of a flow: {"node", "where", "words", "outcome", "packet", "rule"}."""
+    found = []
+    for step in flow["steps"]:
+        table, _, chain = step["chain"].partition("/")
+        idle = table == "filter" and step["outcome"] not in DECIDES
+        idle = idle or (step["hook"] == "POSTROUTING" and step["outcome"] in ("RETURN", "KUBE-POSTROUTING"))
+        idle = idle or (chain == step["hook"] and step["outcome"].startswith("KUBE-"))
+        if idle and not everything:
+            continue
+        words = aloud(step["rule"]) if chain and step["rule"].find("-") >= 0 else step["rule"]
+        if step["outcome"] == "passed over":
+            words = f"{words.partition(':')[0]}: not this time"
+        elif not words or step["hook"] == "wire" or not chain:
+            words = {"wire": step["outcome"]}.get(step["hook"], f"{step['rule']}: {step['outcome']}".lstrip(": "))
+        found.append({**step, "where": chain or step["hook"], "words": words})
+    if flow["result"] == "connected":
+        end = f"{flow['answered_by']}:{flow['answered_port']} answers; it sees {flow['seen_from']}"
+    else:
+        end = f"{flow['result']}: {flow['reason']}"
+    last = found[-1]["packet"] if found else ""
+    found.append({"node": "", "where": "", "words": end, "packet": last, "outcome": flow["result"], "rule": ""})
+    return found
+
+
+def picture(flow: dict[str, Any], found: list[dict[str, str]], position: int) -> str:
+    """The steps up to `position`, one below the other, and the packet as it is then."""
+    parts = [
+        _text(20, 28, f"{flow['name']} to {flow['destination']}:{flow['port']} ({flow['protocol']})", "head"),
+        _text(WIDTH - 20, 28, found[position]["packet"], "head", "end"),
+    ]
+    for number, step in enumerate(found[: position + 1]):
+        top = 44 + number * ROW
+        last = number == len(found) - 1
+        kind = ("good", "#2e7d32") if last and flow["result"] == "connected" else ("bad", "#c62828")
+        look = f"card {kind[0]}" if last else "box"
+        now = " now" if number == position else ""
+        parts.append(_rect(20, top, WIDTH - 40, ROW - 6, look + now, "#fff", kind[1] if last else "#b0b4b9", 6))
+        parts.append(_text(32, top + 21, _cut(step["node"] or "end", 70), "dim"))
+        parts.append(_text(110, top + 21, _cut(step["where"], 190), "head small"))
+        parts.append(_text(312, top + 21, _cut(step["words"], WIDTH - 346)))
+    return _svg(52 + len(found) * ROW, parts, f"a packet's way in {_count(len(found), 'step')}")
+
+
+def text(flow: dict[str, Any], found: list[dict[str, str]]) -> str:
+    """The same as text, a line a step."""
+    lines = [f"{flow['name']} to {flow['destination']}:{flow['port']} ({flow['protocol']})"]
+    for number, step in enumerate(found, 1):
+        lines.append(f"{number:>3}. {step['node']:<8} {step['where']:<26} {step['words']}".replace("  " * 18, "  "))
+    return "\n".join(lines)
+
+
+def histogram(flows: list[dict[str, Any]]) -> str:
+    """Who answered how often, as text with bars."""
+    ends = Counter(
+        f"{f['answered_by']}:{f['answered_port']}" if f["result"] == "connected" else f["result"] for f in flows
+    )
+    most = max(ends.values(), default=1)
+    return "".join(
+        f"{name:<22} {count:>5} {100 * count / len(flows):5.1f} %  {'█' * round(30 * count / most)}\n"
+        for name, count in sorted(ends.items())
+    )
+
+
+class PacketView(Player):
+    """One packet, step by step."""
+
+    def __init__(self, flow: dict[str, Any], *, everything: bool = False):
+        super().__init__()
+        self.flow, self.steps = flow, steps(flow, everything=everything)
+        self.label = "step"
+        self.last = self.position = len(self.steps) - 1
+        self.draw()
+
+    def draw(self) -> None:
+        self.position = max(0, min(self.position, self.last))
+        self.svg = picture(self.flow, self.steps, self.position)
+        self.text = text(self.flow, self.steps)
+        self.caption = f"{self.position + 1} of {self.last + 1}: {self.steps[self.position]['words']}"
