@@ -56,10 +56,10 @@ def learner() -> str:
 
     While nbgrader grades, the notebook lies in .../<learner>/<assignment>/ and the folder tells.
     """
-    if os.environ.get("COURSE_LEARNER"):
-        return os.environ["COURSE_LEARNER"]
     if grading():
         return Path.cwd().parent.name
+    if os.environ.get("COURSE_LEARNER"):
+        return os.environ["COURSE_LEARNER"]
     try:
         name = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:  # a container's user without an entry

@@ -45,7 +45,7 @@ def jupyterlab(folder: Path) -> Iterator["Page"]:
             driver = open_browser(Path(tempfile.mkdtemp(dir=folder)))
             try:
                 driver.get(url)
-                yield Page(driver)
+                yield Page(driver, copy)
             finally:
                 driver.quit()
         finally:
@@ -72,8 +72,8 @@ def _address(server: "subprocess.Popen[bytes]", log: Path) -> str:
 class Page:
     """What a learner sees and does."""
 
-    def __init__(self, driver: Any):
-        self.driver = driver
+    def __init__(self, driver: Any, root: Path):
+        self.driver, self.root = driver, root
 
     def wait(self, condition: Any, what: str) -> Any:
         """Until the condition gives something; the message says what was waited for."""

@@ -1,5 +1,6 @@
 """A learner's way through JupyterLab in a real browser; the screenshots are kept under build/screenshots."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,14 +132,23 @@ def test_the_way_of_a_request_can_be_stepped_through(page: Page) -> None:
     page.execute("apputils:change-theme", {"theme": "JupyterLab Light"})
 
 
-def test_the_formgrader_opens(page: Page) -> None:
-    """nbgrader's formgrader lists the assignment out of the box."""
+def test_the_formgrader_generates_and_grades(page: Page) -> None:
+    """nbgrader's formgrader works out of the box: it makes the learners' version, and marks a submission."""
     page.execute("nbgrader:open-formgrader")
     frame = page.wait(lambda: page.all("iframe[src*='formgrader']"), "the formgrader")[0]
-    page.driver.switch_to.frame(frame)
-    try:
-        page.see("09-pods")
-        page.driver.switch_to.default_content()
-        page.shot("10-formgrader")
-    finally:
-        page.driver.switch_to.default_content()
+    page.shot("10-formgrader")
+    page.driver.get(frame.get_attribute("src"))
+    page.see("09-pods", "table")
+    row = next(each for each in page.all("table tbody tr") if "09-pods" in each.text)
+    page.within(row, ".glyphicon-education").click()
+    page.see("Successfully created", ".modal-body")
+    submitted = page.root / "grading" / "submitted" / "ada" / "09-pods"
+    submitted.mkdir(parents=True)
+    shutil.copy(page.root / "exercises" / "09-pods" / "pods.ipynb", submitted)
+    page.driver.get(page.driver.current_url.split("/formgrader")[0] + "/formgrader/manage_submissions/09-pods")
+    row = page.see("ada", "table tbody tr")
+    page.within(row, ".glyphicon-flash").click()
+    page.see("Successfully autograded", ".modal-body")
+    page.driver.refresh()
+    assert "13 / 15" in page.see("ada", "table tbody tr").text
+    page.shot("11-formgrader-graded")

@@ -26,16 +26,16 @@ def test_nothing_points_out_of_the_course(home: Path) -> None:
 
 
 def test_the_learner_is_whom_nbgrader_grades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The course's variable, else the folder while grading, else whom nbgrader submits for: the user."""
+    """While grading the folder tells, else the course's variable, else the user that nbgrader submits for."""
     folder = tmp_path / "autograded" / "ada" / "09-pods"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("COURSE_LEARNER", raising=False)
     assert environment.learner() == get_username()
-    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
-    assert environment.learner() == "ada"
     monkeypatch.setenv("COURSE_LEARNER", "linus")
     assert environment.learner() == "linus"
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    assert environment.learner() == "ada"
 
 
 def test_progress_keeps_the_best_and_counts_tries() -> None:
