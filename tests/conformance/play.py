@@ -162,9 +162,7 @@ def main() -> int:
         session = load(path)
         elsewhere = os.environ.get("KUBECONFIG_UNDER_TEST")
         with (
-            contextlib.nullcontext(Path(elsewhere))
-            if elsewhere
-            else serving(session.get("profile", "bare")) as config
+            contextlib.nullcontext(Path(elsewhere)) if elsewhere else serving(session.get("profile", "bare")) as config
         ):
             answers = play(session, config)
         if options.update:

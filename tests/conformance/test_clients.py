@@ -41,9 +41,7 @@ def test_official_crud(official: Any) -> None:
     assert (stale.value.status, json.loads(stale.value.body)["reason"]) == (409, "Conflict")
     by_json.data = {"m": "3"}
     assert core.replace_namespaced_config_map("a", "default", by_json).data == {"m": "3"}
-    assert [cm.metadata.name for cm in core.list_namespaced_config_map("default", label_selector="t=x").items] == [
-        "a"
-    ]
+    assert [cm.metadata.name for cm in core.list_namespaced_config_map("default", label_selector="t=x").items] == ["a"]
     assert core.delete_namespaced_config_map("a", "default")["status"] == "Success"
     with pytest.raises(kubernetes.client.ApiException) as gone:
         core.read_namespaced_config_map("a", "default")
@@ -99,9 +97,7 @@ def test_official_pods_run(official: Any) -> None:
     assert isinstance(core.read_namespaced_pod_log(pods[0].metadata.name, "default"), str)
     before = apps.list_namespaced_deployment("default").metadata.resource_version
     apps.delete_namespaced_deployment("web", "default", propagation_policy="Foreground")
-    for event in watch.stream(
-        apps.list_namespaced_deployment, "default", resource_version=before, timeout_seconds=60
-    ):
+    for event in watch.stream(apps.list_namespaced_deployment, "default", resource_version=before, timeout_seconds=60):
         if event["type"] == "DELETED":
             watch.stop()
     assert core.list_namespaced_pod("default", label_selector="app=web").items == []
