@@ -1,5 +1,6 @@
 """A notebook's kernel as the course prepares it."""
 
+import os
 from pathlib import Path
 
 import nbformat
@@ -22,9 +23,10 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> list[nbformat.NotebookNod
     """The cells above, run in a kernel."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     folder: Path = tmp_path_factory.mktemp("notebook")
-    NotebookClient(
+    client = NotebookClient(
         notebook, allow_errors=True, coalesce_streams=True, resources={"metadata": {"path": str(folder)}}
-    ).execute()
+    )
+    client.execute(env={**os.environ, "COURSE_HOME": str(folder)})
     return list(notebook.cells)
 
 
