@@ -21,6 +21,7 @@ from k8s_core.controllers.namespace import NamespaceController
 from k8s_core.controllers.nodeipam import NodeIPAMController
 from k8s_core.controllers.nodelifecycle import NodeLifecycleController
 from k8s_core.controllers.podgc import PodGCController
+from k8s_core.controllers.protection import ClaimProtectionController, VolumeProtectionController
 from k8s_core.controllers.replicaset import ReplicaSetController
 from k8s_core.controllers.replicationcontroller import ReplicationController
 from k8s_core.controllers.resourcequota import ResourceQuotaController
@@ -58,6 +59,8 @@ CONTROLLERS: dict[str, type[Controller]] = {
         TaintEvictionController,
         TTLAfterFinishedController,
         ClusterRoleAggregationController,
+        ClaimProtectionController,
+        VolumeProtectionController,
         RootCACertPublisher,
     )
 }

@@ -19,6 +19,11 @@ from k8s_core.apiserver.admission.priority import Priority
 from k8s_core.apiserver.admission.resource_quota import ResourceQuota
 from k8s_core.apiserver.admission.runtime_class import RuntimeClass
 from k8s_core.apiserver.admission.service_account import ServiceAccount
+from k8s_core.apiserver.admission.storage_objects import (
+    CertificateSubjectRestriction,
+    DefaultStorageClass,
+    StorageObjectInUseProtection,
+)
 from k8s_core.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
 from k8s_core.apiserver.admission.webhooks import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
 from k8s_core.apiserver.reader import Reader
@@ -34,7 +39,10 @@ ORDER: tuple[type[Plugin], ...] = (
     PodSecurity,
     Priority,
     DefaultTolerationSeconds,
+    DefaultStorageClass,
+    StorageObjectInUseProtection,
     RuntimeClass,
+    CertificateSubjectRestriction,
     MutatingAdmissionPolicy,
     MutatingAdmissionWebhook,
     ValidatingAdmissionPolicy,
