@@ -39,7 +39,7 @@ class ServiceTracker:
         self.known: dict[str, Known] = {}
         self.changed: dict[str, int] = {}
         """Service -> the version in which it changed last."""
-        self._dirty: set[str] = set()
+        self._dirty: set[str] = set(self.services.items)
         self.services.on(self._service, lambda old, new: self._service(new), self._service)
         self.slices.on(self._slice, self._slice_updated, self._slice)
 

@@ -60,6 +60,7 @@ class Network:
         self.internet = Outside()
         self.balance: Callable[[str, int, str], str | None] = lambda address, port, protocol: None
         """Which node a load balancer hands a connection to its address to; a provider puts itself here."""
+        self._proxy_user = "system:kube-proxy"
         self._tracker: ServiceTracker | None = None
         self._policies: Policies | None = None
         self._dns: Server | None = None
@@ -82,7 +83,7 @@ class Network:
     @property
     def tracker(self) -> ServiceTracker:
         if self._tracker is None:
-            self._tracker = ServiceTracker(self._client("system:serviceaccount:kube-system:kube-proxy"))
+            self._tracker = ServiceTracker(self._client(self._proxy_user))
         return self._tracker
 
     @property
@@ -103,6 +104,7 @@ class Network:
         namespace: NetworkNamespace = process.machine.network
         if name == "kube-proxy" and namespace.node in self.proxies:
             proxy = self.proxies[namespace.node]
+            self._proxy_user = "system:serviceaccount:kube-system:kube-proxy"  # it runs in a Pod
             proxy.start(process)
             process.at_exit.append(proxy.stop)
             return ""

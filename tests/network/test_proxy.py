@@ -10,6 +10,7 @@ import yaml
 from k8s_core.api import Object
 from k8s_core.network.proxy import Node, chain_name, probability, ruleset
 from k8s_core.network.tables import save, without_proxy
+from tests.conftest import MakeCluster
 from tests.network import iptables
 
 FACTS = Path(__file__).parent / "facts"
@@ -67,6 +68,22 @@ def test_the_facts_line_for_line() -> None:
     services = [d for d in documents if d["kind"] == "Service"]
     found = save(ruleset(services, [d for d in documents if d["kind"] != "Service"], NODE, CIDR))
     assert found == (FACTS / "iptables-save.txt").read_text()
+
+
+def test_the_facts_through_a_live_cluster(make_cluster: MakeCluster) -> None:
+    """The same Services, made through the API of a bare cluster without an apiserver endpoint: the same rules."""
+    cluster = make_cluster(profile="bare")
+    client = cluster.client()
+    client.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    for one in yaml.safe_load_all((FACTS / "services.yaml").read_text()):
+        client.create("services" if one["kind"] == "Service" else "endpointslices.discovery.k8s.io", one)
+    status = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.127", "ipMode": "VIP"}]}}}
+    client.patch("services", "edge", "shop", status, subresource="status")
+    for piece in client.list("endpointslices.discovery.k8s.io", "default"):
+        if piece["metadata"]["name"] == "kubernetes":
+            client.delete("endpointslices.discovery.k8s.io", "kubernetes", "default")
+    cluster.settle()
+    assert save(cluster.network.hosts["cp"].tables()) == (FACTS / "iptables-save.txt").read_text()
 
 
 @pytest.mark.parametrize(
