@@ -19,6 +19,7 @@ from k8s_core.apiserver.watch import Filter, Watch, initial_events
 from k8s_core.limits import CRD_CLEANUP_RETRY
 
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+SERVICES, AUTOMANAGED = "apiservices.apiregistration.k8s.io", "kube-aggregator.kubernetes.io/automanaged"
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 APISERVER = User("system:apiserver", ("system:masters",))
 
@@ -135,6 +136,7 @@ class CustomResources:
             if known and known.custom and known.custom.version == version and known.short_names == _short(names):
                 continue
             self.served.add(_resource(spec, names, version, stored, custom))
+        self._register(spec["group"])
 
     def _resources(self, definition: Object) -> list[Resource]:
         spec = definition["spec"]
@@ -145,6 +147,33 @@ class CustomResources:
             self.served.remove(resource.group, resource.version, resource.name)
             for watch in self.registry.storage.cache(resource.storage).hub.all():
                 watch.end()
+        self._register(definition["spec"]["group"])
+
+    def _register(self, group: str) -> None:
+        """Keep an APIService for each version of the group that is served, as kube-aggregator's autoregister does."""
+        services = self.served.find(SERVICES)
+        assert services is not None
+        wanted = {f"{r.version}.{group}": r.version for r in self.served if r.group == group and r.custom}
+        have = {
+            each["metadata"]["name"]: each
+            for each in self.registry.storage.select(services.storage)
+            if each["spec"].get("group") == group and AUTOMANAGED in (each["metadata"].get("labels") or {})
+        }
+        for name in sorted(wanted.keys() - have.keys()):
+            spec = {"group": group, "version": wanted[name], "groupPriorityMinimum": 1000, "versionPriority": 100}
+            local = {"reason": "Local", "message": "Local APIServices are always available"}
+            since = {"lastTransitionTime": self.loop.timestamp()}
+            self.registry.install(
+                {
+                    "apiVersion": services.api_version,
+                    "kind": "APIService",
+                    "metadata": {"name": name, "labels": {AUTOMANAGED: "true"}},
+                    "spec": spec,
+                    "status": {"conditions": [{"type": "Available", "status": "True", **since, **local}]},
+                }
+            )
+        for name in sorted(have.keys() - wanted.keys()):
+            self.registry.storage.delete(services.storage, "", name, have[name]["metadata"]["resourceVersion"])
 
     # --- deleting -------------------------------------------------------------------------------------------
     def _clean_up(self, definition: Object) -> None:

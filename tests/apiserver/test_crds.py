@@ -108,6 +108,19 @@ def test_names_are_accepted_and_the_kind_is_served(cluster: Cluster) -> None:
     assert cluster.apiserver.resources.groups()[-1].versions == ("v1", "v1alpha1")
 
 
+def test_every_version_has_an_api_service(cluster: Cluster) -> None:
+    """They come and go with the definition."""
+    services = "apiservices.apiregistration.k8s.io"
+
+    def names() -> set[str]:
+        return {each["metadata"]["name"] for each in cluster.client().list(services)}
+
+    assert {"v1.example.com", "v1alpha1.example.com"} <= names()
+    cluster.client().delete(CRDS, "foos.example.com")
+    cluster.loop.run_ready()
+    assert not {name for name in names() if name.endswith(".example.com")}
+
+
 def test_a_taken_name_is_not_accepted(cluster: Cluster) -> None:
     """A definition whose kind is taken in its group is not established and not served."""
     names = {"plural": "others", "kind": "Foo", "singular": "other"}
