@@ -46,6 +46,8 @@ def aloud(rule: str) -> str:
         when.append(f"one time in {round(1 / float(odds[1]))}, by chance")
     jump = re.search(r"-j (\S+)(?: --to-destination (\S+))?", plain)
     name, target = (jump[1], jump[2]) if jump else ("", None)
+    if "--set-xmark 0x4000/0x0" in plain:
+        return "always: take the mark away"
     then = f"change its destination to {target}" if target else _JUMPS.get(name, f"go on in {name}")
     return f"{', '.join(when) or 'always'}: {then}"
 
