@@ -1,9 +1,11 @@
 """What authentication, authorization and admission may read: the apiserver's own storage, nothing more."""
 
+from collections.abc import Callable
 from typing import Protocol
 
-from k8s_core.api import Object
-from k8s_core.api.resources import Resource
+from k8s_core.api import Object, Objects, errors
+from k8s_core.api.resources import Resource, Resources
+from k8s_core.apiserver.storage import Storage
 
 
 class Reader(Protocol):
@@ -17,3 +19,26 @@ class Reader(Protocol):
 
     def resource_of(self, group: str, version: str, kind: str) -> Resource | None:
         """The resource that holds a kind, if it is served."""
+
+
+class StoredObjects:
+    """A Reader of the store itself, with nobody asking who reads; `get` is the registry's."""
+
+    def __init__(self, storage: Storage, resources: Resources, get: Callable[[Resource, str, str], Object]) -> None:
+        self._storage, self._resources, self._get = storage, resources, get
+
+    def get(self, resource: str, name: str, namespace: str = "") -> Object:
+        """The object, or StatusError 404."""
+        found = self._resources.find(resource)
+        if found is None:
+            raise errors.no_such_path()
+        return self._get(found, namespace, name)
+
+    def list(self, resource: str, namespace: str = "") -> Objects:
+        """All objects, or those of one namespace, in etcd's order; none of a kind that this version does not have."""
+        found = self._resources.find(resource)
+        return list(self._storage.select(found.storage, namespace)) if found else []
+
+    def resource_of(self, group: str, version: str, kind: str) -> Resource | None:
+        """The resource that holds a kind, if it is served."""
+        return self._resources.by_kind(group, version, kind)

@@ -8,18 +8,17 @@ by the hooks of `allocator`. Optimistic concurrency: a write names the revision 
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from k8s_core.api import Object, Objects, conversion, defaults, errors, field, managedfields, patch, validation
+from k8s_core.api import Object, conversion, defaults, errors, field, managedfields, patch, validation
 from k8s_core.api.decode import normalise
 from k8s_core.api.resources import Resource, Resources
 from k8s_core.api.schema import Schema, Type
 from k8s_core.apiserver import strategy
+from k8s_core.apiserver.reader import StoredObjects
 from k8s_core.apiserver.request import Request
 from k8s_core.apiserver.storage import Storage
 from k8s_core.clock import Loop
 from k8s_core.limits import EVENT_TTL
 
-ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
-FINALIZER_OF_POLICY = {"Orphan": ORPHAN, "Foreground": FOREGROUND}
 MAX_NAME_GENERATION_TRIES = 8  # maxNameGenerationAttempts
 Change = Callable[[Object], Object]
 """Makes a new object, privately the caller's, from the stored one."""
@@ -46,32 +45,6 @@ def copy(value: Any) -> Any:
     return value
 
 
-class StoredObjects:
-    """What authentication, authorization and admission read: the store itself, with nobody asking who they are."""
-
-    def __init__(self, registry: "Registry"):
-        self._registry = registry
-
-    def _resource(self, name: str) -> Resource:
-        resource = self._registry.resources.find(name)
-        if resource is None:
-            raise errors.no_such_path()
-        return resource
-
-    def get(self, resource: str, name: str, namespace: str = "") -> Object:
-        """The object, or StatusError 404."""
-        return self._registry.get(self._resource(resource), namespace, name)
-
-    def list(self, resource: str, namespace: str = "") -> Objects:
-        """All objects, or those of one namespace, in etcd's order; none of a kind that this version does not have."""
-        found = self._registry.resources.find(resource)
-        return list(self._registry.storage.select(found.storage, namespace)) if found else []
-
-    def resource_of(self, group: str, version: str, kind: str) -> Resource | None:
-        """The resource that holds a kind, if it is served."""
-        return self._registry.resources.by_kind(group, version, kind)
-
-
 class Registry:
     """All stored resources. Raises StatusError; never stores anything that it then reports as failed."""
 
@@ -80,7 +53,7 @@ class Registry:
 
     def __init__(self, storage: Storage, loop: Loop, schema: Schema, resources: Resources):
         self.storage, self.loop, self.schema, self.resources = storage, loop, schema, resources
-        self.reader = StoredObjects(self)
+        self.reader = StoredObjects(storage, resources, self.get)
 
     # --- reading --------------------------------------------------------------------------------------------
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
@@ -393,7 +366,7 @@ class Registry:
         if request.dry_run:
             return obj, False
         grace = strategy.graceful_seconds(resource.group_resource, obj, options.get("gracePeriodSeconds"))
-        finalizers = self._deletion_finalizers(resource, meta.get("finalizers") or [], options)
+        finalizers = strategy.deletion_finalizers(resource.group_resource, meta.get("finalizers") or [], options)
         pending = bool(finalizers) or (resource.group_resource == "namespaces" and bool(obj["spec"].get("finalizers")))
         if "deletionTimestamp" in meta:
             left = meta.get("deletionGracePeriodSeconds", 0)
@@ -417,20 +390,6 @@ class Registry:
         stored = self.rewrite(resource, marked)
         request.note("etcd", f"marked for deletion at revision {stored['metadata']['resourceVersion']}")
         return self._view(stored, resource), False
-
-    def _deletion_finalizers(self, resource: Resource, have: list[str], options: Object) -> list[str]:
-        """Finalizers after a delete with this propagation policy (deletionFinalizersForGarbageCollection)."""
-        policy = options.get("propagationPolicy")
-        if policy is None and options.get("orphanDependents") is not None:
-            policy = "Orphan" if options["orphanDependents"] else "Background"
-        if policy is None:
-            kept = [name for name in have if name in (ORPHAN, FOREGROUND)]
-            if kept:
-                return have
-            policy = "Orphan" if resource.group_resource in strategy.ORPHAN_BY_DEFAULT else "Background"
-        rest = [name for name in have if name not in (ORPHAN, FOREGROUND)]
-        added = (strategy.DELETION_FINALIZER.get(resource.group_resource), FINALIZER_OF_POLICY.get(policy))
-        return rest + [name for name in added if name and name not in rest]
 
     def _remove(self, request: Request, resource: Resource, obj: Object) -> Object:
         meta = obj["metadata"]

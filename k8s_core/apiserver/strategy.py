@@ -69,6 +69,8 @@ DELETION_FINALIZER = {"customresourcedefinitions.apiextensions.k8s.io": CRD_CLEA
 
 # Deleting these orphans what they own unless the client says otherwise.
 ORPHAN_BY_DEFAULT: set[str] = {"replicationcontrollers"}
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+FINALIZER_OF_POLICY = {"Orphan": ORPHAN, "Foreground": FOREGROUND}
 
 
 def _create_pod(obj: Object, request: "Request") -> None:
@@ -219,6 +221,20 @@ def _keep(new: Object, old: Object, part: str) -> None:
 
 def _desired(obj: Object) -> Object:
     return {part: value for part, value in obj.items() if part not in ("metadata", "status", "apiVersion", "kind")}
+
+
+def deletion_finalizers(resource: str, have: list[str], options: Object) -> list[str]:
+    """Finalizers after a delete with these options (store.go deletionFinalizersForGarbageCollection)."""
+    policy = options.get("propagationPolicy")
+    if policy is None and options.get("orphanDependents") is not None:
+        policy = "Orphan" if options["orphanDependents"] else "Background"
+    if policy is None:
+        if any(name in (ORPHAN, FOREGROUND) for name in have):
+            return have
+        policy = "Orphan" if resource in ORPHAN_BY_DEFAULT else "Background"
+    rest = [name for name in have if name not in (ORPHAN, FOREGROUND)]
+    added = (DELETION_FINALIZER.get(resource), FINALIZER_OF_POLICY.get(policy))
+    return rest + [name for name in added if name and name not in rest]
 
 
 def graceful_seconds(resource: str, obj: Object, asked: int | None) -> int:
