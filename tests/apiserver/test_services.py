@@ -25,6 +25,9 @@ class Stored:
     def list(self, resource: str, namespace: str = "") -> list[Object]:
         return [obj for key, obj in self.objects.items() if key[0] == resource]
 
+    def resource_of(self, group: str, version: str, kind: str) -> object:
+        return kind
+
 
 class Cluster:
     def __init__(self, cidr: str = "10.96.0.0/12", node_ports: tuple[int, int] = (30000, 32767)) -> None:
