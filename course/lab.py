@@ -19,12 +19,15 @@ from course.checks import Look, Report, run
 from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
+from course.manifests import ControllersFlag
+from course.widgets import matrix, packet, rollout, stages, way
 from course.widgets import merge as merging
-from course.widgets import matrix, packet, rollout, way
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
+from course.wire import Answer, Wire
 from k8s_core.api.errors import StatusError, is_not_found
 from k8s_core.cluster import Cluster
+from k8s_core.shell.sockets import NetworkError
 
 _running: "Lab | None" = None
 
@@ -65,6 +68,7 @@ class Lab:
         self._since: dict[str, int] = {}
         self.cluster = Cluster(seed=seed, clock="step" if static() else "elastic", root=self._folder.path)
         self.cluster.settle()
+        self._flag = ControllersFlag(self.cluster)
         self._began = self.cluster.loop.now
         self._moments = Moments(self.cluster.history)
         self._door = self.cluster.serve()
@@ -76,6 +80,7 @@ class Lab:
         self.environment = {
             **environment.variables(),
             **environment.kubectl_variables(kubeconfig, self._folder.path / "kubectl-cache"),
+            "NODES": str(self._folder.path / "nodes"),
         }
         os.environ.update(self.environment)
         os.environ.update({f"MY_{name.upper()}": str(value) for name, value in vars(self.values).items()})
@@ -109,6 +114,7 @@ class Lab:
 
     def settle(self) -> None:
         """Send time ahead until nothing is under way."""
+        self._flag.wait()
         self.cluster.settle()
 
     # --- looking --------------------------------------------------------------------------------------------
@@ -161,6 +167,29 @@ class Lab:
         """Open `count` connections, and show who answered how often."""
         return Output(packet.histogram(self._flows(source, address, port, count)))
 
+    def lookup(self, source: str, name: str) -> "Output":
+        """Look a name up from a Pod as its programs do, and show every query that this took."""
+        network = self.cluster.network
+        with self.cluster.lock:
+            place = network.place(source)
+            if place is None:
+                raise LabError(f'There is no running Pod and no node "{source}" to ask from.')
+            asked = len(network.dns.queries)
+            steps = network.resolver.address(place, name)
+            try:
+                while True:
+                    next(steps)
+            except StopIteration as stop:
+                end = f"{name} is {stop.value}"
+            except NetworkError as error:
+                end = f"{name}: {error.message}"
+            queries = list(network.dns.queries)[asked:]
+        lines = [
+            f"{number:>2}. {q['type']:<5} {q['name']:<52} {q['code']:<9} {', '.join(q['answers'])}".rstrip()
+            for number, q in enumerate(queries, 1)
+        ]
+        return Output("".join(f"{line}\n" for line in [*lines, f"{end} ({len(queries)} queries)"]))
+
     def _flows(self, source: str, address: str, port: int, count: int) -> list[dict[str, Any]]:
         network = self.cluster.network
         with self.cluster.lock:
@@ -178,6 +207,21 @@ class Lab:
             raise LabError(f"{file} cannot be read: {text.strip()}") from None
         live, kind = self._live(f"{wish['kind']}.{wish['apiVersion']}", wish["metadata"]["name"], wish)
         return merging.MergeView(file, merging.rows(wish, merging.last_applied(live), live, kind))
+
+    def stages(self, command: str) -> stages.StagesView:
+        """Run a command (kubectl or curl) and show how far each of its requests came in the apiserver."""
+        with self.cluster.lock:
+            before = self.cluster.apiserver.audit.number
+        output = Output(_shell(command, {**os.environ, **self.environment}))
+        if output:
+            print(output, end="")
+        with self.cluster.lock:
+            found = stages.rows(self.cluster.apiserver.audit.since(before))
+        return stages.StagesView(command, found)
+
+    def http(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
+        """One HTTPS request to the apiserver, without kubectl: `lab.http("GET", "/version")`."""
+        return Wire(self._folder.path / "kubeconfig").request(method, path, body, content_type)
 
     def owners(self, kind: str, name: str, *, namespace: str = "default") -> merging.OwnersView:
         """Who owns each field of an object, from its managedFields: `lab.owners("deployment", "web")`."""
@@ -259,6 +303,7 @@ class Lab:
         exercise = self._exercises.get(id)
         if not exercise:
             raise LabError(f'"{id}" is read by an instructor. There is nothing to check.')
+        self._flag.wait()
         self.cluster.settle()
         self._see.since, self._see.handed = self._since.get(id, 0), handed
         return run(task.title, exercise.check, self._see, self.values, task.points)
@@ -313,6 +358,10 @@ class Lab:
 
     def _begin(self, id: str, exercise: tasks.Exercise) -> None:
         assert exercise.begin
+        if exercise.files:
+            script = ["bash", "-c", tasks.fill(exercise.files, self.values)]
+            subprocess.run(script, env={**os.environ, **self.environment}, capture_output=True, check=True)
+            self._flag.wait()
         done = subprocess.run(
             ["kubectl", "create", "-f", "-"],
             input=exercise.begin(self.values),
@@ -336,6 +385,11 @@ class Lab:
         except KeyError:
             known = ", ".join(task.id for task in self.chapter.tasks)
             raise LabError(f'There is no task "{id}" in chapter {self.chapter.id}. There are: {known}.') from None
+
+
+def _shell(command: str, variables: dict[str, str]) -> str:
+    done = subprocess.run(["bash", "-c", command], env=variables, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
 
 
 class Output(str):
