@@ -24,13 +24,15 @@ class Exercise:
     """`begin` is the manifest a task starts from, `owns` the objects ("pods/web") that a reset takes away.
 
     `then` are kubectl commands that follow `begin` when a beginning has a past, such as several revisions; {names} in
-    them are the learner's own values.
+    them are the learner's own values. `files` is a shell command that changes files of the nodes, below $NODES, before
+    all that.
     """
 
     check: Callable[[Look, Values], Points]
     owns: tuple[str, ...] = ()
     begin: Callable[[Values], str] | None = None
     then: tuple[str, ...] = ()
+    files: str = ""
 
 
 def load(chapter: Chapter, learner: str) -> tuple[Values, Mapping[str, Exercise]]:

@@ -24,7 +24,6 @@ def values(draw: random.Random) -> Values:
         names[2]: (draw.choice((2000, 2200, 2400)), draw.choice((4, 5)), draw.choice((400, 600))),
     }
     order = draw.sample(names, 3)
-    winner = rows[names[1]]
     strong = draw.choice(("worker1", "worker2"))
     closed = draw.choice(("worker1", "worker2"))
     power = draw.choice(((6, 3), (8, 3), (7, 4), (9, 4)))
@@ -32,9 +31,6 @@ def values(draw: random.Random) -> Values:
         cpu=cpu,
         memory=memory,
         **{f"row{i}": _row(name, *rows[name]) for i, name in enumerate(order, 1)},
-        full=names[0],
-        best=names[1],
-        score=(_left(_CPU, winner[0], cpu) + _left(_MEMORY, winner[1], memory)) // 2,
         pod=draw.choice(("index", "ledger", "archive")),
         disk=draw.choice(("fast", "nvme", "ssd")),
         fast=_other(closed),
@@ -51,6 +47,21 @@ def values(draw: random.Random) -> Values:
 
 def _row(name: str, cpu: int, memory: int, used: int) -> str:
     return f"| {name} | {_CPU}m | {cpu}m | {used}m | {_MEMORY}Gi | {memory}Gi |"
+
+
+def foretold(v: Values) -> tuple[str, str, int]:
+    """(the node that is filtered out, the one that wins, its score), computed from the table as it is shown."""
+    scores: dict[str, int] = {}
+    refused = ""
+    for row in (v.row1, v.row2, v.row3):
+        name, _, cpu, _, _, memory = row.strip("| ").split(" | ")
+        left = _left(_CPU, int(cpu[:-1]), v.cpu), _left(_MEMORY, int(memory[:-2]), v.memory)
+        if min(left) < 0:
+            refused = name
+        else:
+            scores[name] = sum(left) // 2
+    best = max(scores, key=lambda name: scores[name])
+    return refused, best, scores[best]
 
 
 def _left(capacity: int, requested: int, more: int) -> int:
@@ -106,25 +117,26 @@ def there(see: Look, v: Values) -> Points:
 
 def predict(see: Look, v: Values) -> Points:
     said = see.get("configmaps", "forecast")
+    refused, winner, score = foretold(v)
     get = "kubectl get configmap forecast -o yaml"
     yield point(
         "refused: the node that is filtered out",
         said["data.refused"],
-        v.full,
+        refused,
         get,
         why="What counts is allocatable less requested. What is in use just now, the scheduler does not know.",
     )
     yield point(
         "winner: the node with the higher score",
         said["data.winner"],
-        v.best,
+        winner,
         get,
         why="LeastAllocated likes the node of which most is left, counted by requests.",
     )
     yield point(
         "score: what NodeResourcesFit gives the winner",
         said["data.score"],
-        number(v.score),
+        number(score),
         get,
         why="The new Pod counts, too. Percent left of cpu, percent left of memory, each rounded down; then their mean, "
         "rounded down.",
