@@ -118,7 +118,7 @@ class Members:
         if request.revision > self.store.revision:
             raise future_revision()
         self.store.check_revision(request.revision)
-        compacted = self.store.compact_revision or -1
+        compacted = self.store.compact_revision
         header = rpc_pb2.ResponseHeader()
         return rpc_pb2.HashKVResponse(header=header, hash=self.store.hash(), compact_revision=compacted)
 

@@ -90,7 +90,7 @@ def _dump_store(store: Store) -> State:
 def _load_store(store: Store, state: State) -> None:
     compacted = state["compacted"]
     base = [_unpack(row) for row in state["base"]]
-    store.restore(compacted or 1, base, [(id, ttl) for id, ttl in state["leases"]])
+    store.restore(max(compacted, 1), base, [(id, ttl) for id, ttl in state["leases"]])
     store.compact_revision, store.revision = compacted, state["revision"]
     for kv in map(_unpack, state["log"]):
         previous: KeyValue | None = store._current.get(kv.key)

@@ -144,7 +144,7 @@ class Store:
     def __init__(self, loop: Loop | None = None):
         self.loop = loop
         self.revision = 1
-        self.compact_revision = 0
+        self.compact_revision = -1  # as in etcd, where one can compact at 0, once
         self.watchers: list[Watcher] = []
         self.leases: dict[int, Lease] = {}
         self.on_lease_expired: Callable[[int], None] = self.lease_revoke

@@ -2,13 +2,53 @@
 
 import base64
 import json
+import subprocess
+import sys
+
+import pytest
+from servers import ETCDCTL
 
 from conftest import MakeCluster
 from k8s_core.cluster import Cluster
+from k8s_core.etcd.wire import Wire
 
 PKI = "/etc/kubernetes/pki/etcd"
 KEYS = f"--cacert {PKI}/ca.crt --cert {PKI}/server.crt  --key {PKI}/server.key"
 KEYS2 = f"--ca-file {PKI}/ca.crt --cert-file {PKI}/server.crt --key-file {PKI}/server.key"
+
+
+COMMANDS = """
+get w/a
+get w/ --prefix
+get w/ --prefix --keys-only
+get w/ --prefix --print-value-only
+get w/ --prefix -w json
+get w/ --prefix -w fields
+get w/ --prefix --count-only -w json
+get w/ --prefix --count-only -w fields
+get none
+get w/a w/c --order=DESCEND --sort-by=MODIFY
+get w/a --hex
+get / --prefix --keys-only --limit=3 -w json
+get w/b --from-key --keys-only
+get
+member list
+member list -w json
+member list -w table
+alarm list
+lease list
+lease timetolive {lease} --keys -w json
+lease timetolive 99
+get w/a --rev=99999
+del none
+del none -w json
+del none -w fields
+fly
+version
+compaction 99999
+lease revoke 99
+member remove 99
+"""
 
 
 def run(cluster: Cluster, command: str) -> tuple[int, str]:
@@ -66,4 +106,29 @@ def test_without_certificates_nobody_gets_in(make_cluster: MakeCluster) -> None:
     assert code == 1 and "remote error: tls: bad certificate" in said
     code, said = run(cluster, f"etcdctl get key1 {KEYS.replace('server.crt', 'none.crt')}")
     assert (code, said) == (1, f"Error: open {PKI}/none.crt: no such file or directory\n")
-    assert run(cluster, "etcdctl fly")[1] == 'Error: unknown command "fly" for "etcdctl"\n'
+    assert run(cluster, "etcdctl get x --fly")[1] == "Error: unknown flag: --fly\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the real etcdctl comes as a Linux package")
+def test_it_prints_what_the_real_etcdctl_prints(make_cluster: MakeCluster) -> None:
+    """The same questions to the same etcd: output and exit code are the same, in every format."""
+    cluster = make_cluster()
+    cluster.settle()
+    assert run(cluster, f"etcdctl put w/b one {KEYS}; etcdctl put w/a two {KEYS}; etcdctl put w/a three {KEYS}")[0] == 0
+    lease = run(cluster, f"etcdctl lease grant 5000 {KEYS}")[1].split()[1]
+    run(cluster, f"etcdctl put w/leased x --lease={lease} {KEYS}")
+    wire = Wire(cluster.etcd_member.service, lock=cluster.lock)
+    try:
+        different = {}
+        for command in COMMANDS.format(lease=lease).strip().splitlines():
+            real = subprocess.run(
+                [str(ETCDCTL), f"--endpoints={wire.url}", *command.split()], capture_output=True, text=True, check=False
+            )
+            lines = real.stderr.splitlines(keepends=True)
+            told = real.stdout + "".join(line for line in lines if not line.startswith('{"level"'))
+            expected = (real.returncode, told.replace("3.5.1\n", "3.5.12\n"))
+            if (told_here := run(cluster, f"etcdctl {command} {KEYS}")) != expected:
+                different[command] = (told_here, expected)
+        assert not different
+    finally:
+        wire.close()

@@ -1,7 +1,8 @@
 """etcdctl as one types it in etcd's Pod or on its node: API 3, and API 2 with ETCDCTL_API=2.
 
 Stands for etcdctl 3.5 (ctlv3/command, ctlv2/command). It connects over the machine's network like every other
-program; how answers are printed is in etcdctl_print.py. Left out: `make-mirror`, `elect`, `lock`, `check`, users.
+program; how answers are printed is in etcdctl_print.py. Left out: `make-mirror`, `elect`, `lock`, `check`, users, and
+the help texts.
 """
 
 from collections.abc import Callable, Generator
@@ -154,7 +155,8 @@ class Client:
         if not name:
             self.process.out("NAME:\n\tetcdctl - A simple command line client for etcd3.\n")
             return 0
-        raise Failure(f'unknown command "{" ".join(self.words)}" for "etcdctl"')
+        unknown = f'unknown command "{" ".join(self.words)}" for "etcdctl"'
+        raise Failure(unknown, log=f"Error: {unknown}\nRun 'etcdctl --help' for usage.\n")
 
     def out(self, text: str | bytes) -> None:
         self.process.out(text)
@@ -189,6 +191,8 @@ class Client:
     def do_get(self, words: list[str]) -> Steps:
         if not words:
             raise Failure("get command needs one argument as key and an optional argument as range_end", 128)
+        if self.flag("count-only") and self.format != "fields":
+            raise Failure("--count-only is only for `--write-out=fields`", 128)
         orders, targets = ("", "ASCEND", "DESCEND"), ("KEY", "VERSION", "CREATE", "MODIFY", "VALUE")
         request = self.show.rpc.RangeRequest(
             **self.span(words), limit=self.number("limit"), revision=self.number("rev"),
@@ -265,13 +269,19 @@ class Client:
 
     # --- leases ---------------------------------------------------------------------------------------------
     def do_lease_grant(self, words: list[str]) -> Steps:
-        answer = yield from self.call("lease_grant", self.show.rpc.LeaseGrantRequest(TTL=int(words[0])))
+        try:
+            answer = yield from self.call("lease_grant", self.show.rpc.LeaseGrantRequest(TTL=int(words[0])))
+        except Failure as failure:
+            raise Failure(f"failed to grant lease ({failure})", log=failure.log) from None
         self.out(f"lease {answer.ID:016x} granted with TTL({answer.TTL}s)\n")
         return 0
 
     def do_lease_revoke(self, words: list[str]) -> Steps:
         id = int(words[0], 16)
-        yield from self.call("lease_revoke", self.show.rpc.LeaseRevokeRequest(ID=id))
+        try:
+            yield from self.call("lease_revoke", self.show.rpc.LeaseRevokeRequest(ID=id))
+        except Failure as failure:
+            raise Failure(f"failed to revoke lease ({failure})", log=failure.log) from None
         self.out(f"lease {id:016x} revoked\n")
         return 0
 
