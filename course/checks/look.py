@@ -105,6 +105,11 @@ class Look:
         """What the container printed; what kubectl said instead if there is nothing to read."""
         return self.source.run("logs", pod, "-n", self.namespace, *(["-c", container] if container else []))
 
+    def may(self, who: str, verb: str, resource: str) -> str:
+        """ "yes" or "no": what kubectl auth can-i says about somebody, such as system:serviceaccount:default:robot."""
+        words = self.source.run("auth", "can-i", verb, resource, f"--as={who}", "-n", self.namespace).split()
+        return next((word for word in words if word in ("yes", "no")), "no")
+
     def exec(self, pod: str, container: str, *command: str) -> str:
         """What the command printed in the container, errors included."""
         return self.source.run("exec", pod, "-n", self.namespace, "-c", container, "--", *command)

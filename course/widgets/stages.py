@@ -92,7 +92,7 @@ def _outside(event: dict[str, Any]) -> bool:
 
 
 def _row(event: dict[str, Any]) -> Row:
-    trace = {stage: decision for stage, decision in event["trace"]}
+    trace = dict(event["trace"])
     code = event["responseStatus"]["code"]
     ref = event["objectRef"]
     target = f"{ref['resource']} {ref['name']}".strip() if ref["resource"] else event["requestURI"]

@@ -1,0 +1,236 @@
+"""Chapter 04: kube-apiserver. Facts by GET, a watch read, a conflict resolved, and a program that is refused."""
+
+import json
+import random
+from typing import Any
+
+from course.checks import Look, Points, Rule, point
+from course.checks.rules import show
+from course.tasks import Exercise, Values
+
+_ANOTHER = Rule("another text (ask the server)", lambda value: False)
+_KINDS = (("services", "svc"), ("configmaps", "cm"), ("namespaces", "ns"), ("nodes", "no"), ("endpoints", "ep"))
+
+
+def values(draw: random.Random) -> Values:
+    """Names that differ from learner to learner."""
+    kind, _ = draw.choice(_KINDS)
+    wrong, right = draw.choice((("clock", "watcher"), ("reader", "reporter"), ("keeper", "auditor")))
+    return Values(
+        kind=kind,
+        thing=draw.choice(("stone", "shell", "feather", "acorn")),
+        colour=draw.choice(("grey", "brown", "white", "black")),
+        program=right,
+        other=wrong,
+        rights=f"{right}-rights",
+    )
+
+
+def facts(see: Look, v: Values) -> Points:
+    answer = see.get("configmaps", "facts")
+    thing = see.get("configmaps", v.thing)
+    pages = (
+        ("version", "/version", _version(see), "It stands in gitVersion. Everybody may read this page."),
+        ("short", "/api/v1", dict(_KINDS)[v.kind], "The list of resources has shortNames for each."),
+        (
+            "uid",
+            f"/api/v1/namespaces/default/configmaps/{v.thing}",
+            thing["metadata.uid"],
+            "Two objects may have had one name, one after the other. Never the same uid.",
+        ),
+    )
+    for key, path, right, why in pages:
+        told = str(answer[f"data.{key}"] or "").strip()
+        yield point(
+            f"{key}, from {path}",
+            told,
+            told if right and told == right else _ANOTHER,
+            f"kubectl get --raw {path}",
+            why=why,
+        )
+
+
+def _version(see: Look) -> str:
+    found = see.source.run("get", "--raw", "/version")
+    try:
+        return str(json.loads(found)["gitVersion"])
+    except (ValueError, KeyError):
+        return ""
+
+
+def _event(kind: str, name: str, **labels: str) -> str:
+    meta = {"name": name, "labels": labels, "resourceVersion": "7"}
+    return json.dumps({"type": kind, "object": {"kind": "Pod", "apiVersion": "v1", "metadata": meta}})
+
+
+_GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410}
+_WATCHES: tuple[tuple[str, str, list[str], dict[str, Any]], ...] = (
+    (
+        "what is added is there",
+        "ADDED brings an object that was not there, or that was there when the watch began.",
+        [_event("ADDED", "a", x="1"), _event("ADDED", "b", x="2")],
+        {"a": {"x": "1"}, "b": {"x": "2"}},
+    ),
+    (
+        "what is modified has its new labels",
+        "MODIFIED brings the whole object as it is now. What it has no more is gone.",
+        [_event("ADDED", "a", x="1", y="1"), _event("MODIFIED", "a", x="2")],
+        {"a": {"x": "2"}},
+    ),
+    (
+        "what is deleted is not there",
+        "DELETED brings the object as it was last. Its name has to go.",
+        [_event("ADDED", "a", x="1"), _event("ADDED", "b"), _event("DELETED", "a", x="1")],
+        {"b": {}},
+    ),
+    (
+        "a BOOKMARK and an ERROR change nothing",
+        "A BOOKMARK only tells a resourceVersion, an ERROR has a Status for its object.",
+        [
+            _event("ADDED", "a", x="1"),
+            json.dumps({"type": "BOOKMARK", "object": {"kind": "Pod", "metadata": {"resourceVersion": "99"}}}),
+            json.dumps({"type": "ERROR", "object": _GONE}),
+        ],
+        {"a": {"x": "1"}},
+    ),
+)
+
+
+def watch(see: Look, v: Values) -> Points:
+    for what, why, lines, right in _WATCHES:
+        got = see.call(lines)
+        said = json.dumps(got) if isinstance(got, dict) else show(got)
+        yield point(what, said, said if got == right else json.dumps(right), f"print(follow({lines}))", why=why)
+
+
+class _Store:
+    """An object that others change, too, and a server that says 409 to an old resourceVersion."""
+
+    def __init__(self, others: int, refuse: int = 0):
+        self.others, self.refuse, self.tries, self.version = others, refuse, 0, 1
+        self.data = {"count": "5", "theirs": "0"}
+
+    def __deepcopy__(self, memo: Any) -> "_Store":
+        return self
+
+    def read(self) -> dict[str, Any]:
+        return {"metadata": {"name": "tally", "resourceVersion": str(self.version)}, "data": dict(self.data)}
+
+    def write(self, obj: dict[str, Any]) -> int:
+        self.tries += 1
+        if self.tries > 20:
+            raise RecursionError("20 writes, and no end")
+        if self.others:  # somebody is quicker
+            self.others -= 1
+            self.version += 1
+            self.data = {**self.data, "count": str(int(self.data["count"]) + 10), "theirs": str(self.version)}
+        if self.refuse:
+            return self.refuse
+        if obj.get("metadata", {}).get("resourceVersion") not in (None, str(self.version)):
+            return 409
+        self.version += 1
+        self.data = dict(obj["data"])
+        return 200
+
+
+def conflict(see: Look, v: Values) -> Points:
+    cases = (
+        ("alone, it counts one up", _Store(0), "6", "Read, add one, write the object back."),
+        ("when others were quicker, nobody's work is lost", _Store(2), "26", "409 means: read again, change again."),
+        ("what others wrote beside it is kept", _Store(1), "16", "Leave resourceVersion in: it makes the server look."),
+    )
+    for what, store, right, why in cases:
+        error = see.call(store.read, store.write) if see.handed else None
+        seen = f"count {store.data['count']}, theirs {store.data['theirs']}" if see.handed else None
+        others = {"6": "0", "26": "3", "16": "2"}[right]
+        yield point(
+            what,
+            error if isinstance(error, str) and "Error" in error else seen,
+            f"count {right}, theirs {others}",
+            "kubectl get configmap tally -o yaml",
+            why=why,
+        )
+    store = _Store(0, refuse=403)
+    got = see.call(store.read, store.write) if see.handed else None
+    told = f"{store.tries} tries" if see.handed and not (isinstance(got, str) and "Error" in got) else got
+    yield point(
+        "another refusal than 409 is not tried again",
+        told,
+        "1 tries",
+        "kubectl auth can-i update configmaps",
+        why="Forbidden stays forbidden. Only a conflict goes away by trying again.",
+    )
+
+
+def refused(see: Look, v: Values) -> Points:
+    who = f"system:serviceaccount:default:{v.program}"
+    can = f"kubectl auth can-i {{}} --as={who}"
+    reads = [see.may(who, verb, "configmaps") for verb in ("get", "list", "watch")]
+    yield point(
+        f"{v.program} may get, list and watch ConfigMaps",
+        ", ".join(reads),
+        "yes, yes, yes",
+        can.format("list configmaps"),
+        worth=2,
+        why="A RoleBinding gives a Role to subjects. Look at both: who is it for, and what does it allow?",
+    )
+    more = [see.may(who, *what) for what in (("delete", "configmaps"), ("list", "secrets"))]
+    yield point(
+        "it may do no more than that",
+        ", ".join(more) if "no" not in reads else "it may not even read",
+        "no, no",
+        can.format("--list"),
+        why="cluster-admin opens every door. Give what is needed.",
+    )
+    yield point(
+        f"{v.other}, who is nobody here, may not",
+        see.may(f"system:serviceaccount:default:{v.other}", "list", "configmaps") if "no" not in reads else "not yet",
+        "no",
+        f"kubectl get rolebinding {v.rights} -o yaml",
+        why="The wrong subject should not be left in the binding.",
+    )
+
+
+def _refused_begin(v: Values) -> str:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": v.program}}
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": v.rights},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "watch"]}],
+    }
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": v.rights},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": v.rights},
+        "subjects": [{"kind": "ServiceAccount", "name": v.other, "namespace": "default"}],
+    }
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [account, role, binding]})
+
+
+def own_patch(see: Look, v: Values) -> Points:
+    mine = see.get("configmaps", "mine")
+    get = "kubectl get configmap mine -o yaml"
+    yield point(
+        "it is there", "yes" if mine else None, "yes", get, why="POST to /api/v1/namespaces/default/configmaps."
+    )
+    yield point("its data has colour", mine["data.colour"], "blue", get, why="A PATCH wants its own content type.")
+
+
+def _thing(v: Values) -> str:
+    meta = {"name": v.thing}
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"colour": v.colour}})
+
+
+TASKS = {
+    "own-patch": Exercise(own_patch),
+    "facts": Exercise(facts, owns=("configmaps/facts", "configmaps/{thing}"), begin=_thing),
+    "watch": Exercise(watch),
+    "conflict": Exercise(conflict),
+    "refused": Exercise(
+        refused,
+        owns=("rolebindings/{rights}", "roles/{rights}", "serviceaccounts/{program}"),
+        begin=_refused_begin,
+    ),
+}
