@@ -7,7 +7,7 @@ the add-ons. All of it runs on one loop in virtual time (clock.py); `serve` open
 
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -90,6 +90,7 @@ class Cluster:
         self.addresses = {name: f"10.0.0.{FIRST_ADDRESS + i}" for i, name in enumerate(nodes)}
         self.secure_port = secure_port
         self.door: Door | None = None
+        self._closing: list[Callable[[], None]] = []
         self.options = options or Options()
         """kube-apiserver's flags."""
         self.pki = PKI(seed, service_address=self.options.service_address)
@@ -248,6 +249,16 @@ class Cluster:
         self.door = Door(self, port)
         return self.door
 
+    def serve_etcd(self, port: int = 0) -> str:
+        """Open etcd's own door on the loopback, TLS with kubeadm's certificates; its URL. Closed by `stop`."""
+        from k8s_core.etcd.wire import Wire, tls_context  # noqa: PLC0415  gRPC comes with it
+
+        pki = self.root / "nodes" / next(iter(self.addresses)) / "etc/kubernetes/pki/etcd"
+        tls = tls_context(pki / "server.crt", pki / "server.key", pki / "ca.crt", client_cert_auth=True)
+        wire = Wire(self.etcd_member.service, port=port, lock=self.lock, tls=tls)
+        self._closing.append(wire.close)
+        return wire.url
+
     @property
     def load_balancer(self) -> bool:
         """Whether a provider gives Services of type LoadBalancer an address; off in a new cluster."""
@@ -273,6 +284,8 @@ class Cluster:
         if self.door:
             self.door.close()
             self.door = None
+        for close in self._closing:
+            close()
         with self.lock:
             for kubelet in self.kubelets.values():
                 kubelet.stop()

@@ -132,3 +132,22 @@ def test_it_prints_what_the_real_etcdctl_prints(make_cluster: MakeCluster) -> No
         assert not different
     finally:
         wire.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the real etcdctl comes as a Linux package")
+def test_a_clusters_etcd_has_a_door(make_cluster: MakeCluster) -> None:
+    """The real etcdctl reads and writes the cluster's own keys from outside, with kubeadm's certificates."""
+    cluster = make_cluster()
+    url = cluster.serve_etcd()
+    pki = cluster.root / "nodes/cp/etc/kubernetes/pki/etcd"
+    keys = [f"--cacert={pki}/ca.crt", f"--cert={pki}/healthcheck-client.crt", f"--key={pki}/healthcheck-client.key"]
+
+    def etcdctl(*words: str) -> str:
+        command = [str(ETCDCTL), f"--endpoints={url}", *keys, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert "/registry/namespaces/default\n" in etcdctl("get", "/registry/namespaces", "--prefix", "--keys-only")
+    assert etcdctl("del", "/registry/configmaps/kube-system/kubeadm-config") == "1\n"
+    with cluster.lock:
+        names = [each["metadata"]["name"] for each in cluster.client().list("configmaps", "kube-system")]
+    assert "kubelet-config" in names and "kubeadm-config" not in names
