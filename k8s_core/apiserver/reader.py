@@ -37,7 +37,9 @@ class StoredObjects:
     def list(self, resource: str, namespace: str = "") -> Objects:
         """All objects, or those of one namespace, in etcd's order; none of a kind that this version does not have."""
         found = self._resources.find(resource)
-        return list(self._storage.select(found.storage, namespace)) if found else []
+        if found is None or not self._storage.cache(found.storage).items:
+            return []  # asked for every write, and mostly there are none
+        return list(self._storage.select(found.storage, namespace))
 
     def resource_of(self, group: str, version: str, kind: str) -> Resource | None:
         """The resource that holds a kind, if it is served."""
