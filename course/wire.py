@@ -5,6 +5,7 @@ caches, everything that a real client library does.
 """
 
 import base64
+import contextlib
 import json
 import ssl
 import tempfile
@@ -17,6 +18,8 @@ from typing import Any
 import yaml
 
 SECONDS = 30
+QUIET = 1.0
+"""A watch never ends by itself: it is heard until so many seconds have brought nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,20 @@ class Wire:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": content_type, "Accept": "application/json"}
         asked = urllib.request.Request(self.server + path, data, headers, method=method)
+        seconds = QUIET if "watch=" in path else SECONDS
         try:
-            with urllib.request.urlopen(asked, context=self.context, timeout=SECONDS) as response:
-                return Answer(response.status, response.read().decode())
+            with urllib.request.urlopen(asked, context=self.context, timeout=seconds) as response:
+                return Answer(response.status, _read(response).decode())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.read().decode())
+
+
+def _read(response: Any) -> bytes:
+    lines: list[bytes] = []
+    with contextlib.suppress(TimeoutError):
+        while line := response.readline():
+            lines.append(line)
+    return b"".join(lines)
 
 
 def _decoded(text: str) -> str:
