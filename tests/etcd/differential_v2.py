@@ -132,5 +132,7 @@ def run(address: str, operations: int, seed: int) -> int:
         told, expected = plain(ours.call(method, path, form)), plain(real.call(method, path, form))
         assert told == expected, f"{number}: {method} {path} {form}\nours: {told}\nreal: {expected}"
     counted = {name: count - before[name] for name, count in real.stats().items()}
-    assert {**ours.tree.stats, "watchers": 0} == {**counted, "watchers": 0}
+    own = {"watchers", "getsFail"}  # each request makes the real one look in vain whether v2 authentication is on
+    differ = {n: (c, counted[n]) for n, c in ours.tree.stats.items() if n not in own and c != counted[n]}
+    assert not differ, f"statistics, ours and real: {differ}"
     return operations
