@@ -100,7 +100,9 @@ def _row(event: dict[str, Any]) -> Row:
     if "defaulting" in trace:  # admission begins with defaults; what it refuses is forbidden
         last = max(last, 3 if code == 422 else 2)
     failed = last + 1 if code >= 400 and last + 1 < len(STAGES) else len(STAGES)
-    if (code == 404 and last >= 1) or code == 409:
+    if code == 404 and event["verb"] == "create":
+        failed = 3  # what it belongs to, its namespace, is not there: a plugin of admission says so
+    elif (code == 404 and last >= 1) or code == 409:
         failed = len(STAGES) - 1  # the store knows what there is, and in which version
     stages = []
     for number, (stage, _) in enumerate(STAGES):
