@@ -50,21 +50,24 @@ def speed() -> list[Figure]:
     service = Service(Store(loop), loop)
     figures: list[Figure] = []
     command = [sys.executable, "-m", "k8s_core", "etcd", "--listen-client-urls", "http://127.0.0.1:0"]
-    with tempfile.TemporaryDirectory() as folder, real_etcd(Path(folder)) as address:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout
-            ours = Client(process.stdout.readline().split()[-1].removeprefix("http://"))
-            real = Client(address)
-            for name, method, request in (("puts", "Put", _put), ("gets", "Range", _get)):
-                beside = _rate(lambda n: real.call(method, request(n)))  # noqa: B023
-                wire = _rate(lambda n: ours.call(method, request(n)))  # noqa: B023
-                own = method.lower()
-                inside = _rate(lambda n: service.call(own, request(n)))  # noqa: B023
-                figures.append((f"{name} through the wire, the real etcd's beside", wire, beside, "a second", True))
-                figures.append((f"{name} in process", inside, beside, "a second", True))
-            for client in (ours, real):
-                client.close()
-            process.terminate()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        real_etcd(Path(folder)) as address,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdout
+        ours = Client(process.stdout.readline().split()[-1].removeprefix("http://"))
+        real = Client(address)
+        for name, method, request in (("puts", "Put", _put), ("gets", "Range", _get)):
+            beside = _rate(lambda n: real.call(method, request(n)))  # noqa: B023
+            wire = _rate(lambda n: ours.call(method, request(n)))  # noqa: B023
+            own = method.lower()
+            inside = _rate(lambda n: service.call(own, request(n)))  # noqa: B023
+            figures.append((f"{name} through the wire, the real etcd's beside", wire, beside, "a second", True))
+            figures.append((f"{name} in process", inside, beside, "a second", True))
+        for client in (ours, real):
+            client.close()
+        process.terminate()
     return figures
 
 
