@@ -44,7 +44,7 @@ lint: setup
 test: lint
 	@$(BIN)/python tests/course/browser.py
 	@$(BIN)/python -m course build --check
-	@$(BIN)/python -m pytest -q -p no:cacheprovider --nbval --nbval-sanitize-with tests/nbval-sanitize.cfg tests notebooks/*.ipynb
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -n logical --dist loadfile --nbval --nbval-sanitize-with tests/nbval-sanitize.cfg tests notebooks/*.ipynb
 
 bench: setup
 	@$(BIN)/python -m benchmarks

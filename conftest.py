@@ -5,6 +5,6 @@ import tempfile
 
 from course import environment
 
-# Before anything of Jupyter's is loaded. A home of its own, so that tests neither see nor change a learner's progress.
-os.environ.setdefault("COURSE_HOME", tempfile.mkdtemp(prefix="course-test-"))
+# Before anything of Jupyter's is loaded. A home for each worker: tests neither see nor change a learner's progress.
+os.environ["COURSE_HOME"] = tempfile.mkdtemp(prefix="course-test-")
 os.environ.update(environment.variables(), COURSE_STATIC="1", COURSE_LEARNER="reader")
