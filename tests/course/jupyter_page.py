@@ -22,8 +22,9 @@ from course import environment
 
 PATIENCE = 120
 KERNEL_IS_IDLE = """
-  const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
-  return Boolean(context?.isReady) && context.session?.kernel?.status === "idle";
+  const widget = window.jupyterapp?.shell.currentWidget, session = widget?.sessionContext;
+  return (widget?.context?.path ?? "").endsWith(arguments[0]) && widget.context.isReady && session.isReady
+    && session.session?.kernel?.status === "idle";
 """
 SCREENSHOTS = environment.ROOT / "build" / "screenshots"
 
@@ -103,12 +104,19 @@ class Page:
         """Open a notebook and wait for its kernel."""
         base = self.driver.current_url.split("/lab")[0]
         self.driver.get(f"{base}/lab/tree/{path}")
-        self.ready()
+        self.ready(path)
 
-    def ready(self) -> None:
-        """Wait for a notebook's cells and an idle kernel."""
+    def ready(self, path: str = "") -> None:
+        """Wait until this notebook (or any) is in front, with its cells and an idle kernel.
+
+        JupyterLab puts what was open before back in front first.
+        """
         self.wait(lambda: self.all(".jp-Notebook .jp-Cell"), "a notebook's cells")
-        self.wait(lambda: self.driver.execute_script(KERNEL_IS_IDLE), "an idle kernel")
+        self.wait(lambda: self.idle(path), f"an idle kernel of {path or 'the notebook'}")
+
+    def idle(self, path: str = "") -> bool:
+        """Whether the notebook in front is this one (or any), with nothing running."""
+        return bool(self.driver.execute_script(KERNEL_IS_IDLE, path))
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None) -> None:
         """Run one of JupyterLab's commands, as its menus do, to its end."""
@@ -120,17 +128,15 @@ class Page:
         )
 
     def run_all(self) -> None:
-        """Run the notebook to its end."""
+        """Run the notebook to its end, without the outputs it was saved with."""
+        self.execute("notebook:clear-all-cell-outputs")
         self.execute("notebook:run-all-cells")
         self.settled()
 
     def settled(self) -> None:
         """Wait until no cell is waiting or running."""
         self.wait(
-            lambda: (
-                not any("[*]" in each.text for each in self.all(".jp-InputPrompt"))
-                and self.driver.execute_script(KERNEL_IS_IDLE)
-            ),
+            lambda: not any("[*]" in each.text for each in self.all(".jp-InputPrompt")) and self.idle(),
             "the last cell to end",
         )
 
