@@ -75,8 +75,8 @@ def _grading(options: argparse.Namespace, rest: list[str]) -> int:
 
     try:
         if options.command == "grade":
-            for student, score, total in grading.grade(options.assignment, options.student):
-                print(f"{student:<20} {score:6.2f} of {total:g}")
+            for done in grading.grade(options.assignment, options.student or None):
+                print(f"{done.student:<20} {done.score:6.2f} of {done.total:g}")
         elif options.command == "feedback":
             grading.feedback(options.assignment, release=options.release)
         elif options.command == "csv":

@@ -5,11 +5,12 @@ the formgrader. nbgrader runs a learner's code with the rights of whoever grades
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from course import environment
+from course.grading.verdict import Mark, Result, Verdict
 
 
 class GradingError(Exception):
@@ -41,14 +42,29 @@ def collect(assignment: str) -> None:
     _done(api().collect(assignment), f"collect {assignment}")
 
 
-def grade(assignment: str, students: list[str] | None = None) -> Iterator[tuple[str, float, float]]:
-    """Run and mark submissions; yields (student, points, most points). Everybody's, unless students are named."""
+def grade(
+    assignment: str,
+    students: Iterable[str] | None = None,
+    *,
+    workers: int = 2,
+    trust: bool = False,
+    again: bool = False,
+) -> Iterator[Result]:
+    """Run and mark submissions, everybody's unless students are named; yields each as it is done.
+
+    `trust` runs learners' code without a sandbox; `again` grades what has not changed since it was graded, too.
+    """
     nbgrader = api()
     for student in students or sorted(nbgrader.get_submitted_students(assignment)):
         _done(nbgrader.autograde(assignment, student), f"grade {student}")
         with nbgrader.gradebook as book:
             submission = book.find_submission(assignment, student)
-            yield student, submission.score, submission.max_score
+            marks = tuple(
+                Mark(mark.name, mark.name.removeprefix("check-"), mark.auto_score, mark.max_score)
+                for notebook in submission.notebooks
+                for mark in notebook.grades
+            )
+            yield Result(Verdict(assignment, student, marks), submission.score, submission.max_score)
 
 
 def feedback(assignment: str, *, release: bool = False) -> None:
