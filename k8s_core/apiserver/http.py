@@ -5,20 +5,15 @@ the server, give the lock back, write the answer; what the request set off among
 the answer is written and before the next request is looked at. Streams (watch, logs) are written as fast as the
 client reads; exec and attach are in websocket.py. Timestamps are shown on the client's clock (wallclock.py).
 
-A limit: Python's TLS cannot hand a client certificate to us that it could not verify. One from an unknown CA ends
-in a TLS alert ("unknown ca") where kube-apiserver answers 401; Go's clients do not even send one whose issuer the
-server does not name, on either. HTTP/2 is left out: kubectl and the official clients speak HTTP/1.1 as well.
+HTTP/2 is left out: kubectl and the official clients speak HTTP/1.1 as well.
 """
 
 import asyncio
 import contextlib
 import gzip
 import logging
-import ssl
-import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
@@ -31,6 +26,7 @@ from aiohttp.web_protocol import RequestHandler
 from k8s_core.api import errors
 from k8s_core.apiserver.follow import Follower, wall_clock
 from k8s_core.apiserver.request import Request, Response, parse_query
+from k8s_core.apiserver.tls import Context
 from k8s_core.apiserver.tunnel import Tunnel, carry
 from k8s_core.apiserver.wallclock import WallClock
 from k8s_core.apiserver.websocket import Channels, is_upgrade
@@ -116,7 +112,7 @@ class Door:
         return asyncio.run_coroutine_threadsafe(listen(), self._io).result()
 
     # --- the thread -----------------------------------------------------------------------------------------
-    def _run(self, tls: ssl.SSLContext, port: int, ready: threading.Event, started: list[OSError | None]) -> None:
+    def _run(self, tls: Context, port: int, ready: threading.Event, started: list[OSError | None]) -> None:
         asyncio.set_event_loop(self._io)
         try:
             self._io.run_until_complete(self._serve(tls, port, ready, started))
@@ -125,9 +121,7 @@ class Door:
             self._io.run_until_complete(self._io.shutdown_asyncgens())
             self._io.close()
 
-    async def _serve(
-        self, tls: ssl.SSLContext, port: int, ready: threading.Event, started: list[OSError | None]
-    ) -> None:
+    async def _serve(self, tls: Context, port: int, ready: threading.Event, started: list[OSError | None]) -> None:
         self._stop = asyncio.Event()
         handler = web.Server(
             self._handle,
@@ -142,7 +136,7 @@ class Door:
             lingering_time=1.0,
         )
         try:
-            listening = await self._io.create_server(handler, HOST, port, ssl=tls, backlog=512)
+            listening = await self._io.create_server(handler, HOST, port, ssl=tls, backlog=512)  # type: ignore[call-overload]  # see tls.py
         except OSError as error:
             started.append(error)
             return
@@ -172,9 +166,7 @@ class Door:
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        return web.BaseRequest(
-            message, payload, protocol, writer, task, self._io, client_max_size=MAX_REQUEST_BODY + 1
-        )
+        return web.BaseRequest(message, payload, protocol, writer, task, self._io, client_max_size=MAX_REQUEST_BODY + 1)
 
     # --- one request ----------------------------------------------------------------------------------------
     async def _handle(self, wire: web.BaseRequest) -> web.StreamResponse:
@@ -345,18 +337,6 @@ def _wants_pretty(wire: web.BaseRequest) -> bool:
     return wire.headers.get("User-Agent", "").startswith(PRETTY_AGENTS)
 
 
-def _tls(pki: PKI) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.num_tickets = 0
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_verify_locations(cadata=pki.ca.cert_pem.decode())
+def _tls(pki: PKI) -> Context:
     pair = pki.pair("apiserver")
-    with tempfile.TemporaryDirectory() as folder:  # Python's ssl takes keys from files only
-        for name, data in (("tls.crt", pair.cert_pem), ("tls.key", pair.key_pem)):
-            path = Path(folder, name)
-            path.touch(0o600)
-            path.write_bytes(data)
-        context.load_cert_chain(Path(folder, "tls.crt"), Path(folder, "tls.key"))
-    return context
+    return Context(pair.cert_pem, pair.key_pem, pki.ca.certificate, [b"http/1.1"])
