@@ -15,6 +15,7 @@ from k8s_core.apiserver.request import User
 from k8s_core.apiserver.version import DEFAULT
 from k8s_core.cluster import NODES, Cluster
 from k8s_core.etcd import flags as etcd_flags
+from k8s_core.limits import POD_CIDR
 from k8s_core.pki import kubeconfig
 
 ADMIN = User("admin", ("system:masters",))
@@ -41,6 +42,10 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--kubernetes-version", type=_minor, default=DEFAULT, metavar="MINOR", help="which API (%(default)s)"
     )
+    serve.add_argument(
+        "--cluster-cidr", type=apiserver_options.cidr, default=POD_CIDR, metavar="CIDR",
+        help="where Pods have their addresses (%(default)s)",
+    )  # fmt: skip
     apiserver_options.add_flags(serve)
     serve.add_argument("--etcd-servers", default="", metavar="URL", help="keep all objects in that etcd")
     serve.add_argument("--seed", type=int, default=0, help="same seed: same names, certificates and tokens")
@@ -82,6 +87,7 @@ def _cluster(options: argparse.Namespace, users: Mapping[str, User]) -> Cluster:
         token_users=users,
         secure_port=options.secure_port or 6443,
         etcd_servers=options.etcd_servers,
+        cluster_cidr=options.cluster_cidr,
         options=apiserver_options.from_flags(options),
     )
 

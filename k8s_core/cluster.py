@@ -39,6 +39,7 @@ from k8s_core.etcd import pod
 from k8s_core.etcd.store import Store
 from k8s_core.history import History
 from k8s_core.kubelet.kubelet import Kubelet
+from k8s_core.limits import POD_CIDR
 from k8s_core.network.bridge import Conversation
 from k8s_core.network.network import Network
 from k8s_core.pki import PKI
@@ -61,6 +62,7 @@ class Cluster:
     temporary folder by default). `scheduler` and `kubelets` leave those components out when False; `controllers` is
     kube-controller-manager's `--controllers`, `secure_port` what the kubernetes Service says it forwards to. With
     `etcd_members` above 1 etcd is a Raft group (etcd/group.py); `etcd_servers` is a real etcd's address instead.
+    `cluster_cidr` is where Pods have their addresses; where Services have theirs stands in `options`.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class Cluster:
         options: Options | None = None,
         etcd_members: int = 1,
         etcd_servers: str = "",
+        cluster_cidr: str = POD_CIDR,
     ):
         self.seed, self.clock, self.profile, self.minor = seed, clock, profile, kubernetes_version
+        self.cluster_cidr = cluster_cidr
         self.lock = threading.RLock()
         """Held by whoever touches the cluster; the server's thread takes it for every request."""
         self.loop = Loop(EPOCH if clock == "step" else wall_clock(), seed)
@@ -99,7 +103,13 @@ class Cluster:
         self.etcd_member = pod.Member(self.etcd, self.loop, address, first)
         """etcd's API, which etcdctl reaches through etcd's Pod."""
         self.apiserver = self._apiserver(token_users or {})
-        self.network = Network(self.loop, seed, lambda user: self.client(user or "kubernetes-admin"))
+        self.network = Network(
+            self.loop,
+            seed,
+            lambda user: self.client(user or "kubernetes-admin"),
+            pod_cidr=cluster_cidr,
+            service_cidr=self.options.service_cluster_ip_range.split(",")[0],
+        )
         self.history = History(self.etcd, self.loop, self.apiserver.resources)
         given = list(bootstrap.objects(self.loop.now, self.pki.ca.cert_pem, self.options, secure_port=secure_port))
         self._install(given)
@@ -109,7 +119,11 @@ class Cluster:
             given += added
         self.keeper = Keeper(self.apiserver.registry, self.loop, given)
         self.controller_manager = ControllerManager(
-            self._controller_client, controllers, root_ca=self.pki.ca.cert_pem.decode(), sign=self.pki.sign
+            self._controller_client,
+            controllers,
+            root_ca=self.pki.ca.cert_pem.decode(),
+            sign=self.pki.sign,
+            cluster_cidr=cluster_cidr,
         )
         self.controller_manager.start()
         self.apiserver.health = self._health
@@ -213,6 +227,7 @@ class Cluster:
             version=version.git_version(self.minor),
             fabric=self.network,
             programs=pod.programs(self.etcd_member),
+            cluster_dns=self.options.dns_address,
         )
 
     def _dial(self, node: str) -> KubeletServer | None:

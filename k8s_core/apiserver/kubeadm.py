@@ -17,6 +17,7 @@ import yaml
 from k8s_core.api import Object, errors
 from k8s_core.apiserver import version
 from k8s_core.apiserver.bootstrap import DATA
+from k8s_core.apiserver.options import Options
 from k8s_core.pki import PKI
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Cluster(Protocol):
     def minor(self) -> str: ...
     @property
     def addresses(self) -> Mapping[str, str]: ...
+    @property
+    def options(self) -> Options: ...
+    @property
+    def cluster_cidr(self) -> str: ...
 
 
 def objects(cluster: Cluster) -> Iterator[Object]:
@@ -90,5 +95,8 @@ def _placeholders(cluster: Cluster) -> dict[str, str]:
         "version": version.git_version(cluster.minor),
         "etcd_version": ETCD_VERSION,
         "coredns_version": COREDNS_VERSIONS.get(cluster.minor, NEWEST_COREDNS),
+        "cluster_cidr": cluster.cluster_cidr,
+        "service_cidr": cluster.options.service_cluster_ip_range,
+        "dns_address": cluster.options.dns_address,
         "ca_data": base64.b64encode(cluster.pki.ca.cert_pem).decode(),
     }

@@ -23,7 +23,12 @@ class Options:
     @property
     def service_address(self) -> str:
         """The address of the Service kubernetes: the first of the range."""
-        return str(ipaddress.ip_network(self.service_cluster_ip_range)[1])
+        return str(ipaddress.ip_network(self.service_cluster_ip_range.split(",")[0])[1])
+
+    @property
+    def dns_address(self) -> str:
+        """The address of the cluster's name server: the tenth, as kubeadm gives it."""
+        return str(ipaddress.ip_network(self.service_cluster_ip_range.split(",")[0])[10])
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +43,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     default = Options.authorization_mode
     group.add_argument("--authorization-mode", type=_modes, default=default, metavar="MODES", help=about)
     about = "where Services have their cluster IPs (%(default)s)"
-    group.add_argument("--service-cluster-ip-range", type=_range, default=SERVICE_CIDR, metavar="CIDR", help=about)
+    group.add_argument("--service-cluster-ip-range", type=cidr, default=SERVICE_CIDR, metavar="CIDR", help=about)
 
 
 def from_flags(options: argparse.Namespace) -> Options:
@@ -65,7 +70,8 @@ def _modes(text: str) -> tuple[str, ...]:
     return modes
 
 
-def _range(text: str) -> str:
+def cidr(text: str) -> str:
+    """A network such as 10.96.0.0/12, for argparse."""
     try:
         return str(ipaddress.IPv4Network(text))
     except ValueError as error:

@@ -12,7 +12,9 @@ from k8s_core.client.client import Client
 from k8s_core.controllers import CONTROLLERS
 from k8s_core.controllers.certificatesigning import CertificateSigningController, Sign
 from k8s_core.controllers.controller import Controller
+from k8s_core.controllers.nodeipam import NodeIPAMController
 from k8s_core.controllers.rootcacertpublisher import RootCACertPublisher
+from k8s_core.limits import POD_CIDR
 
 
 def is_enabled(name: str, wanted: Sequence[str], disabled_by_default: frozenset[str] = frozenset()) -> bool:
@@ -32,7 +34,7 @@ class ControllerManager:
     """`client_for(account)` gives the client of a ServiceAccount in kube-system, and of the manager itself for "".
 
     `controllers` is the value of `--controllers`, split at commas; `root_ca` is what `--root-ca-file` holds,
-    `sign` signs with `--cluster-signing-cert-file`.
+    `sign` signs with `--cluster-signing-cert-file`, `cluster_cidr` is where Pods get addresses.
     """
 
     def __init__(
@@ -41,9 +43,10 @@ class ControllerManager:
         controllers: Sequence[str] = ("*",),
         root_ca: str = "",
         sign: Sign | None = None,
+        cluster_cidr: str = POD_CIDR,
     ) -> None:
         self.client_for, self.wanted = client_for, resolve(controllers)
-        self.root_ca, self.sign = root_ca, sign
+        self.root_ca, self.sign, self.cluster_cidr = root_ca, sign, cluster_cidr
         self.controllers: dict[str, Controller] = {}
         self._informers: Client | None = None
 
@@ -67,6 +70,8 @@ class ControllerManager:
             return RootCACertPublisher(client, informers, certificate=self.root_ca)
         if kind is CertificateSigningController:
             return CertificateSigningController(client, informers, sign=self.sign)
+        if kind is NodeIPAMController:
+            return NodeIPAMController(client, informers, cluster_cidr=self.cluster_cidr)
         return kind(client, informers)
 
     def stop(self) -> None:

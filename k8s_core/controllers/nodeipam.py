@@ -7,6 +7,7 @@ Stands for pkg/controller/nodeipam with the RangeAllocator.
 import ipaddress
 
 from k8s_core.api import Object
+from k8s_core.client.client import Client
 from k8s_core.controllers.controller import Controller
 from k8s_core.controllers.nodelifecycle import reference
 from k8s_core.limits import NODE_CIDR_MASK, POD_CIDR
@@ -18,8 +19,11 @@ class NodeIPAMController(Controller):
     account = "node-controller"
     component = "cidrAllocator"
 
+    def __init__(self, client: Client, informers: Client | None = None, *, cluster_cidr: str = POD_CIDR) -> None:
+        super().__init__(client, informers)
+        self.network = ipaddress.ip_network(cluster_cidr)
+
     def setup(self) -> None:
-        self.network = ipaddress.ip_network(POD_CIDR)
         self.count = 1 << (NODE_CIDR_MASK - self.network.prefixlen)
         self.taken: dict[str, str] = {}
         """Range by the node that has it."""

@@ -26,6 +26,7 @@ from k8s_core.kubelet.server import KubeletServer
 from k8s_core.kubelet.static_pods import StaticPods, is_mirror
 from k8s_core.kubelet.volumes import Volumes
 from k8s_core.kubelet.wording import words
+from k8s_core.limits import DNS_ADDRESS
 from k8s_core.shell.process import Command
 from k8s_core.shell.sockets import Fabric, FlatFabric, NetworkNamespace
 
@@ -55,9 +56,10 @@ class Kubelet:
         programs: Mapping[str, Mapping[str, Command]] | None = None,
         labels: dict[str, str] | None = None,
         taints: list[Object] | None = None,
+        cluster_dns: str = DNS_ADDRESS,
     ) -> None:
         self.client, self.name, self.address, self.node_dir = client, name, address, node_dir
-        self.fabric = fabric or FlatFabric()
+        self.fabric, self.cluster_dns = fabric or FlatFabric(), cluster_dns
         self.runtime = Runtime(client.loop, self.fabric, fake=not kubeadm, extra=programs)
         self.network = NetworkNamespace(
             address, self.fabric, hostname=name, node=name, resolv_conf=network_files.node_resolv_conf
@@ -353,7 +355,7 @@ class Kubelet:
             pod_namespace=meta["namespace"],
             node=self.name,
             pod=meta["name"],
-            resolv_conf=lambda: network_files.resolv_conf(pod),
+            resolv_conf=lambda: network_files.resolv_conf(pod, self.cluster_dns),
         )
         self.fabric.attach(network)
         return network
@@ -365,7 +367,7 @@ class Kubelet:
 
     def network_files(self, pod: Object, sandbox: Sandbox) -> list[Mount]:
         """/etc/hosts, /etc/hostname and /etc/resolv.conf of a container."""
-        return network_files.mounts(pod, sandbox, self.address)
+        return network_files.mounts(pod, sandbox, self.address, self.cluster_dns)
 
     def memory(self, limit: str | None) -> int:
         return quantity.value(limit) if limit else 0

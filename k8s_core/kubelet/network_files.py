@@ -5,7 +5,7 @@ Stands for kubelet_pods.go (ensureHostsFile) and pkg/kubelet/network/dns. They a
 
 from k8s_core.api import Object
 from k8s_core.kubelet.runtime import Mount, Sandbox
-from k8s_core.limits import CLUSTER_DOMAIN, DNS_ADDRESS
+from k8s_core.limits import CLUSTER_DOMAIN
 from k8s_core.shell.fs import File
 
 LOCAL = """127.0.0.1\tlocalhost
@@ -19,7 +19,7 @@ NODE_NAMESERVER = "168.63.129.16"
 """What a node's own resolv.conf says (the source notes' machines are in Azure)."""
 
 
-def mounts(pod: Object, sandbox: Sandbox, node_address: str) -> list[Mount]:
+def mounts(pod: Object, sandbox: Sandbox, node_address: str, cluster_dns: str) -> list[Mount]:
     """The three files, as mounts; a volume that the Pod mounts there itself comes first."""
     aliases = pod["spec"].get("hostAliases") or ()
     for alias in aliases:
@@ -27,7 +27,7 @@ def mounts(pod: Object, sandbox: Sandbox, node_address: str) -> list[Mount]:
     return [
         Mount("/etc/hosts", File(read=lambda: hosts(pod, sandbox, node_address).encode())),
         Mount("/etc/hostname", File(sandbox.hostname.encode() + b"\n")),
-        Mount("/etc/resolv.conf", File(read=lambda: resolv_conf(pod).encode())),
+        Mount("/etc/resolv.conf", File(read=lambda: resolv_conf(pod, cluster_dns).encode())),
     ]
 
 
@@ -54,12 +54,12 @@ def node_resolv_conf() -> str:
     return f"nameserver {NODE_NAMESERVER}\n"
 
 
-def resolv_conf(pod: Object) -> str:
+def resolv_conf(pod: Object, cluster_dns: str) -> str:
     spec, namespace = pod["spec"], pod["metadata"]["namespace"]
     policy, config = spec.get("dnsPolicy", "ClusterFirst"), spec.get("dnsConfig") or {}
     servers, search, options = [NODE_NAMESERVER], [], []
     if policy == "ClusterFirstWithHostNet" or (policy == "ClusterFirst" and not spec.get("hostNetwork")):
-        servers, options = [DNS_ADDRESS], ["ndots:5"]
+        servers, options = [cluster_dns], ["ndots:5"]
         search = [f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN]
     elif policy == "None":
         servers = []

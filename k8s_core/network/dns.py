@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from k8s_core.api import Object
 from k8s_core.limits import COREDNS_RELOAD_PERIOD, NETWORK_LOG_SIZE
 from k8s_core.network.corefile import CorefileError, Directive, ServerBlock, parse
-from k8s_core.network.proxy import SERVICE_NAME
+from k8s_core.network.serviceports import SERVICE_NAME
 from k8s_core.shell.fs import FileError
 
 if TYPE_CHECKING:

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 from k8s_core.api import Object
 from k8s_core.client.informer import key_of
 from k8s_core.limits import LARGE_CLUSTER_ENDPOINTS
-from k8s_core.network import proxy
-from k8s_core.network.proxy import Block, Endpoint, Node, ServicePort
+from k8s_core.network import proxy, serviceports
+from k8s_core.network.proxy import Block
+from k8s_core.network.proxy_config import Config, ConfigError
+from k8s_core.network.serviceports import Endpoint, Node, ServicePort
 from k8s_core.network.tables import Tables, without_proxy
+from k8s_core.shell.fs import FileError
 from k8s_core.shell.sockets import Response
 
 if TYPE_CHECKING:
@@ -59,8 +62,8 @@ class ServiceTracker:
             for key in self._dirty:
                 before = self.known.pop(key, [])
                 service = self.services.get_key(key)
-                if service is not None and (ports := proxy.service_ports(service)):
-                    every = proxy.endpoints(self.slices.by_index("service", key))
+                if service is not None and (ports := serviceports.service_ports(service)):
+                    every = serviceports.endpoints(self.slices.by_index("service", key))
                     self.known[key] = [(p, every.get((p.name.partition(":")[2], p.protocol), [])) for p in ports]
                 self.endpoints += sum(len(e) for _, e in self.known.get(key, ())) - sum(len(e) for _, e in before)
                 self.changed[key] = self.version
@@ -71,14 +74,14 @@ class ServiceTracker:
 
 def _owner(piece: Object) -> str:
     meta = piece["metadata"]
-    return f"{meta['namespace']}/{(meta.get('labels') or {}).get(proxy.SERVICE_NAME, '')}"
+    return f"{meta['namespace']}/{(meta.get('labels') or {}).get(serviceports.SERVICE_NAME, '')}"
 
 
 class KubeProxy:
     """One node's proxy."""
 
-    def __init__(self, tracker: Callable[[], ServiceTracker], host: "Host", cidr: str) -> None:
-        self._tracker, self.host, self.cidr = tracker, host, cidr
+    def __init__(self, tracker: Callable[[], ServiceTracker], host: "Host", config: Config) -> None:
+        self._tracker, self.host, self.config = tracker, host, config
         self.running = False
         self.syncs: list[tuple[float, int]] = []
         """When rules were made, and of how many Services: all at the start, then those that changed."""
@@ -90,6 +93,19 @@ class KubeProxy:
         self._process: Process | None = None
         self._health: dict[int, str] = {}  # health check node port -> Service
         host.load, host.flushed = self.tables, self.flush
+
+    def begin(self, process: "Process") -> str:
+        """Start in a container, as its --config says; gives the reason if that cannot be read."""
+        path = next((w.partition("=")[2] for w in process.argv if w.startswith("--config=")), "")
+        try:
+            self.config = Config.parse(process.fs.read(path).decode(errors="replace")) if path else self.config
+        except ConfigError as error:
+            return str(error)
+        except FileError:
+            return f"failed to load config file: open {path}: no such file or directory"
+        self.start(process)
+        process.at_exit.append(self.stop)
+        return ""
 
     def start(self, process: "Process | None" = None) -> None:
         """Begin; `process` holds the health check ports."""
@@ -110,11 +126,18 @@ class KubeProxy:
             self._sync()
         return self._tables
 
+    def node(self) -> Node:
+        """The node as the API shows it now."""
+        found = self._tracker().nodes.get(self.host.name) or {"metadata": {}}
+        cidr = (found.get("spec") or {}).get("podCIDR") or ""
+        bridge = cidr.rsplit(".", 1)[0] + ".1" if cidr else ""
+        zone = (found["metadata"].get("labels") or {}).get(ZONE, "")
+        return Node(self.host.name, self.host.address, zone, cidr, bridge)
+
     def _sync(self) -> None:
         tracker = self._tracker()
         comments = tracker.endpoints <= LARGE_CLUSTER_ENDPOINTS
-        labels = ((tracker.nodes.get(self.host.name) or {}).get("metadata") or {}).get("labels") or {}
-        node = Node(self.host.name, self.host.address, labels.get(ZONE, ""))
+        node = self.node()
         full = self._version < 0 or comments != self._comments or node != self._node
         self._comments, self._node = comments, node
         if full:
@@ -122,11 +145,11 @@ class KubeProxy:
         stale = [key for key in tracker.known if key not in self._blocks or tracker.changed[key] > self._version]
         for key in stale:
             self._blocks[key] = [
-                (port.name, proxy.block(port, every, node, self.cidr, comments=comments))
+                (port.name, proxy.block(port, every, node, self.config, comments=comments))
                 for port, every in tracker.known[key]
             ]
         blocks = {name: block for key in tracker.known for name, block in self._blocks[key]}
-        self._tables, self._version = proxy.tables(blocks), tracker.version
+        self._tables, self._version = proxy.tables(blocks, node, self.config), tracker.version
         self._health_checks(
             {p.health_check_port: k for k, n in tracker.known.items() for p, _ in n if p.health_check_port}
         )

@@ -25,6 +25,7 @@ from k8s_core.network.kube_proxy import KubeProxy, ServiceTracker
 from k8s_core.network.loadbalancer import LoadBalancerProvider
 from k8s_core.network.packets import Flow, Host, Packet
 from k8s_core.network.policy import Policies
+from k8s_core.network.proxy_config import Config
 from k8s_core.network.resolver import Resolver
 from k8s_core.network.rules import network as subnet
 from k8s_core.network.rules import number
@@ -46,8 +47,16 @@ ERRORS = {"refused": "Connection refused", "timeout": "Connection timed out", "u
 class Network:
     """`client(user)` makes the clients that kube-proxy, CoreDNS and the network plugin use."""
 
-    def __init__(self, loop: "Loop", seed: int, client: Callable[[str], "Client"]) -> None:
-        self.loop, self._client = loop, client
+    def __init__(
+        self,
+        loop: "Loop",
+        seed: int,
+        client: Callable[[str], "Client"],
+        *,
+        pod_cidr: str = POD_CIDR,
+        service_cidr: str = SERVICE_CIDR,
+    ) -> None:
+        self.loop, self._client, self.pod_cidr = loop, client, pod_cidr
         self.random = random.Random(f"network {seed}")
         """Chance of its own: flows do not change what else happens."""
         self.namespaces: dict[str, NetworkNamespace] = {}
@@ -66,7 +75,7 @@ class Network:
         self._dns: Server | None = None
         self._provider: LoadBalancerProvider | None = None
         self._source_port = FIRST_PORT
-        self._pod_range, self._service_range = subnet(POD_CIDR), subnet(SERVICE_CIDR)
+        self._pod_range, self._service_range = subnet(pod_cidr), subnet(service_cidr)
 
     # --- what is connected ----------------------------------------------------------------------------------
     def attach(self, namespace: NetworkNamespace) -> None:
@@ -74,7 +83,7 @@ class Network:
         if namespace.node and not namespace.pod:
             host = Host(namespace.node, namespace.address, lambda: self.loop.now, self.random)
             self.hosts[namespace.node] = host
-            self.proxies[namespace.node] = KubeProxy(lambda: self.tracker, host, POD_CIDR)
+            self.proxies[namespace.node] = KubeProxy(lambda: self.tracker, host, Config(cluster_cidr=self.pod_cidr))
 
     def detach(self, namespace: NetworkNamespace) -> None:
         if self.namespaces.get(namespace.address) is namespace:
@@ -103,11 +112,8 @@ class Network:
         """A kube-proxy or CoreDNS has started in a container; gives the reason if it cannot."""
         namespace: NetworkNamespace = process.machine.network
         if name == "kube-proxy" and namespace.node in self.proxies:
-            proxy = self.proxies[namespace.node]
             self._proxy_user = "system:serviceaccount:kube-system:kube-proxy"  # it runs in a Pod
-            proxy.start(process)
-            process.at_exit.append(proxy.stop)
-            return ""
+            return self.proxies[namespace.node].begin(process)
         return self.dns.begin(process) if name == "coredns" else ""
 
     def place(self, name: str) -> NetworkNamespace | None:

@@ -1,10 +1,10 @@
 """kube-proxy's iptables rules, as a pure function of Services, EndpointSlices and the node they are for.
 
-Stands for pkg/proxy/iptables/proxier.go with serviceport.go, topology.go and endpointslicecache.go. Rules are the
-lines that iptables-save prints; packets.py walks those same lines. Promises: for the same objects the real one's
+Stands for pkg/proxy/iptables/proxier.go. Rules are the lines that iptables-save prints; packets.py walks those same
+lines. Promises: for the same objects the real one's
 rules, in its order within every chain. Only one order is free upstream, that of the Services in the chains they
 share: Go walks a map from a random slot. Here the slot is drawn from the Services' names, so the same Services
-always give the same order. Left out: IPv6, --masquerade-all, --nodeport-addresses (all are upstream's defaults).
+always give the same order. Left out: IPv6.
 """
 
 import base64
@@ -16,65 +16,9 @@ from dataclasses import dataclass, field
 
 from k8s_core.api import Object
 from k8s_core.limits import LARGE_CLUSTER_ENDPOINTS
+from k8s_core.network.proxy_config import Config
+from k8s_core.network.serviceports import Endpoint, Node, ServicePort, by_service_port, categorize
 from k8s_core.network.tables import LAST, Chains, Tables, base
-
-SERVICE_NAME = "kubernetes.io/service-name"
-IGNORED = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
-"""Objects with one of these labels belong to somebody else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """The node that rules are made for."""
-
-    name: str
-    address: str
-    zone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ServicePort:
-    """One port of one Service, as far as rules need it."""
-
-    name: str  # namespace/service:port
-    protocol: str  # tcp, udp, sctp
-    address: str
-    port: int
-    node_port: int = 0
-    external_addresses: tuple[str, ...] = ()
-    balancer_addresses: tuple[str, ...] = ()
-    source_ranges: tuple[str, ...] = ()
-    affinity_seconds: int = 0
-    internal_local: bool = False
-    external_local: bool = False
-    health_check_port: int = 0
-
-    @property
-    def external(self) -> bool:
-        return bool(self.node_port or self.balancer_addresses or self.external_addresses)
-
-    @property
-    def uses_cluster(self) -> bool:
-        """Also with a Local policy, Pods and the node itself reach every endpoint under an external address."""
-        return not self.internal_local or self.external
-
-    @property
-    def uses_local(self) -> bool:
-        return self.internal_local or (self.external_local and self.external)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    text: str  # address:port
-    node: str = ""
-    ready: bool = True
-    falling_back: bool = False  # serving though terminating: used when nothing is ready
-    zones: frozenset[str] = frozenset()
-    nodes: frozenset[str] = frozenset()
-
-    @property
-    def address(self) -> str:
-        return self.text.rpartition(":")[0]
 
 
 @dataclass(slots=True)
@@ -85,97 +29,6 @@ class Block:
     services: list[str] = field(default_factory=list)
     node_ports: list[str] = field(default_factory=list)
     chains: Chains = field(default_factory=dict)
-
-
-# --- what objects say -----------------------------------------------------------------------------------------
-def _ipv4(addresses: Iterable[str]) -> tuple[str, ...]:
-    return tuple(a for a in addresses if a and a != "None" and ":" not in a)
-
-
-def service_ports(service: Object) -> list[ServicePort]:
-    """The ports that get rules; none for headless Services, ExternalNames and other proxies' Services."""
-    meta, spec = service["metadata"], service["spec"]
-    address = _ipv4(spec.get("clusterIPs") or [spec.get("clusterIP", "")])
-    if not address or spec.get("type") == "ExternalName" or IGNORED[0] in (meta.get("labels") or {}):
-        return []
-    kind = spec.get("type", "ClusterIP")
-    external = _ipv4(spec.get("externalIPs") or ())
-    reachable = kind in ("NodePort", "LoadBalancer") or bool(spec.get("externalIPs"))
-    external_local = reachable and spec.get("externalTrafficPolicy") == "Local"
-    affinity = 0
-    if spec.get("sessionAffinity") == "ClientIP":
-        config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
-        affinity = config.get("timeoutSeconds", 10800)
-    ranges = [ipaddress.ip_network(r.strip(), strict=False) for r in spec.get("loadBalancerSourceRanges") or ()]
-    ranges = [r for r in ranges if r.version == 4]
-    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    return [
-        ServicePort(
-            name=f"{meta['namespace']}/{meta['name']}" + (f":{port['name']}" if port.get("name") else ""),
-            protocol=port.get("protocol", "TCP").lower(),
-            address=address[0],
-            port=port["port"],
-            node_port=port.get("nodePort", 0),
-            external_addresses=external,
-            balancer_addresses=_ipv4(i.get("ip", "") for i in ingress if i.get("ipMode", "VIP") == "VIP"),
-            source_ranges=() if any(r.prefixlen == 0 for r in ranges) else tuple(map(str, ranges)),
-            affinity_seconds=affinity,
-            internal_local=spec.get("internalTrafficPolicy") == "Local",
-            external_local=external_local,
-            health_check_port=spec.get("healthCheckNodePort", 0) if kind == "LoadBalancer" and external_local else 0,
-        )
-        for port in spec.get("ports") or ()
-    ]
-
-
-def endpoints(slices: Iterable[Object]) -> dict[tuple[str, str], list[Endpoint]]:
-    """(port name, protocol) -> endpoints in the order of their text, out of a Service's slices."""
-    found: dict[tuple[str, str], dict[str, Endpoint]] = {}
-    for piece in slices:
-        if piece.get("addressType") != "IPv4" or IGNORED[1] in (piece["metadata"].get("labels") or {}):
-            continue
-        for port in piece.get("ports") or ():
-            if not port.get("port"):
-                continue
-            known = found.setdefault((port.get("name") or "", (port.get("protocol") or "TCP").lower()), {})
-            for each in piece.get("endpoints") or ():
-                if not each.get("addresses"):
-                    continue
-                conditions, hints = each.get("conditions") or {}, each.get("hints") or {}
-                ending = bool(conditions.get("terminating"))
-                endpoint = Endpoint(
-                    text=f"{each['addresses'][0]}:{port['port']}",
-                    node=each.get("nodeName") or "",
-                    ready=conditions.get("ready") is not False,
-                    falling_back=ending and conditions.get("serving") is not False,
-                    zones=frozenset(z["name"] for z in hints.get("forZones") or ()),
-                    nodes=frozenset(n["name"] for n in hints.get("forNodes") or ()),
-                )
-                if endpoint.text not in known or not ending:
-                    known[endpoint.text] = endpoint
-    return {key: [known[text] for text in sorted(known)] for key, known in found.items()}
-
-
-def categorize(
-    port: ServicePort, every: list[Endpoint], node: Node
-) -> tuple[list[Endpoint], list[Endpoint], list[Endpoint], bool]:
-    """(for policy Cluster, for policy Local, all that need a chain, whether there are any in the whole cluster)."""
-    cluster: list[Endpoint] = []
-    local: list[Endpoint] = []
-    ready = [e for e in every if e.ready]
-    hinted = ready
-    if port.uses_cluster:
-        if ready and all(e.nodes for e in ready) and any(node.name in e.nodes for e in ready):
-            hinted = [e for e in ready if node.name in e.nodes]
-        elif ready and all(e.zones for e in ready) and any(node.zone in e.zones for e in ready):
-            hinted = [e for e in ready if node.zone in e.zones]
-        cluster = hinted or [e for e in every if e.falling_back]
-    if port.uses_local:
-        here = [e for e in every if e.node == node.name]
-        local = [e for e in here if e.ready] or [e for e in here if e.falling_back]
-    reachable = sorted({e.text: e for e in [*cluster, *local]}.values(), key=lambda e: e.text)
-    anywhere = bool(cluster) or (port.uses_local and any(e.ready or e.falling_back for e in every))
-    return cluster, local, reachable, anywhere
 
 
 # --- names ----------------------------------------------------------------------------------------------------
@@ -191,10 +44,10 @@ def probability(n: int) -> str:
 
 
 # --- rules ----------------------------------------------------------------------------------------------------
-def block(port: ServicePort, every: list[Endpoint], node: Node, cidr: str, *, comments: bool = True) -> Block:
-    """The rules of one Service port on one node. `cidr` is where Pods' addresses come from."""
+def block(port: ServicePort, every: list[Endpoint], node: Node, config: Config, *, comments: bool = True) -> Block:
+    """The rules of one Service port on one node."""
     cluster, local, reachable, anywhere = categorize(port, every, node)
-    name, proto, made = port.name, port.protocol, Block()
+    name, proto, made, cidr = port.name, port.protocol, Block(), config.local_cidr(node)
     svc, svl, ext, fw = (
         chain_name(prefix, name, proto) for prefix in ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-")
     )
@@ -232,7 +85,8 @@ def block(port: ServicePort, every: list[Endpoint], node: Node, cidr: str, *, co
         head = f'-p {proto} -m comment --comment "{name}" -m {proto} --dport {port.node_port}'
         if anywhere:
             counted = f"-d 127.0.0.0/8 {head} -m nfacct --nfacct-name  localhost_nps_accepted_pkts -j {ext}"
-            made.node_ports += [counted, f"{head} -j {ext}"]
+            made.node_ports += [counted] if config.takes_localhost else []
+            made.node_ports.append(f"{head} -j {ext}")
         if not has_external:
             rule = f'-p {proto} -m comment --comment "{nowhere[1]}" -m addrtype --dst-type LOCAL -m {proto}'
             drop("KUBE-EXTERNAL-SERVICES", f"{rule} --dport {port.node_port} -j {nowhere[0]}")
@@ -242,14 +96,14 @@ def block(port: ServicePort, every: list[Endpoint], node: Node, cidr: str, *, co
 
     if has_internal:
         marked = to(port.address, f"{name} cluster IP", port.port, "KUBE-MARK-MASQ")
-        made.chains[internal] = [f"! -s {cidr} {marked}"]
+        made.chains[internal] = [marked] if config.masquerade_all else [f"! -s {cidr} {marked}"] if cidr else []
     if anywhere and port.external:
         made.chains[ext] = rules = []
         local_source = "-m addrtype --src-type LOCAL"
         where = f'{name} external destinations"'
         if port.external_local:
+            rules += [f'-s {cidr} -m comment --comment "pod traffic for {where} -j {svc}'] if cidr else []
             rules += [
-                f'-s {cidr} -m comment --comment "pod traffic for {where} -j {svc}',
                 f'-m comment --comment "masquerade LOCAL traffic for {where} {local_source} -j KUBE-MARK-MASQ',
                 f'-m comment --comment "route LOCAL traffic for {where} {local_source} -j {svc}',
             ]
@@ -300,9 +154,10 @@ def order(names: list[str]) -> list[str]:
     return names[start:] + names[:start]
 
 
-def tables(blocks: Mapping[str, Block]) -> Tables:
+def tables(blocks: Mapping[str, Block], node: Node, config: Config) -> Tables:
     """The whole rule set out of the blocks, by service port, in order of their names."""
-    made: Tables = {table: {chain: list(rules) for chain, rules in chains.items()} for table, chains in base().items()}
+    common = base(config.masquerade_bit)
+    made: Tables = {table: {chain: list(rules) for chain, rules in chains.items()} for table, chains in common.items()}
     for name in order(list(blocks)):
         one = blocks[name]
         for chain, rules in one.filter.items():
@@ -310,23 +165,18 @@ def tables(blocks: Mapping[str, Block]) -> Tables:
         made["nat"]["KUBE-SERVICES"].extend(one.services)
         made["nat"]["KUBE-NODEPORTS"].extend(one.node_ports)
         made["nat"].update(one.chains)
-    made["nat"]["KUBE-SERVICES"].append(LAST)
+    last = [f"-d {address}/32 {LAST} -j KUBE-NODEPORTS" for address in config.node_ports_on(node)]
+    if config.matches_all:
+        everywhere = f"{LAST} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"
+        last = [everywhere if config.takes_localhost else f"! -d 127.0.0.0/8 {everywhere}"]
+    made["nat"]["KUBE-SERVICES"] += last
     return made
 
 
-def ruleset(services: Iterable[Object], slices: Iterable[Object], node: Node, cidr: str) -> Tables:
+def ruleset(services: Iterable[Object], slices: Iterable[Object], node: Node, config: Config | None = None) -> Tables:
     """kube-proxy's rules for these objects; tables.save makes the text of iptables-save."""
-    by_service: dict[tuple[str, str], list[Object]] = {}
-    for piece in slices:
-        meta = piece["metadata"]
-        owner = (meta.get("labels") or {}).get(SERVICE_NAME, "")
-        by_service.setdefault((meta["namespace"], owner), []).append(piece)
-    work: list[tuple[str, ServicePort, list[Endpoint]]] = []
-    for service in sorted(services, key=lambda s: (s["metadata"]["namespace"], s["metadata"]["name"])):
-        meta = service["metadata"]
-        known = endpoints(by_service.get((meta["namespace"], meta["name"]), ()))
-        for port in service_ports(service):
-            name = port.name.partition(":")[2]
-            work.append((port.name, port, known.get((name, port.protocol), [])))
-    comments = sum(len(e) for _, _, e in work) <= LARGE_CLUSTER_ENDPOINTS
-    return tables({key: block(port, every, node, cidr, comments=comments) for key, port, every in work})
+    config = config or Config()
+    work = by_service_port(services, slices)
+    comments = sum(len(every) for _, every in work) <= LARGE_CLUSTER_ENDPOINTS
+    blocks = {port.name: block(port, every, node, config, comments=comments) for port, every in work}
+    return tables(blocks, node, config)

@@ -9,14 +9,15 @@ from functools import lru_cache
 Chains = dict[str, list[str]]
 Tables = dict[str, Chains]
 """table -> chain -> rules, each what iptables-save prints after `-A CHAIN `."""
-MASQUERADE_MARK = "0x4000/0x4000"
+MASQUERADE_BIT = 14  # --iptables-masquerade-bit
 _FORWARDING = '-m comment --comment "kubernetes {}"'
 _NEW = "-m conntrack --ctstate NEW "
 
 
-@lru_cache(maxsize=1)
-def base() -> dict[str, dict[str, tuple[str, ...]]]:
+@lru_cache(maxsize=32)
+def base(masquerade_bit: int = MASQUERADE_BIT) -> dict[str, dict[str, tuple[str, ...]]]:
     """What is there without any Service: the jumps into kube-proxy's chains, masquerading, the kubelet's firewall."""
+    mark = f"{1 << masquerade_bit:#x}"
     firewall = f"{_NEW}{_FORWARDING.format('load balancer firewall')} -j KUBE-PROXY-FIREWALL"
     portals = f"{_NEW}{_FORWARDING.format('service portals')} -j KUBE-SERVICES"
     visible = f"{_NEW}{_FORWARDING.format('externally-visible service portals')} -j KUBE-EXTERNAL-SERVICES"
@@ -47,7 +48,7 @@ def base() -> dict[str, dict[str, tuple[str, ...]]]:
             ),
             "KUBE-FORWARD": (
                 "-m conntrack --ctstate INVALID -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts -j DROP",
-                f"{_FORWARDING.format('forwarding rules')} -m mark --mark {MASQUERADE_MARK} -j ACCEPT",
+                f"{_FORWARDING.format('forwarding rules')} -m mark --mark {mark}/{mark} -j ACCEPT",
                 f"{_FORWARDING.format('forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED "
                 "-j ACCEPT",
             ),
@@ -63,11 +64,11 @@ def base() -> dict[str, dict[str, tuple[str, ...]]]:
             "OUTPUT": (f"{_FORWARDING.format('service portals')} -j KUBE-SERVICES",),
             "POSTROUTING": (f"{_FORWARDING.format('postrouting rules')} -j KUBE-POSTROUTING",),
             "KUBE-KUBELET-CANARY": empty,
-            "KUBE-MARK-MASQ": (f"-j MARK --set-xmark {MASQUERADE_MARK}",),
+            "KUBE-MARK-MASQ": (f"-j MARK --set-xmark {mark}/{mark}",),
             "KUBE-NODEPORTS": empty,
             "KUBE-POSTROUTING": (
-                f"-m mark ! --mark {MASQUERADE_MARK} -j RETURN",
-                "-j MARK --set-xmark 0x4000/0x0",
+                f"-m mark ! --mark {mark}/{mark} -j RETURN",
+                f"-j MARK --set-xmark {mark}/0x0",
                 f"{_FORWARDING.format('service traffic requiring SNAT')} -j MASQUERADE --random-fully",
             ),
             "KUBE-PROXY-CANARY": empty,
@@ -76,10 +77,7 @@ def base() -> dict[str, dict[str, tuple[str, ...]]]:
     }  # fmt: skip
 
 
-LAST = (
-    '-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain" '
-    "-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS"
-)
+LAST = '-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain"'
 
 
 BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")

@@ -8,14 +8,15 @@ import pytest
 import yaml
 
 from k8s_core.api import Object
-from k8s_core.network.proxy import Node, chain_name, probability, ruleset
+from k8s_core.network.proxy import chain_name, probability, ruleset
+from k8s_core.network.proxy_config import Config, ConfigError
+from k8s_core.network.serviceports import Node
 from k8s_core.network.tables import save, without_proxy
 from tests.conftest import MakeCluster
 from tests.network import iptables
 
 FACTS = Path(__file__).parent / "facts"
 NODE = Node("cp", "10.0.0.4", "zone-a")
-CIDR = "10.32.0.0/12"
 KUBERNETES = {
     "kind": "Service",
     "metadata": {"name": "kubernetes", "namespace": "default"},
@@ -47,11 +48,10 @@ def endpoint(address: str, node: str = "worker1", **conditions: bool) -> Object:
     return {"addresses": [address], "nodeName": node, "conditions": {"ready": True, **conditions}}
 
 
-def rules(*objects: Object, node: Node = NODE) -> dict[str, list[str]]:
+def rules(*objects: Object, node: Node = NODE, config: Config | None = None) -> dict[str, list[str]]:
     """table/chain -> rules."""
-    made = ruleset(
-        [o for o in objects if o["kind"] == "Service"], [o for o in objects if o["kind"] != "Service"], node, CIDR
-    )
+    kinds = ([o for o in objects if o["kind"] == "Service"], [o for o in objects if o["kind"] != "Service"])
+    made = ruleset(*kinds, node, config)
     return {f"{table}/{chain}": lines for table, chains in made.items() for chain, lines in chains.items()}
 
 
@@ -66,7 +66,7 @@ def test_the_facts_line_for_line() -> None:
         if one["metadata"]["name"] == "edge":
             one["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.127"}]}}
     services = [d for d in documents if d["kind"] == "Service"]
-    found = save(ruleset(services, [d for d in documents if d["kind"] != "Service"], NODE, CIDR))
+    found = save(ruleset(services, [d for d in documents if d["kind"] != "Service"], NODE))
     assert found == (FACTS / "iptables-save.txt").read_text()
 
 
@@ -201,8 +201,131 @@ def test_the_real_iptables_accepts_every_kind_of_rule() -> None:
     pieces = [slices(n, endpoint("10.32.1.1"), endpoint("10.32.0.2", "cp")) for n in ("all", "local")]
     for text in (
         (FACTS / "iptables-save.txt").read_text(),
-        save(ruleset(objects, pieces, NODE, CIDR)),
+        save(ruleset(objects, pieces, NODE)),
         save(without_proxy()),
     ):
         assert iptables.accepts(text) == ""
     assert "line" in iptables.accepts("*nat\n-A INPUT --nonsense\nCOMMIT\n")
+
+
+NODE_PORT = (
+    service("a", ports=[{"name": "p", "port": 80, "nodePort": 30080}], type="NodePort", externalTrafficPolicy="Local"),
+    slices("a", endpoint("10.32.1.1", "cp")),
+)
+INTERNAL = f"nat/{chain_name('KUBE-SVC-', 'ns/a:p', 'tcp')}"
+EXTERNAL = f"nat/{chain_name('KUBE-EXT-', 'ns/a:p', 'tcp')}"
+
+
+def test_masquerade_all_marks_without_asking_where_from() -> None:
+    """masqueradeAll: the first rule of a Service's chain marks everything."""
+    rule = rules(*NODE_PORT, config=Config(masquerade_all=True))[INTERNAL][0]
+    assert rule.startswith("-d 10.96.0.40/32 -p tcp")
+    assert rule.endswith("-j KUBE-MARK-MASQ")
+
+
+def test_without_a_cluster_cidr_nothing_is_local() -> None:
+    """No clusterCIDR: neither the mark for strangers nor the Pods' short cut; NodeCIDR takes the node's own range."""
+    made = rules(*NODE_PORT, config=Config(cluster_cidr=""))
+    assert targets(made[INTERNAL]) == [chain_name("KUBE-SEP-", "ns/a:p", "tcp", "10.32.1.1:8080")]
+    assert len(made[EXTERNAL]) == 3
+    node = Node("cp", "10.0.0.4", pod_cidr="10.32.7.0/24")
+    assert "! -s 10.32.7.0/24" in rules(*NODE_PORT, node=node, config=Config(local_mode="NodeCIDR"))[INTERNAL][0]
+
+
+@pytest.mark.parametrize(
+    ("config", "last", "on_localhost"),
+    [
+        (Config(), ["-m addrtype"], True),
+        (Config(localhost_node_ports=False), ["! -d 127.0.0.0/8"], False),
+        (Config(node_port_addresses=("primary",)), ["-d 10.0.0.4/32"], False),
+        (Config(node_port_addresses=("10.0.0.0/24",)), ["-d 10.0.0.4/32"], False),
+        (Config(node_port_addresses=("10.0.0.0/8",)), ["-d 10.0.0.4/32", "-d 10.32.0.1/32"], False),
+        (Config(node_port_addresses=("127.0.0.0/8", "10.0.0.0/24")), ["-d 127.0.0.1/32", "-d 10.0.0.4/32"], True),
+        (Config(node_port_addresses=("0.0.0.0/0",)), ["-m addrtype"], True),
+        (Config(node_port_addresses=("fd00::/8",)), ["-m addrtype"], True),
+    ],
+)
+def test_node_port_addresses(config: Config, last: list[str], *, on_localhost: bool) -> None:
+    """nodePortAddresses and localhostNodePorts: which of the node's addresses lead to the node ports."""
+    made = rules(*NODE_PORT, node=Node("cp", "10.0.0.4", bridge="10.32.0.1"), config=config)
+    found = [rule for rule in made["nat/KUBE-SERVICES"] if rule.endswith("-j KUBE-NODEPORTS")]
+    assert len(found) == len(last)
+    assert all(part in rule for part, rule in zip(last, found, strict=True))
+    assert any(rule.startswith("-d 127.0.0.0/8") for rule in made["nat/KUBE-NODEPORTS"]) is on_localhost
+
+
+def test_the_configuration_is_read_as_kube_proxy_reads_it() -> None:
+    """A file of kind KubeProxyConfiguration gives all of this; one that is wrong says why."""
+    text = (
+        "kind: KubeProxyConfiguration\nclusterCIDR: 10.64.0.0/12\nmode: iptables\nnodePortAddresses: [primary]\n"
+        "iptables: {masqueradeAll: true, masqueradeBit: 3, localhostNodePorts: false}\ndetectLocalMode: NodeCIDR\n"
+    )
+    assert Config.parse(text) == Config("iptables", "10.64.0.0/12", "NodeCIDR", True, 3, False, ("primary",))
+    for wrong in ("kind: Other", "mode: userspace\nkind: KubeProxyConfiguration", "[", "text"):
+        with pytest.raises(ConfigError):
+            Config.parse(wrong)
+
+
+def test_balancers_that_proxy_have_no_rules() -> None:
+    """ipMode Proxy: the address belongs to a machine that opens connections of its own."""
+    one = service("a", type="LoadBalancer", balancer=["192.0.2.1"])
+    one["status"]["loadBalancer"]["ingress"][0]["ipMode"] = "Proxy"
+    assert "192.0.2.1" not in str(rules(one, slices("a", endpoint("10.32.1.1"))))
+
+
+def test_node_hints_come_before_zone_hints() -> None:
+    """Hints for nodes win where one is for this node; else those for its zone do."""
+
+    def hinted(address: str, node: str) -> Object:
+        return {**endpoint(address, node), "hints": {"forNodes": [{"name": node}], "forZones": [{"name": "zone-a"}]}}
+
+    objects = (service("a"), slices("a", hinted("10.32.0.1", "cp"), hinted("10.32.1.1", "worker1")))
+    assert len(rules(*objects)[INTERNAL]) == 2
+    assert len(rules(*objects, node=Node("x", "10.0.0.9", "zone-a"))[INTERNAL]) == 3
+
+
+def test_a_local_external_policy_reaches_an_ending_pod_only_here() -> None:
+    """Ready elsewhere, ending here: outside clients still get the one here, Pods the ready one; both have a chain."""
+    ending = endpoint("10.32.0.9", "cp", ready=False, serving=True, terminating=True)
+    made = rules(NODE_PORT[0], slices("a", ending, endpoint("10.32.1.1")))
+    local = f"nat/{chain_name('KUBE-SVL-', 'ns/a:p', 'tcp')}"
+    assert "10.32.0.9:8080" in made[local][-1]
+    assert "10.32.1.1:8080" in made[INTERNAL][-1]
+    assert len(made[INTERNAL]) == 2
+    assert sum(name.startswith("nat/KUBE-SEP-") for name in made) == 2
+
+
+def test_several_ports_of_several_protocols() -> None:
+    """Each port has chains of its own; TCP and UDP of the same number do not meet."""
+    ports = [{"name": p, "port": 53, "protocol": p.upper()} for p in ("tcp", "udp", "sctp")]
+    piece = slices("a", endpoint("10.32.1.1"))
+    piece["ports"] = [{"name": p["name"], "port": 5353, "protocol": p["protocol"]} for p in ports]
+    made = rules(service("a", ports=ports), piece)
+    heads = {rule.split(" -m ")[0] for rule in made["nat/KUBE-SERVICES"] if "cluster IP" in rule}
+    assert heads == {f"-d 10.96.0.40/32 -p {p}" for p in ("tcp", "udp", "sctp")}
+    assert sum(name.startswith("nat/KUBE-SVC-") for name in made) == 3
+
+
+def test_a_proxy_obeys_its_config_map_when_it_starts(make_cluster: MakeCluster) -> None:
+    """The ConfigMap kube-proxy is read at the start of a Pod: a change counts after a restart, a wrong one ends it."""
+    cluster = make_cluster()
+    client = cluster.client()
+    cluster.settle()
+
+    def restart(old: str, new: str) -> Object:
+        config = client.get("configmaps", "kube-proxy", "kube-system")
+        text = config["data"]["config.conf"].replace(old, new)
+        client.patch("configmaps", "kube-proxy", "kube-system", {"data": {"config.conf": text}})
+        cluster.settle()
+        for pod in client.list("pods", "kube-system"):
+            if pod["metadata"]["name"].startswith("kube-proxy"):
+                client.delete("pods", pod["metadata"]["name"], "kube-system")
+        cluster.advance("1m")
+        found = client.list("pods", "kube-system")
+        return next(p for p in found if p["metadata"]["name"].startswith("kube-proxy"))
+
+    restart("masqueradeBit: null", "masqueradeBit: 5")
+    assert "--mark 0x20/0x20" in save(cluster.network.hosts["cp"].tables())
+    cluster.network.proxies["cp"].flush()
+    state = restart('mode: ""', 'mode: "userspace"')["status"]["containerStatuses"][0]
+    assert state["restartCount"] > 0
