@@ -272,9 +272,11 @@ class Lab:
             self._component(component).stop()
 
     def restart(self, component: str) -> None:
-        """Start it again."""
+        """Start it again; one that runs is stopped before."""
         with self.cluster.lock:
-            self._component(component).start()
+            part = self._component(component)
+            part.stop()
+            part.start()
             self.cluster.loop.run_ready()
 
     def _component(self, name: str) -> Any:
@@ -349,6 +351,8 @@ class Lab:
             return
         self._task(id)
         exercise = self._exercises.get(id)
+        for component in exercise.stops if exercise and id in self._begun else ():
+            self.restart(tasks.fill(component, self.values))
         for owned in exercise.owns if exercise else ():
             kind, name = tasks.fill(owned, self.values).split("/")
             self.kubectl(f"delete {kind} {name} --ignore-not-found --now")
@@ -358,6 +362,8 @@ class Lab:
 
     def _begin(self, id: str, exercise: tasks.Exercise) -> None:
         assert exercise.begin
+        for component in exercise.stops:
+            self.stop(tasks.fill(component, self.values))
         if exercise.files:
             script = ["bash", "-c", tasks.fill(exercise.files, self.values)]
             subprocess.run(script, env={**os.environ, **self.environment}, capture_output=True, check=True)

@@ -25,7 +25,7 @@ class Exercise:
 
     `then` are kubectl commands that follow `begin` when a beginning has a past, such as several revisions; {names} in
     them are the learner's own values. `files` is a shell command that changes files of the nodes, below $NODES, before
-    all that.
+    all that. `stops` are components that are stopped before all that, as `lab.stop` names them; a reset starts them.
     """
 
     check: Callable[[Look, Values], Points]
@@ -33,6 +33,7 @@ class Exercise:
     begin: Callable[[Values], str] | None = None
     then: tuple[str, ...] = ()
     files: str = ""
+    stops: tuple[str, ...] = ()
 
 
 def load(chapter: Chapter, learner: str) -> tuple[Values, Mapping[str, Exercise]]:
