@@ -4,7 +4,7 @@ Promises: one set of slices for each set of ports the Pods show (named ports may
 changed as little as possible and filled up before new ones are made; a placeholder without endpoints when there are
 none; conditions ready, serving and terminating; the Service's labels.
 Stands for pkg/controller/endpointslice and staging/src/k8s.io/endpointslice.
-Leaves out: topology hints by annotation, IPv6.
+Hints for zones and nodes are topology_hints.py's.
 """
 
 from collections.abc import Iterable
@@ -27,12 +27,12 @@ from k8s_core.controllers.service_pods import (
     hostname,
     target_port,
 )
+from k8s_core.controllers.topology_hints import ZONE, Pieces, TopologyHints
 from k8s_core.limits import MAX_ENDPOINTS_PER_SLICE
 
 SLICES = "endpointslices.discovery.k8s.io"
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-ZONE = "topology.kubernetes.io/zone"
 RESERVED = {SERVICE_NAME, MANAGED_BY, HEADLESS_LABEL}
 
 
@@ -53,8 +53,9 @@ class EndpointSliceController(ServiceController):
     def setup(self) -> None:
         self.expected: dict[str, dict[str, int]] = {}
         """By Service: the revision at which the cache must show each slice that was written."""
+        self.hints = TopologyHints()
         super().setup()
-        self.nodes = self.informer("nodes")
+        self.nodes = self.informer("nodes", updated=self.node_updated)
         self.slices = self.informer(SLICES, updated=self.slice_updated, changed=self.slice_changed)
         self.slices.index("service", service_key)
 
@@ -74,6 +75,12 @@ class EndpointSliceController(ServiceController):
         self.slice_changed(new)
         if self.is_ours(old) and not self.is_ours(new):
             for key in service_key(old):
+                self.queue.add(key)
+
+    def node_updated(self, old: Object, new: Object) -> None:
+        """Where endpoints are shared out between zones, the shares may have changed."""
+        if any(_facts(old, key) != _facts(new, key) for key in ("labels", "allocatable", "conditions")):
+            for key in sorted(self.hints.shared):
                 self.queue.add(key)
 
     # --- the loop -------------------------------------------------------------------------------------------
@@ -138,7 +145,11 @@ class EndpointSliceController(ServiceController):
                 to_delete.clear()
             else:
                 to_create.append(empty)
-        self.write(service, to_create, to_update, to_delete, trigger_time)
+        touched = {each["metadata"]["name"] for each in (*to_update, *to_delete)}
+        work = Pieces(to_create, to_update, [each for each in existing if each["metadata"]["name"] not in touched])
+        nodes = self.nodes.list()
+        self.hints.apply(service, family, nodes, work, lambda *told: self.recorder.event(service, *told))
+        self.write(service, work.create, work.update, to_delete, trigger_time)
 
     def arrange(
         self, service: Object, existing: list[Object], wanted: dict[Any, Object], family: str, ports: bytes
@@ -152,7 +163,7 @@ class EndpointSliceController(ServiceController):
             old = piece.get("endpoints") or []
             kept = [found for each in old if (found := wanted.pop(identity(each), None)) is not None]
             name = piece["metadata"]["name"]
-            if kept == old and (piece["metadata"].get("labels") or {}) == labels:
+            if kept == [_without_hints(each) for each in old] and (piece["metadata"].get("labels") or {}) == labels:
                 unchanged[name] = piece
             elif old and not kept:
                 emptied.append(piece)
@@ -251,6 +262,18 @@ class EndpointSliceController(ServiceController):
         reference = {key: metadata[key] for key in ("namespace", "name", "uid")}
         found["targetRef"] = {"kind": "Pod", **reference}
         return found
+
+
+def _without_hints(endpoint: Object) -> Object:
+    return {key: value for key, value in endpoint.items() if key != "hints"}
+
+
+def _facts(node: Object, key: str) -> Any:
+    """What shares depend on: labels, allocatable CPU, and whether the node is ready."""
+    if key == "labels":
+        return node["metadata"].get("labels")
+    found = (node.get("status") or {}).get(key)
+    return [c["status"] for c in found or () if c["type"] == "Ready"] if key == "conditions" else found
 
 
 def ports_of(service: Object, pod: Object) -> list[Object]:
