@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from IPython.display import Markdown, display
@@ -61,30 +62,41 @@ class Lab:
     """One cluster with the tasks of one chapter."""
 
     def __init__(self, chapter: syllabus.Chapter, learner: str, seed: int = 0):
-        self.chapter, self.learner = chapter, learner
-        self.values, self._exercises = tasks.load(chapter, learner)
         self._folder = Folder(environment.home(), chapter.id)
-        self._begun: set[str] = set()
-        self._since: dict[str, int] = {}
-        self.cluster = Cluster(seed=seed, clock="step" if static() else "elastic", root=self._folder.path)
+        self._boot(chapter, seed, self._folder.path)
+        self._open(learner, self._folder.path)
+        self._folder.publish(self._folder.path / "kubeconfig")
+        if not environment.grading():
+            progress.visit(chapter.id)
+
+    def _boot(self, chapter: syllabus.Chapter, seed: int, root: Path) -> None:
+        """The chapter's cluster, at rest, with its nodes' files below `root`."""
+        self.chapter = chapter
+        self.cluster = Cluster(seed=seed, clock="step" if static() else "elastic", root=root)
         self.cluster.settle()
         self._flag = ControllersFlag(self.cluster)
         self._began = self.cluster.loop.now
         self._moments = Moments(self.cluster.history)
+
+    def _open(self, learner: str, folder: Path) -> None:
+        """Open the cluster's door, and give a learner their own values; `folder` is where the nodes' files are."""
+        self.learner = learner
+        self.values, self._exercises = tasks.load(self.chapter, learner)
+        self._begun: set[str] = set()
+        self._since: dict[str, int] = {}
         self._door = self.cluster.serve()
         if static():
             self._door.follower.mode = "still"
-        kubeconfig = self._folder.path / "kubeconfig"
+        kubeconfig = folder / "kubeconfig"
         kubeconfig.touch(0o600)
         kubeconfig.write_text(self.cluster.pki.kubeconfig("admin", self._door.url))
         self.environment = {
             **environment.variables(),
-            **environment.kubectl_variables(kubeconfig, self._folder.path / "kubectl-cache"),
-            "NODES": str(self._folder.path / "nodes"),
+            **environment.kubectl_variables(kubeconfig, folder / "kubectl-cache"),
+            "NODES": str(folder / "nodes"),
         }
-        os.environ.update(self.environment)
-        os.environ.update({f"MY_{name.upper()}": str(value) for name, value in vars(self.values).items()})
-        self._folder.publish(kubeconfig)
+        self._mine = {f"MY_{name.upper()}": str(value) for name, value in vars(self.values).items()}
+        os.environ.update({**self.environment, **self._mine})
         source = InProcess(
             self.cluster.client(),
             self.cluster.lock,
@@ -93,8 +105,6 @@ class Lab:
             self.cluster.history,
         )
         self._see = Look(source)
-        if not environment.grading():
-            progress.visit(chapter.id)
 
     def close(self) -> None:
         """End the cluster and give its folder back."""

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import gzip
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -75,11 +76,12 @@ class Door:
         self._clock = WallClock(lambda: self._loop.now - wall_clock())
         self._owing = False  # whether callbacks are due that the last request set off
         self._io = asyncio.new_event_loop()
+        self._tls = _tls(cluster.pki)
         self._tasks: set[asyncio.Task[None]] = set()
         started: list[OSError | None] = []
         ready = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(_tls(cluster.pki), port, ready, started), name="k8s-core-door", daemon=True
+            target=self._run, args=(port, ready, started), name="k8s-core-door", daemon=True
         )
         self._thread.start()
         ready.wait()
@@ -111,19 +113,27 @@ class Door:
 
         return asyncio.run_coroutine_threadsafe(listen(), self._io).result()
 
+    def listen(self, listening: socket.socket) -> None:
+        """Serve HTTPS on a socket that listens already, too: one in another network namespace, say."""
+
+        async def serve() -> None:
+            await self._io.create_server(self._handler, sock=listening, ssl=self._tls)  # type: ignore[call-overload]  # see tls.py
+
+        asyncio.run_coroutine_threadsafe(serve(), self._io).result()
+
     # --- the thread -----------------------------------------------------------------------------------------
-    def _run(self, tls: Context, port: int, ready: threading.Event, started: list[OSError | None]) -> None:
+    def _run(self, port: int, ready: threading.Event, started: list[OSError | None]) -> None:
         asyncio.set_event_loop(self._io)
         try:
-            self._io.run_until_complete(self._serve(tls, port, ready, started))
+            self._io.run_until_complete(self._serve(port, ready, started))
         finally:
             ready.set()
             self._io.run_until_complete(self._io.shutdown_asyncgens())
             self._io.close()
 
-    async def _serve(self, tls: Context, port: int, ready: threading.Event, started: list[OSError | None]) -> None:
+    async def _serve(self, port: int, ready: threading.Event, started: list[OSError | None]) -> None:
         self._stop = asyncio.Event()
-        handler = web.Server(
+        self._handler = handler = web.Server(
             self._handle,
             request_factory=self._make_request,
             handler_cancellation=True,
@@ -136,7 +146,7 @@ class Door:
             lingering_time=1.0,
         )
         try:
-            listening = await self._io.create_server(handler, HOST, port, ssl=tls, backlog=512)  # type: ignore[call-overload]  # see tls.py
+            listening = await self._io.create_server(handler, HOST, port, ssl=self._tls, backlog=512)  # type: ignore[call-overload]  # see tls.py
         except OSError as error:
             started.append(error)
             return
@@ -209,7 +219,7 @@ class Door:
             # Values of repeated headers are joined; groups to impersonate may contain commas.
             joint = "\n" if key.startswith("impersonate-") else ", "
             headers[key] = headers[key] + joint + value if key in headers else value
-        socket = wire.transport.get_extra_info("ssl_object") if wire.transport else None
+        connection = wire.transport.get_extra_info("ssl_object") if wire.transport else None
         asked = parse_query(query)
         if "sinceTime" in asked:
             asked["sinceTime"] = [self._clock.incoming_time(each) for each in asked["sinceTime"]]
@@ -219,7 +229,7 @@ class Door:
             query=asked,
             headers=headers,
             body=self._clock.incoming(body),
-            peer_certificate=socket.getpeercert(True) if socket else None,
+            peer_certificate=connection.getpeercert(True) if connection else None,
         )
 
     def _owe(self) -> None:
