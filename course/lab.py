@@ -21,7 +21,7 @@ from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
 from course.manifests import ControllersFlag
-from course.widgets import matrix, packet, rollout, stages, way
+from course.widgets import life, matrix, packet, rollout, stages, way
 from course.widgets import merge as merging
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
@@ -160,6 +160,14 @@ class Lab:
         if not told["moments"] or not told["sets"]:
             raise LabError(f'There is no Deployment "{deployment}" in the namespace {namespace} to show.')
         return rollout.RolloutView(told)
+
+    def life(self, pod: str, *, namespace: str = "default") -> life.LifeView:
+        """A Pod's life as a timeline: phases, readiness, each container's runs and back-offs, failed probes."""
+        with self.cluster.lock:
+            told = life.story(self.cluster.history, pod, namespace, self._began)
+        if not told["moments"]:
+            raise LabError(f'There is no Pod "{pod}" in the namespace {namespace} to show.')
+        return life.LifeView(told)
 
     def decision(self, pod: str, *, namespace: str = "default") -> matrix.MatrixView:
         """Where the scheduler could put a Pod, attempt by attempt: who filtered each node out, and every score."""

@@ -6,9 +6,9 @@ maxSurge, never fewer available than replicas less maxUnavailable. Left out: Pod
 """
 
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Any
 
+from course.widgets.axis import Axis
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
 from course.widgets.player import Player
 from course.widgets.state import elapsed
@@ -86,7 +86,7 @@ def picture(told: Story, position: int | None = None) -> str:
     """The timeline up to a position (an index of `moments`), or all of it."""
     moments = told["moments"]
     now = moments[-1 if position is None else position]
-    place = _Axis(moments)
+    place = Axis(moments, LEFT + 20, WIDTH - LEFT - 60, lambda seconds: min(seconds, IDLE))
     parts: list[str] = []
     top = 10.0
     for each in told["sets"]:
@@ -198,21 +198,7 @@ def _is_ready(pod: dict[str, Any], time: float) -> bool:
     return any(since <= time and (until is None or time < until) for since, until in pod["ready"])
 
 
-class _Axis:
-    """Where a time stands: to scale, but for long waits."""
-
-    def __init__(self, moments: list[float]):
-        self.moments, self.places = moments, [0.0]
-        for before, after in pairwise(moments):
-            self.places.append(self.places[-1] + min(after - before, IDLE))
-        self.unit = (WIDTH - LEFT - 60) / max(self.places[-1], 1.0)
-
-    def __call__(self, time: float) -> float:
-        before = max((i for i, moment in enumerate(self.moments) if moment <= time), default=0)
-        return LEFT + 20 + self.places[before] * self.unit
-
-
-def _bars(pod: dict[str, Any], now: float, place: _Axis, top: float) -> list[str]:
+def _bars(pod: dict[str, Any], now: float, place: Axis, top: float) -> list[str]:
     """A Pod's life as bars: not ready, ready, stopping."""
     end = now if pod["gone"] is None else min(pod["gone"], now)
     stop = end if pod["stopping"] is None else min(pod["stopping"], end)
@@ -229,7 +215,7 @@ def _bars(pod: dict[str, Any], now: float, place: _Axis, top: float) -> list[str
     ]
 
 
-def _chart(told: Story, now: float, place: _Axis, top: float) -> list[str]:
+def _chart(told: Story, now: float, place: Axis, top: float) -> list[str]:
     """Ready Pods as an area, all Pods as a line, and the two limits."""
     moments = [time for time in told["moments"] if time <= now]
     totals = [counts(told, time)[1:] for time in moments]

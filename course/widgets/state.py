@@ -112,9 +112,7 @@ def _node_status(node: dict[str, Any]) -> str:
 
 def _address(service: dict[str, Any]) -> str:
     spec = service.get("spec", {})
-    ports = ",".join(
-        f"{p['port']}" + (f":{p['nodePort']}" if p.get("nodePort") else "") for p in spec.get("ports", [])
-    )
+    ports = ",".join(f"{p['port']}" + (f":{p['nodePort']}" if p.get("nodePort") else "") for p in spec.get("ports", []))
     address = spec.get("clusterIP") or spec.get("externalName", "")
     return f"{spec.get('type', 'ClusterIP')} {address} port {ports or 'none'}"
 
