@@ -97,6 +97,7 @@ CERTIFICATE_DURATION = 365 * 24 * 3600  # --cluster-signing-duration
 CRD_CLEANUP_RETRY = 1.0  # crd_finalizer polls every second while objects with finalizers remain
 
 # --- kube-proxy and the network ------------------------------------------------------------------------------------
+PROXY_FULL_SYNC_PERIOD = 3600.0  # FullSyncPeriod: when kube-proxy writes all rules, not those that changed
 LARGE_CLUSTER_ENDPOINTS = 1000  # largeClusterEndpointsThreshold: above, rules carry no comments
 CONNTRACK_MAX = 32768  # --conntrack-max-per-core: connections that a node remembers
 CONNTRACK_SECONDS = {"tcp": 86400.0, "udp": 30.0, "sctp": 210.0}  # --conntrack-tcp-timeout-established; the kernel's

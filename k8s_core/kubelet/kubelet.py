@@ -62,7 +62,11 @@ class Kubelet:
         self.fabric, self.cluster_dns = fabric or FlatFabric(), cluster_dns
         self.runtime = Runtime(client.loop, self.fabric, fake=not kubeadm, extra=programs)
         self.network = NetworkNamespace(
-            address, self.fabric, hostname=name, node=name, resolv_conf=network_files.node_resolv_conf
+            address,
+            self.fabric,
+            hostname=name,
+            node=name,
+            resolv_conf=lambda: network_files.node_resolv_conf(node_dir),
         )
         self.fabric.attach(self.network)
         self.words = words(version)
@@ -348,6 +352,7 @@ class Kubelet:
         address = self.addresses.take(self.node.get(), pod)
         meta = pod["metadata"]
         hostname = str(pod["spec"].get("hostname") or meta["name"])
+        resolv_conf = self.resolv_conf(pod)
         network = NetworkNamespace(
             address,
             self.fabric,
@@ -355,7 +360,7 @@ class Kubelet:
             pod_namespace=meta["namespace"],
             node=self.name,
             pod=meta["name"],
-            resolv_conf=lambda: network_files.resolv_conf(pod, self.cluster_dns),
+            resolv_conf=lambda: resolv_conf,
         )
         self.fabric.attach(network)
         return network
@@ -367,7 +372,13 @@ class Kubelet:
 
     def network_files(self, pod: Object, sandbox: Sandbox) -> list[Mount]:
         """/etc/hosts, /etc/hostname and /etc/resolv.conf of a container."""
-        return network_files.mounts(pod, sandbox, self.address, self.cluster_dns)
+        own = pod["spec"].get("hostNetwork")
+        text = self.resolv_conf(pod) if own else sandbox.network.resolv_conf()
+        return network_files.mounts(pod, sandbox, self.address, text)
+
+    def resolv_conf(self, pod: Object) -> str:
+        """A new Pod's /etc/resolv.conf."""
+        return network_files.resolv_conf(pod, self.cluster_dns, network_files.node_resolv_conf(self.node_dir))
 
     def memory(self, limit: str | None) -> int:
         return quantity.value(limit) if limit else 0

@@ -1,7 +1,10 @@
 """The files that tell a container its network: /etc/hosts, /etc/hostname, /etc/resolv.conf.
 
-Stands for kubelet_pods.go (ensureHostsFile) and pkg/kubelet/network/dns. They are made when somebody looks.
+Stands for kubelet_pods.go (ensureHostsFile) and pkg/kubelet/network/dns. /etc/resolv.conf stays as it was when the
+Pod began.
 """
+
+from pathlib import Path
 
 from k8s_core.api import Object
 from k8s_core.kubelet.runtime import Mount, Sandbox
@@ -19,7 +22,7 @@ NODE_NAMESERVER = "168.63.129.16"
 """What a node's own resolv.conf says (the source notes' machines are in Azure)."""
 
 
-def mounts(pod: Object, sandbox: Sandbox, node_address: str, cluster_dns: str) -> list[Mount]:
+def mounts(pod: Object, sandbox: Sandbox, node_address: str, resolv_conf: str) -> list[Mount]:
     """The three files, as mounts; a volume that the Pod mounts there itself comes first."""
     aliases = pod["spec"].get("hostAliases") or ()
     for alias in aliases:
@@ -27,7 +30,7 @@ def mounts(pod: Object, sandbox: Sandbox, node_address: str, cluster_dns: str) -
     return [
         Mount("/etc/hosts", File(read=lambda: hosts(pod, sandbox, node_address).encode())),
         Mount("/etc/hostname", File(sandbox.hostname.encode() + b"\n")),
-        Mount("/etc/resolv.conf", File(read=lambda: resolv_conf(pod, cluster_dns).encode())),
+        Mount("/etc/resolv.conf", File(resolv_conf.encode())),
     ]
 
 
@@ -49,20 +52,25 @@ def hosts(pod: Object, sandbox: Sandbox, node_address: str) -> str:
     return text
 
 
-def node_resolv_conf() -> str:
-    """A node's own."""
-    return f"nameserver {NODE_NAMESERVER}\n"
+def node_resolv_conf(node_dir: Path) -> str:
+    """A node's own, which the kubelet reads (--resolv-conf)."""
+    file = node_dir / "etc/resolv.conf"
+    return file.read_text() if file.is_file() else f"nameserver {NODE_NAMESERVER}\n"
 
 
-def resolv_conf(pod: Object, cluster_dns: str) -> str:
+def resolv_conf(pod: Object, cluster_dns: str, node: str) -> str:
+    """A Pod's, out of its dnsPolicy, its dnsConfig and the text of its `node`'s."""
     spec, namespace = pod["spec"], pod["metadata"]["namespace"]
     policy, config = spec.get("dnsPolicy", "ClusterFirst"), spec.get("dnsConfig") or {}
-    servers, search, options = [NODE_NAMESERVER], [], []
+    given = [line.split() for line in node.splitlines() if line.split()]
+    servers = [words[1] for words in given if words[0] == "nameserver" and len(words) > 1]
+    search = next((words[1:] for words in reversed(given) if words[0] == "search"), [])
+    options = next((words[1:] for words in reversed(given) if words[0] == "options"), [])
     if policy == "ClusterFirstWithHostNet" or (policy == "ClusterFirst" and not spec.get("hostNetwork")):
         servers, options = [cluster_dns], ["ndots:5"]
-        search = [f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN]
+        search = [f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN, *search]
     elif policy == "None":
-        servers = []
+        servers, search, options = [], [], []
     servers = list(dict.fromkeys([*servers, *(config.get("nameservers") or ())]))
     search = list(dict.fromkeys([*search, *(config.get("searches") or ())]))
     extra = {

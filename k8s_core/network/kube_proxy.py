@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from k8s_core.api import Object
 from k8s_core.client.informer import key_of
-from k8s_core.limits import LARGE_CLUSTER_ENDPOINTS
+from k8s_core.limits import LARGE_CLUSTER_ENDPOINTS, PROXY_FULL_SYNC_PERIOD
 from k8s_core.network import proxy, serviceports
 from k8s_core.network.proxy import Block
 from k8s_core.network.proxy_config import Config, ConfigError
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from k8s_core.network.packets import Host
     from k8s_core.shell.process import Process
 
+CANARY = "KUBE-PROXY-CANARY"
+"""A chain by whose absence kube-proxy notices that somebody cleared its rules."""
 ZONE = "topology.kubernetes.io/zone"
 Known = list[tuple[ServicePort, list[Endpoint]]]
 
@@ -86,13 +88,13 @@ class KubeProxy:
         self.syncs: list[tuple[float, int]] = []
         """When rules were made, and of how many Services: all at the start, then those that changed."""
         self._tables: Tables = without_proxy()
-        self._version = -1
+        self._version, self._full_at = -1, host.now()
         self._blocks: dict[str, list[tuple[str, Block]]] = {}
         self._comments = True
         self._node = Node(host.name, host.address)
         self._process: Process | None = None
         self._health: dict[int, str] = {}  # health check node port -> Service
-        host.load, host.flushed = self.tables, self.flush
+        host.load = self.tables
 
     def begin(self, process: "Process") -> str:
         """Start in a container, as its --config says; gives the reason if that cannot be read."""
@@ -117,12 +119,16 @@ class KubeProxy:
         self.running = False
 
     def flush(self) -> None:
-        """The node starts anew, or somebody cleared its rules: none are there until the proxy makes them."""
+        """The node starts anew: no rules are there until the proxy makes them."""
         self._tables, self._version = without_proxy(), -1
 
     def tables(self) -> Tables:
         """The node's rules now."""
-        if self.running and self._tracker().refresh() != self._version:
+        if not self.running:
+            return self._tables
+        if any(e.action == "-X" and e.chain == CANARY for e in self.host.edits):
+            self._version = -1
+        if self._tracker().refresh() != self._version or self.host.now() - self._full_at > PROXY_FULL_SYNC_PERIOD:
             self._sync()
         return self._tables
 
@@ -138,10 +144,12 @@ class KubeProxy:
         tracker = self._tracker()
         comments = tracker.endpoints <= LARGE_CLUSTER_ENDPOINTS
         node = self.node()
-        full = self._version < 0 or comments != self._comments or node != self._node
+        stale_by_age = self.host.now() - self._full_at > PROXY_FULL_SYNC_PERIOD
+        full = stale_by_age or self._version < 0 or comments != self._comments or node != self._node
         self._comments, self._node = comments, node
         if full:
-            self._blocks = {}
+            self._blocks, self._full_at = {}, self.host.now()
+        self.host.renewed(full=full)
         stale = [key for key in tracker.known if key not in self._blocks or tracker.changed[key] > self._version]
         for key in stale:
             self._blocks[key] = [

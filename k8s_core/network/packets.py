@@ -6,13 +6,14 @@ now. What lies between the nodes is network.py's.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from k8s_core.limits import CONNTRACK_MAX, CONNTRACK_SECONDS
 from k8s_core.network.rules import Chain
-from k8s_core.network.tables import Tables
+from k8s_core.network.tables import Chains, Tables
 
 Connection = tuple[str, str, int, str, int]
 """protocol, source, its port, destination, its port."""
@@ -77,6 +78,39 @@ class Flow:
         return plain
 
 
+SHARED = ("KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-FORWARD", "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL",
+          "KUBE-POSTROUTING", "KUBE-MARK-MASQ")  # fmt: skip
+"""Chains that every sync of kube-proxy writes anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change by hand."""
+
+    table: str
+    chain: str
+    action: str
+    rule: str = ""
+    position: int = 0
+
+    def apply(self, chains: Chains) -> None:
+        """Change the table's chains."""
+        rules = list(chains.get(self.chain, ()))
+        if self.action == "-X":
+            chains.pop(self.chain, None)
+            return
+        if self.action == "-F":
+            rules = []
+        elif self.action == "-A":
+            rules.append(self.rule)
+        elif self.action == "-I":
+            rules.insert(max(self.position - 1, 0), self.rule)
+        elif self.rule in rules:
+            there = rules[self.position - 1 : self.position] == [self.rule]
+            del rules[self.position - 1 if there else rules.index(self.rule)]
+        chains[self.chain] = rules
+
+
 class Host:
     """One node's side of the network: its addresses, rules and memory of connections."""
 
@@ -87,10 +121,12 @@ class Host:
         self.tracked: dict[Connection, Tracked] = {}
         self.load: Callable[[], Tables] = dict
         """Gives the tables as they should be now; the same object as long as nothing changed."""
-        self.flushed: Callable[[], None] = lambda: None
-        """Called when somebody clears the rules."""
-        self.own: Tables = {}
-        """Rules that somebody put in front ("^CHAIN") or at the end of a chain by hand."""
+        self.edits: list[Edit] = []
+        """What somebody changed by hand, in order."""
+        self.policies: dict[str, dict[str, str]] = {}
+        """table -> built-in chain -> what becomes of what no rule decides; ACCEPT unless said here."""
+        self.counts: Counter[tuple[str, str]] = Counter()
+        """How many packets each rule (table and chain, text) has matched."""
         self._loaded: Tables | None = None
         self._tables: Tables | None = None
         self._chains: dict[str, dict[str, Chain]] = {}
@@ -102,39 +138,30 @@ class Host:
     def tables(self) -> Tables:
         loaded = self.load()
         if loaded is not self._loaded or self._tables is None:
-            self._loaded = self._tables = loaded
-            self._chains = {}
-            for table, chains in self.own.items():
-                self._tables = {**self._tables, table: dict(self._tables.get(table, {}))}
-                for chain, rules in chains.items():
-                    name = chain.lstrip("^")
-                    there = self._tables[table].get(name, [])
-                    self._tables[table][name] = [*rules, *there] if chain[0] == "^" else [*there, *rules]
+            self._loaded, self._chains = loaded, {}
+            self._tables = {table: dict(chains) for table, chains in loaded.items()} if self.edits else loaded
+            for edit in self.edits:
+                edit.apply(self._tables[edit.table])
         return self._tables
 
-    def change(self, action: str, table: str, chain: str, rule: str) -> bool:
-        """iptables -A, -I or -D by hand; False if there is no such rule of that kind to delete."""
-        chains = self.own.setdefault(table, {})
+    def edit(self, table: str, chain: str, action: str, rule: str = "", position: int = 0) -> None:
+        """iptables by hand: -A, -I (in front, or at a position), -D (a rule, or at a position), -F, -N or -X."""
+        self.edits.append(Edit(table, chain, action, rule, position))
         self._tables = None
-        if action == "-D":
-            for name in (chain, f"^{chain}"):
-                if rule in chains.get(name, ()):
-                    chains[name].remove(rule)
-                    return True
-            return False
-        if action == "-I":
-            chains.setdefault(f"^{chain}", []).insert(0, rule)
-        else:
-            chains.setdefault(chain, []).append(rule)
-        return True
 
-    def flush(self, table: str, chain: str = "") -> None:
-        """iptables -F: rules made by hand are gone, kube-proxy's until it notices."""
-        kept = {k: v for k, v in self.own.get(table, {}).items() if chain and k.lstrip("^") != chain}
-        self.own[table] = kept
+    def renewed(self, *, full: bool) -> None:
+        """kube-proxy has written its rules: those that it shares between Services, or all of its own and the jumps.
+
+        What others did to chains that it wrote is gone; what they did to other chains stays.
+        """
+        flushed = {(e.table, e.chain): i for i, e in enumerate(self.edits) if e.action == "-F"}
+        self.edits = [
+            e
+            for i, e in enumerate(self.edits)
+            if not (e.chain.startswith("KUBE-") if full else e.chain in SHARED)
+            and not (full and i <= flushed.get((e.table, e.chain), -1))
+        ]
         self._tables = None
-        if not chain:
-            self.flushed()
 
     def _chain(self, table: str, name: str) -> Chain | None:
         known = self._chains.setdefault(table, {})
@@ -151,7 +178,11 @@ class Host:
     def pass_hook(self, hook: str, table: str, packet: Packet, steps: list[Step]) -> str:
         """Walk a built-in chain; gives ACCEPT, DROP, REJECT, DNAT or MASQUERADE."""
         self.tables()
-        return self._walk(hook, table, hook, packet, steps) or "ACCEPT"
+        verdict = self._walk(hook, table, hook, packet, steps)
+        if not verdict and self.policies.get(table, {}).get(hook) == "DROP":
+            steps.append((self.name, hook, f"{table}/{hook}", "policy of the chain", "DROP", str(packet)))
+            return "DROP"
+        return verdict or "ACCEPT"
 
     def _walk(self, hook: str, table: str, name: str, packet: Packet, steps: list[Step]) -> str:
         chain = self._chain(table, name)
@@ -165,6 +196,7 @@ class Host:
                     steps.append((self.name, hook, where, rule.text, "passed over", shown))
                 continue
             jump = rule.jump
+            self.counts[where, rule.text] += 1
             if jump == "DNAT":
                 address, _, port = rule.options.split()[1].partition(":")
                 packet.destination, packet.destination_port = address, int(port or packet.destination_port)

@@ -4,6 +4,7 @@ Stands for iptablesJumpChains in pkg/proxy/iptables and for the kubelet's own ch
 rules.py to read.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 Chains = dict[str, list[str]]
@@ -83,14 +84,17 @@ LAST = '-m comment --comment "kubernetes service nodeports; NOTE: this must be t
 BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 
 
-def save(tables: Tables) -> str:
+def save(tables: Tables, policies: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """The text of iptables-save: built-in chains first, the others and their rules in order of their names."""
     lines = []
     for table, chains in tables.items():
         built_in = [chain for chain in BUILT_IN if chain in chains]
         others = sorted(chain for chain in chains if chain not in BUILT_IN)
         lines.append(f"*{table}")
-        lines += [f":{chain} ACCEPT [0:0]" for chain in built_in] + [f":{chain} - [0:0]" for chain in others]
+        given = (policies or {}).get(table, {})
+        lines += [f":{chain} {given.get(chain, 'ACCEPT')} [0:0]" for chain in built_in] + [
+            f":{chain} - [0:0]" for chain in others
+        ]
         lines += [f"-A {chain} {rule}" for chain in built_in + others for rule in chains[chain]]
         lines.append("COMMIT")
     return "\n".join(lines) + "\n"

@@ -189,6 +189,25 @@ def test_network_files(world: World) -> None:
     world.delete("net", 0)
 
 
+def test_a_pods_search_list_ends_with_its_nodes(world: World) -> None:
+    """The node's own /etc/resolv.conf adds its domain to new Pods' lists, and is all that dnsPolicy Default has."""
+    domain = "g4f1htyerqjefkzrrs3tfzstyc.rx.internal.cloudapp.net"
+    (world.kubelet.node_dir / "etc").mkdir(exist_ok=True)
+    file = world.kubelet.node_dir / "etc/resolv.conf"
+    file.write_text(f"nameserver 168.63.129.16\nsearch {domain}\n")
+    world.run("first", "sleep 1000")
+    world.run("plain", "sleep 1000", dnsPolicy="Default")
+    world.loop.advance(8)
+    file.unlink()
+    assert world.exec("first", "cat", "/etc/resolv.conf").out == (
+        f"search default.svc.cluster.local svc.cluster.local cluster.local {domain}\nnameserver 10.96.0.10\n"
+        "options ndots:5\n"
+    )
+    assert world.exec("plain", "cat", "/etc/resolv.conf").out == f"search {domain}\nnameserver 168.63.129.16\n"
+    world.delete("first", 0)
+    world.delete("plain", 0)
+
+
 def test_containers_of_a_pod_share_the_network(world: World) -> None:
     """localhost reaches the neighbour; two servers cannot have one port; another Pod's address is reached too."""
     world.create("""

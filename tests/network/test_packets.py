@@ -137,9 +137,9 @@ def test_a_rule_made_by_hand_decides(world: World) -> None:
     """iptables -I FORWARD ... -j DROP drops, -D makes it work again."""
     host = world.network.hosts["worker1"]
     rule = "-d 10.32.0.0/12 -p tcp -m tcp --dport 80 -j DROP"
-    assert host.change("-I", "filter", "FORWARD", rule)
+    host.edit("filter", "FORWARD", "-I", rule)
     assert world.send("box", "10.96.0.20", 80).result == "timeout"
-    assert host.change("-D", "filter", "FORWARD", rule)
+    host.edit("filter", "FORWARD", "-D", rule)
     assert world.send("box", "10.96.0.20", 80).result == "connected"
 
 

@@ -56,6 +56,24 @@ class World:
     def send(self, source: str, address: str, port: int, protocol: str = "tcp", source_port: int = 0) -> Flow:
         return self.network.send(self.namespace(source), address, port, protocol, source_port)
 
+    def shell(self, pod: str, command: str, *, seconds: float = 20.0) -> str:
+        """What a command prints in a Pod's first container ("box", or "kube-system/kube-proxy-x"), errors included."""
+        namespace, _, name = pod.rpartition("/")
+        found = self.client.get("pods", name, namespace or "default")
+        container = found["spec"]["containers"][0]["name"]
+        server = self.cluster.kubelets[found["spec"]["nodeName"]].server
+        session = server.exec(namespace or "default", name, container, ["sh", "-c", command], stdin=False, tty=False)
+        printed: list[bytes] = []
+        session.subscribe(lambda channel, data: printed.append(data), lambda code, message: None)
+        self.cluster.advance(seconds)
+        return b"".join(printed).decode()
+
+    def proxy(self, node: str) -> str:
+        """The kube-proxy Pod of a node."""
+        pods = self.client.list("pods", "kube-system")
+        names = [p["metadata"]["name"] for p in pods if p["spec"].get("nodeName") == node]
+        return "kube-system/" + next(name for name in names if name.startswith("kube-proxy"))
+
     def run(self, steps: Generator[Any, None, Any]) -> Any:
         """The value of a generator of waits."""
         while True:

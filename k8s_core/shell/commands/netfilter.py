@@ -1,94 +1,16 @@
-"""Commands that show or change what a node's kernel does with packets: iptables, iptables-save, conntrack; and ss,
-traceroute, which show sockets and ways.
+"""Commands that show what a kernel's network does: conntrack, ss, traceroute. Its rules are iptables.py's."""
 
-They work where the network namespace is a node's (kube-proxy's container, the node itself); in a Pod of its own the
-tables are empty, as in life.
-"""
-
-from typing import Any
-
-from k8s_core.network.rules import BadRule, Rule
-from k8s_core.network.tables import save
+from k8s_core.shell.commands import iptables
+from k8s_core.shell.commands.iptables import host_of
 from k8s_core.shell.commands.options import checked
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import NetworkError
 
 
-def _host(process: Process) -> Any:
-    """The node whose kernel this is, or None in a Pod's own namespace."""
-    network = process.machine.network
-    if network is None or network.pod:
-        return None
-    return getattr(network.fabric, "hosts", {}).get(network.node)
-
-
-def iptables_save(process: Process) -> Steps:
-    words = process.argv[1:]
-    wanted = words[words.index("-t") + 1] if "-t" in words[:-1] else ""
-    host = _host(process)
-    tables = host.tables() if host else {}
-    process.out(save({t: c for t, c in tables.items() if wanted in ("", t)}) if tables else "")
-    return 0
-    yield 0.0
-
-
-def iptables(process: Process) -> Steps:
-    """-t TABLE and one of -S, -L (-n, --line-numbers), -A, -I, -D, -F."""
-    words = process.argv[1:]
-    table, action, chain, rest = "filter", "", "", []
-    while words:
-        word = words.pop(0)
-        if word in ("-t", "--table"):
-            table = words.pop(0) if words else table
-        elif word in ("-S", "-L", "-F", "-A", "-I", "-D", "--list", "--list-rules", "--flush") and not action:
-            action = {"--list": "-L", "--list-rules": "-S", "--flush": "-F"}.get(word, word)
-            chain = words.pop(0) if words and not words[0].startswith("-") else ""
-            if action in ("-A", "-I", "-D"):
-                rest = [w for w in words if w not in ("-w",)]
-                words = []
-    host = _host(process)
-    tables = host.tables() if host else {}
-    chains = tables.get(table)
-    if chains is None and host is not None:
-        return process.fail(f"v1.8.9 (nf_tables): table '{table}' does not exist", 3)
-    chains = chains or {}
-    if chain and chain not in chains:
-        return process.fail("No chain/target/match by that name.")
-    shown = [chain] if chain else list(chains)
-    if action == "-S":
-        built_in = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
-        process.out("".join(f"-P {c} ACCEPT\n" if c in built_in else f"-N {c}\n" for c in shown))
-        process.out("".join(f"-A {c} {rule}\n" for c in shown for rule in chains[c]))
-    elif action == "-L":
-        for each in shown:
-            process.out(f"Chain {each} (policy ACCEPT)\n" if each.isupper() and "-" not in each else f"Chain {each}\n")
-            process.out("num  rule\n" if "--line-numbers" in process.argv else "")
-            numbered = "--line-numbers" in process.argv
-            for index, rule in enumerate(chains[each], 1):
-                process.out(f"{index:<4} {rule}\n" if numbered else f"{rule}\n")
-            process.out("\n")
-    elif action in ("-A", "-I", "-D") and host is not None:
-        if rest and rest[0].isdigit():
-            rest = rest[1:]
-        text = " ".join(f'"{w}"' if " " in w else w for w in rest)
-        try:
-            Rule(text)
-        except BadRule as error:
-            return process.fail(f"v1.8.9 (nf_tables): {error}", 2)
-        if not host.change(action, table, chain, text):
-            return process.fail("Bad rule (does a matching rule exist in that chain?).")
-    elif action == "-F" and host is not None:
-        host.flush(table, chain)
-    elif host is None:
-        return process.fail("Permission denied (you must be root)", 4)
-    return 0
-    yield 0.0
-
-
 def conntrack(process: Process) -> Steps:
     """conntrack -L: the connections this node remembers."""
-    host = _host(process)
+    host = host_of(process)
     entries = list(host.tracked.values()) if host else []
     for entry in entries:
         protocol, source, source_port, destination, port = entry.original
@@ -135,12 +57,8 @@ def traceroute(process: Process) -> Steps:
 
 
 NODE: dict[str, Command] = {
-    name: checked(command)
-    for name, command in {
-        "iptables-save": iptables_save,
-        "iptables": iptables,
-        "conntrack": conntrack,
-        "ss": ss,
-    }.items()
+    **iptables.COMMANDS,
+    "conntrack": checked(conntrack),
+    "ss": checked(ss),
 }
 TOOLS: dict[str, Command] = {"ss": checked(ss), "traceroute": checked(traceroute)}
