@@ -164,7 +164,7 @@ class Lab:
     def life(self, pod: str, *, namespace: str = "default") -> life.LifeView:
         """A Pod's life as a timeline: phases, readiness, each container's runs and back-offs, failed probes."""
         with self.cluster.lock:
-            told = life.story(self.cluster.history, pod, namespace, self._began)
+            told = life.story(self.cluster.history, pod, namespace)
         if not told["moments"]:
             raise LabError(f'There is no Pod "{pod}" in the namespace {namespace} to show.')
         return life.LifeView(told)

@@ -36,13 +36,14 @@ TOLD = {"Unhealthy": "probe", "Killing": "killed", "Evicted": "evicted", "Failed
 _PHASES = {"Pending": "waits", "Running": "good", "Succeeded": "over", "Failed": "bad"}
 
 
-def story(history: History, name: str, namespace: str, start: float) -> Story:
-    """The life of the newest Pod of that name. Times are seconds since `start`."""
+def story(history: History, name: str, namespace: str) -> Story:
+    """The life of the newest Pod of that name. Times are seconds since it was made."""
     changes = list(history.changes(resource="pods", name=name, namespace=namespace))
     uids = [(change.new or change.old or {})["metadata"]["uid"] for change in changes]
     mine = [change for change, uid in zip(changes, uids, strict=True) if uid == uids[-1]]
     if not mine:
         return {"name": name, "rows": [], "marks": [], "moments": []}
+    start = mine[0].time
     marks = [
         (change.time - start, *told)
         for change in history.changes(resource="events", namespace=namespace)

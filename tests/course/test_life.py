@@ -30,7 +30,7 @@ def told() -> dict[str, life.Story]:
     }
     with Cluster() as cluster:
         cluster.settle()
-        client, began = cluster.client(), cluster.loop.now
+        client = cluster.client()
         for name, spec in pods.items():
             client.create(
                 "pods", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}, "default"
@@ -38,7 +38,7 @@ def told() -> dict[str, life.Story]:
         cluster.advance(30)
         client.delete("pods", "gone", "default")
         cluster.advance(90)
-        return {name: life.story(cluster.history, name, "default", began) for name in pods}
+        return {name: life.story(cluster.history, name, "default") for name in pods}
 
 
 def spans(story: life.Story, row: str) -> list[str]:
