@@ -1,4 +1,4 @@
-"""What the course changes in a notebook's kernel: how `!command` runs, and how mistakes are shown.
+"""What the course changes in a notebook's kernel: `%%node`, how `!command` runs, and how mistakes are shown.
 
 IPython runs `!command` on a pseudo terminal and now and then loses the last lines of a quick command; here it runs on a
 pipe. A mistake ends in one sentence, not in a traceback of ours.
@@ -7,6 +7,7 @@ pipe. A mistake ends in one sentence, not in a traceback of ours.
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 
@@ -17,8 +18,11 @@ class LabError(Exception):
         return [str(self)]
 
 
-def install() -> None:
-    """Prepare the kernel that this is called in; elsewhere (a script, a test) do nothing."""
+def install(typed: Callable[[str, str], str]) -> None:
+    """Prepare the kernel that this is called in; elsewhere (a script, a test) do nothing.
+
+    `typed(node, command)` types into a node's shell: what `%%node cp` does with its cell, `%node cp ls` with a line.
+    """
     if "IPython" not in sys.modules:
         return
     from IPython import get_ipython  # noqa: PLC0415  # only inside a notebook
@@ -26,7 +30,15 @@ def install() -> None:
     shell = get_ipython()
     if shell is not None:
         shell.set_custom_exc((subprocess.CalledProcessError,), _show_failed)
+        shell.register_magic_function(lambda line, cell=None: _node(typed, line, cell), "line_cell", "node")
         shell.system = lambda command: _system(shell, command)
+
+
+def _node(typed: Callable[[str, str], str], line: str, cell: str | None) -> None:
+    name, _, command = line.strip().partition(" ")
+    if not name or not (command or cell):
+        raise LabError("Write %%node cp in the first line of a cell, and below it what to type on the node.")
+    print(typed(name, cell if cell is not None else command), end="")
 
 
 def _system(shell: Any, command: str) -> None:

@@ -28,6 +28,7 @@ from course.widgets.state import Moments, State, state
 from course.wire import Answer, Wire
 from k8s_core.api.errors import StatusError, is_not_found
 from k8s_core.cluster import Cluster
+from k8s_core.kubelet.host import Host
 from k8s_core.shell.sockets import NetworkError
 
 _running: "Lab | None" = None
@@ -43,7 +44,7 @@ def start(chapter: str, *, learner: str = "", seed: int = 0) -> "Lab":
         raise LabError(f'There is no chapter "{chapter}". There are: {known}.') from None
     stop()
     _running = Lab(found, learner or environment.learner(), seed)
-    kernel.install()
+    kernel.install(_typed)
     return _running
 
 
@@ -53,6 +54,12 @@ def stop() -> None:
     if _running:
         _running.close()
         _running = None
+
+
+def _typed(node: str, command: str) -> str:
+    if _running is None:
+        raise LabError("There is no lab in this notebook yet. Run its first cell.")
+    return _running.node(node).run(command)
 
 
 atexit.register(stop)
@@ -136,6 +143,12 @@ class Lab:
             command, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False
         )
         return Output(done.stdout + done.stderr)
+
+    def node(self, name: str) -> "Node":
+        """A node's shell: `lab.node("cp").run("crictl ps")`, or a cell that begins with `%%node cp`."""
+        if name not in self.cluster.hosts:
+            raise LabError(f'There is no node "{name}". There are: {", ".join(self.cluster.hosts)}.')
+        return Node(self.cluster.node(name))
 
     def show(self, *, system: bool = False) -> ClusterView:
         """The cluster, live, with its history; `system` shows kube-system's Pods too."""
@@ -414,6 +427,20 @@ class Lab:
 def _shell(command: str, variables: dict[str, str]) -> str:
     done = subprocess.run(["bash", "-c", command], env=variables, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
+
+
+class Node:
+    """One node: `run` types into its shell, `root` is its file tree as a folder of this machine."""
+
+    def __init__(self, host: Host):
+        self._host, self.name, self.root = host, host.name, host.root
+
+    def run(self, command: str) -> "Output":
+        """Type a line (or several) into the node's shell; what it printed."""
+        return Output(self._host.run(command).output)
+
+    def __repr__(self) -> str:
+        return f"<node {self.name}, its files: {self.root}>"
 
 
 class Output(str):

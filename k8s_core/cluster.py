@@ -38,6 +38,8 @@ from k8s_core.controllers.manager import ControllerManager
 from k8s_core.etcd import pod
 from k8s_core.etcd.store import Store
 from k8s_core.history import History
+from k8s_core.kubelet import node_files
+from k8s_core.kubelet.host import Host
 from k8s_core.kubelet.kubelet import Kubelet
 from k8s_core.limits import POD_CIDR
 from k8s_core.network.bridge import Conversation
@@ -135,12 +137,18 @@ class Cluster:
         if scheduler:
             self.scheduler.start()
         self.kubelets: dict[str, Kubelet] = {}
+        self.hosts: dict[str, Host] = {}
+        """The nodes as machines: their folders, services and shells (see `node`)."""
         order = list(self.addresses) if kubelets else []
         if profile == "bare":  # nobody joins them one by one, and the control plane's own is not the first
             order[:2] = reversed(order[:2])
         for name in order:
             self.kubelets[name] = self._kubelet(name)
-            self.kubelets[name].start()
+            if profile == "kubeadm":
+                self.hosts[name] = Host(self.kubelets[name], self.lock, self._url, self.client())
+                self.hosts[name].start()
+            else:
+                self.kubelets[name].start()
             if profile == "bare":  # kube-proxy is a process there, not a Pod
                 self.network.proxies[name].start()
         self.loop.run_ready()
@@ -218,6 +226,7 @@ class Cluster:
         folder.mkdir(parents=True, exist_ok=True)
         if self.profile == "kubeadm":
             kubeadm.write_node(self, name, folder)
+            node_files.write(folder, name, self.addresses)
         return Kubelet(
             client,
             name,
@@ -244,6 +253,14 @@ class Cluster:
             if user.startswith("system:serviceaccount:"):
                 groups = ("system:serviceaccounts", f"system:serviceaccounts:{user.split(':')[2]}")
         return Client(self.apiserver, self.loop, User(user, (*groups, "system:authenticated")), agent)
+
+    def node(self, name: str) -> Host:
+        """A node as a machine: `cluster.node("cp").run("crictl ps")`. KeyError if there is none of that name."""
+        return self.hosts[name]
+
+    def _url(self) -> str:
+        """The door's URL; it is opened for whoever needs it first."""
+        return (self.door or self.serve()).url
 
     def advance(self, duration: str | float) -> None:
         """Send time ahead: seconds, or a Go duration such as "5m" or "1h30m"."""

@@ -84,6 +84,19 @@ CONTAINER_START_SECONDS = (0.05, 0.15)  # not a flag: create and start of one co
 IMAGE_CHECK_SECONDS = (0.4, 0.9)  # not a flag: asking the registry for an image that is here already
 IMAGE_PULL_BYTES_PER_SECOND = 40_000_000  # not a flag
 MINIMUM_GRACE_PERIOD = 2.0  # minimumGracePeriodInSeconds: what a preStop hook leaves for SIGTERM
+KUBELET_RESTART_SECONDS = 10.0  # RestartSec of kubeadm's kubelet.service
+CONTAINERD_RESTART_SECONDS = 5.0  # RestartSec of containerd.service
+JOURNAL_SIZE = 5000  # lines a node's journal keeps
+MAX_COMMAND_OUTPUT = 4 << 20  # not a flag: bytes of a command's output that are kept
+# evictionHard's defaults
+EVICTION_HARD = {
+    "memory.available": "100Mi",
+    "nodefs.available": "10%",
+    "nodefs.inodesFree": "5%",
+    "imagefs.available": "15%",
+}
+KUBECTL_SECONDS, KUBECTL_WATCH_SECONDS = 60.0, 5.0  # not flags: wall seconds for a kubectl typed on a node, and for -w
+COMMAND_LIMIT = 600.0  # not a flag: virtual seconds after which a command typed on a node gets ^C
 STATIC_POD_CHECK_PERIOD = 20.0  # --file-check-frequency
 CONTAINER_LOG_MAX_SIZE = 512 * 1024  # containerLogMaxSize is 10Mi: a simulated container is given less
 TERMINATION_MESSAGE_MAX = 4096  # MaxContainerTerminationMessageLength

@@ -56,8 +56,7 @@ def _read(request: Request, schema: Schema, expected: tuple[str, str, str], medi
     obj.setdefault("kind", kind)
     if obj["apiVersion"] != api_version:
         raise errors.bad_request(
-            f"the API version in the data ({obj['apiVersion']}) does not match"
-            f" the expected API version ({api_version})"
+            f"the API version in the data ({obj['apiVersion']}) does not match the expected API version ({api_version})"
         )
     if obj["kind"] != kind:
         raise errors.bad_request(f'{obj["kind"]} in version "{version}" cannot be handled as a {kind}: no kind match')

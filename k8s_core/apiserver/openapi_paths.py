@@ -88,9 +88,7 @@ def _operations(
     for resource in resources:
         kind = (group, version, resource.kind)
         own, listed = names.get(kind, ""), names.get((group, version, resource.kind + "List"), "")
-        many = (
-            f"{root}/namespaces/{{namespace}}/{resource.name}" if resource.namespaced else f"{root}/{resource.name}"
-        )
+        many = f"{root}/namespaces/{{namespace}}/{resource.name}" if resource.namespaced else f"{root}/{resource.name}"
         one, verbs = many + "/{name}", set(resource.verbs)
         scoped = ("Namespaced" if resource.namespaced else "") + resource.kind
         status, patch, options = _META + "Status", _META + "Patch", _META + "DeleteOptions"
@@ -197,9 +195,7 @@ def _root(group: str, version: str) -> str:
 
 def v3(group: str, version: str, resources: Iterable[Resource], names: Mapping[Kind, str]) -> Document:
     """The paths of a group and version; `names` says which schema describes which kind."""
-    paths: Document = {
-        _root(group, version): {"get": _resource_list(group, version, {"content": _content(_JSON, V3)})}
-    }
+    paths: Document = {_root(group, version): {"get": _resource_list(group, version, {"content": _content(_JSON, V3)})}}
     for operation in _operations(group, version, resources, names):
         item = paths.setdefault(operation.path, {})
         item.setdefault(

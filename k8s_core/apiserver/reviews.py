@@ -130,9 +130,7 @@ def _check_attributes(kind: str, obj: Object, spec: Object, *, subject: bool = F
         problems.append(field.invalid("spec.resourceAttributes", None, detail))
     if subject and not spec.get("user") and not spec.get("groups"):
         problems.append(field.invalid("spec.user", "", "at least one of user or group must be specified"))
-    metadata = {
-        k: v for k, v in (obj.get("metadata") or {}).items() if k not in ("managedFields", "creationTimestamp")
-    }
+    metadata = {k: v for k, v in (obj.get("metadata") or {}).items() if k not in ("managedFields", "creationTimestamp")}
     if kind != "LocalSubjectAccessReview" and metadata:
         problems.append(field.invalid("metadata", metadata, "must be empty"))
     if problems:

@@ -55,7 +55,6 @@ class KubeletServer(Protocol):
         self, namespace: str, pod: str, container: str, *, stdin: bool, stdout: bool, stderr: bool, tty: bool
     ) -> Session: ...
 
-
     def port_forward(self, namespace: str, pod: str) -> Callable[..., Any]: ...
     def get(self, address: str, port: int, request: WebRequest) -> WebResponse: ...
 
@@ -261,9 +260,7 @@ class Subresources:
             slices = resources.find("endpointslices.discovery.k8s.io")
             assert slices is not None
             named = [
-                p
-                for p in obj["spec"].get("ports") or ()
-                if not port or str(p["port"]) == port or p.get("name") == port
+                p for p in obj["spec"].get("ports") or () if not port or str(p["port"]) == port or p.get("name") == port
             ]
             if not named or (not port and len(obj["spec"]["ports"]) > 1 and all(p.get("name") for p in named)):
                 raise errors.unavailable(f'no service port "{port}" found for service "{name}"')

@@ -53,9 +53,7 @@ def outcome(code: int, message: str) -> Object:
 class Channels:
     """One session over one WebSocket. `owe` asks for what stdin set off to be run."""
 
-    def __init__(
-        self, wire: web.BaseRequest, session: Session, lock: threading.RLock, owe: Callable[[], None]
-    ) -> None:
+    def __init__(self, wire: web.BaseRequest, session: Session, lock: threading.RLock, owe: Callable[[], None]) -> None:
         self._wire, self._session, self._lock, self._owe = wire, session, lock, owe
         self._io = asyncio.get_running_loop()
         self._outgoing: asyncio.Queue[bytes | None] = asyncio.Queue()

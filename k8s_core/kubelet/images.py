@@ -31,6 +31,10 @@ MISSING_TAG = re.compile(r"(no-?such|does-?not-?exist|non-?exist|missing|invalid
 KNOWN_HOSTS = (".io", ".com", ".org", ".net", ".dev", ".local", ".cloud", ".run", ".us", ".de", ".eu", ".internal")
 
 
+KUBERNETES = "k8s.io"
+"""The namespace of containerd in which the kubelet's images and containers are."""
+
+
 class InvalidImageName(Exception):
     """The image's name is not a reference."""
 
@@ -58,6 +62,11 @@ class Image:
     @property
     def id(self) -> str:
         return f"{self.repository}@{self.digest}"
+
+    @property
+    def image_id(self) -> str:
+        """The digest of the image's configuration: what containerd calls the image's id."""
+        return "sha256:" + hashlib.sha256(f"config {self.digest}".encode()).hexdigest()
 
     @property
     def size(self) -> int:
@@ -153,18 +162,23 @@ class ImageStore:
     def __init__(self, loop: "Loop") -> None:
         self.loop = loop
         self.images: dict[str, Image] = {}
+        self.others: dict[str, dict[str, Image]] = {}
+        """What was pulled in other namespaces of containerd than the kubelet's (moby, default)."""
         self._free_at = 0.0
 
     def present(self, image: Image) -> bool:
         return image.name in self.images
 
-    def pull(self, image: Image, done: Callable[[PullError | None, float, float], None]) -> None:
+    def pull(
+        self, image: Image, done: Callable[[PullError | None, float, float], None], namespace: str = KUBERNETES
+    ) -> None:
+        store = self.images if namespace == KUBERNETES else self.others.setdefault(namespace, {})
         error: PullError | None = None
         random = self.loop.random
         seconds = random.uniform(*limits.IMAGE_CHECK_SECONDS)
         try:
             check(image)
-            if not self.present(image):
+            if image.name not in store:
                 seconds += image.size / limits.IMAGE_PULL_BYTES_PER_SECOND
         except PullError as failed:
             error = failed
@@ -174,7 +188,7 @@ class ImageStore:
 
         def finish() -> None:
             if error is None:
-                self.images[image.name] = image
+                store[image.name] = image
             done(error, seconds, waited)
 
         self.loop.call_later(waited, finish)

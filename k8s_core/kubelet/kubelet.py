@@ -4,19 +4,21 @@ Stands for pkg/kubelet/kubelet.go. It has a client and a folder (the node's file
 stops the agent only: containers go on, as on a real node, and `start` finds them again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k8s_core import limits
-from k8s_core.api import Object, quantity
+from k8s_core.api import Object
 from k8s_core.api.errors import StatusError, is_conflict, is_not_found
 from k8s_core.client.workqueue import WorkQueue
-from k8s_core.kubelet import admission, network_files
+from k8s_core.kubelet import admission, network_files, node_files
 from k8s_core.kubelet import environment as variables
 from k8s_core.kubelet.addresses import Addresses
+from k8s_core.kubelet.config import Config
 from k8s_core.kubelet.environment import ConfigError
 from k8s_core.kubelet.images import Image
+from k8s_core.kubelet.journal import Journal, klog, quoted
 from k8s_core.kubelet.node import NodeReporter
 from k8s_core.kubelet.pod_worker import PodWorker
 from k8s_core.kubelet.prober import Actions
@@ -69,6 +71,12 @@ class Kubelet:
             resolv_conf=lambda: network_files.node_resolv_conf(node_dir),
         )
         self.fabric.attach(self.network)
+        self.fs = node_files.build(node_dir, self.runtime, lambda: self.disk_full)
+        self.disk_full = False
+        self.journal = Journal(client.loop)
+        self.config = Config()
+        self.pid: Callable[[], int] = lambda: 0
+        """The kubelet's process number, for its log."""
         self.words = words(version)
         self.recorder = client.recorder("kubelet", name) if kubeadm else None
         self.node = NodeReporter(
@@ -83,14 +91,15 @@ class Kubelet:
             taints=taints or [],
         )
         self.node.get = lambda: self._nodes.get(name) if self._nodes else None
-        self.volumes = Volumes(node_dir, self._get, self._token, address)
+        self.node.log = self.log
+        self.volumes = Volumes(self.fs, self._get, self._token, address)
         self.actions = Actions(
             client.loop, self.runtime, NetworkNamespace(address, self.fabric, hostname=name, node=name, quiet=True)
         )
         self.references = References(self)
         self.addresses = Addresses()
         self.server = KubeletServer(self)
-        self.static = StaticPods(self, node_dir / "etc" / "kubernetes" / "manifests")
+        self.static = StaticPods(self)
         self.workers: dict[str, PodWorker] = {}
         self.running = False
         self.pods: Informer | None = None
@@ -101,6 +110,14 @@ class Kubelet:
         self._names: dict[str, str] = {}  # namespace/name -> uid of the newest worker
         self._started = client.loop.now
 
+    def log(self, level: str, where: str, text: str) -> None:
+        """A line of the kubelet's own log: its level, file and line, text."""
+        loop = self.client.loop
+        loop.log("kubelet", text)
+        if not self.runtime.fake:
+            pid = self.pid()
+            self.journal.write("kubelet.service", "kubelet", pid, klog(loop.now, pid, level, where, text))
+
     # --- life -----------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Register the node and begin; the node is Ready about a second later."""
@@ -108,6 +125,9 @@ class Kubelet:
             return
         loop = self.client.loop
         self.running, self._started = True, loop.now
+        self.log("I", "server.go:529", f'"Kubelet version" kubeletVersion="{self.node.version}"')
+        self.log("I", "kubelet.go:361", f'"Adding static pod path" path="{self.config.static_pod_path}"')
+        self.log("I", "kubelet.go:2452", '"Starting kubelet main sync loop"')
         self._queue = WorkQueue(loop, self._sync, name="kubelet")
         self.node.event("Normal", "Starting", "Starting kubelet.")
         self._register()
@@ -119,9 +139,11 @@ class Kubelet:
         try:
             self.node.register()
         except StatusError as error:
-            loop.log("kubelet", f'Unable to register node with API server" err="{error}" node="{self.name}"')
+            what = f'"Unable to register node with API server" err={quoted(error)} node="{self.name}"'
+            self.log("E", "kubelet_node_status.go:116", what)
             self._timers = [loop.call_later(1.0, self._register, background=True)]
             return
+        self.log("I", "kubelet_node_status.go:78", f'"Successfully registered node" node="{self.name}"')
         for reason in ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"):
             self.node.event("Normal", reason, f"Node {self.name} status is now: {reason}")
         self.node.event("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
@@ -131,7 +153,7 @@ class Kubelet:
         self.pods = self.client.informer("pods", fields=f"spec.nodeName={self.name}")
         self.pods.on(self._pod_added, self._pod_updated, self._pod_deleted)
         self._timers = [
-            loop.call_later(0 if self.node.ready else limits.NODE_READY_AFTER, self._network_ready),
+            loop.call_later(0 if self.node.network else limits.NODE_READY_AFTER, self._network_ready),
             loop.every(limits.NODE_LEASE_RENEW_PERIOD, self.node.renew_lease),
             loop.every(limits.NODE_STATUS_UPDATE_FREQUENCY, self.node.report),
             loop.every(limits.STATIC_POD_CHECK_PERIOD, self.static.check),
@@ -142,10 +164,24 @@ class Kubelet:
             self._queue.add(uid)
 
     def _network_ready(self) -> None:
-        self.node.ready = True
+        self.node.network = True
         self.node.report()
         for uid in self.workers:
             self._queue.add(uid)
+
+    def runtime_changed(self) -> None:
+        """containerd has come or gone: the kubelet sees that when it next lists the containers."""
+        self.node.runtime = self.runtime.running
+        if self.running:
+            if not self.runtime.running:
+                what = (
+                    'rpc error: code = Unavailable desc = connection error: desc = \\"transport: Error while dialing: '
+                )
+                what += 'dial unix /run/containerd/containerd.sock: connect: no such file or directory\\"'
+                self.log("E", "generic.go:254", f'"GenericPLEG: Unable to retrieve pods" err="{what}"')
+            self.node.report()
+            for uid in self.workers:
+                self._queue.add(uid)
 
     def stop(self) -> None:
         """End the agent; containers go on."""
@@ -268,7 +304,9 @@ class Kubelet:
 
     def _sync(self, uid: str) -> None:
         worker = self.workers.get(uid)
-        if worker and self.running and (self.node.ready or worker.spec.get("hostNetwork")):
+        if not self.runtime.running:
+            return
+        if worker and self.running and (self.node.network or worker.spec.get("hostNetwork")):
             worker.sync()
 
     def admit(self, pod: Object) -> tuple[str, str] | None:
@@ -321,9 +359,13 @@ class Kubelet:
                 written = again
             else:
                 if not is_not_found(error):
-                    self.client.loop.log("kubelet", f'Failed to update status for pod "{meta["name"]}": {error}')
+                    self._status_failed(meta, error)
                 return None
         return {**pod, "status": written["status"]} if is_static else written
+
+    def _status_failed(self, meta: Object, error: StatusError) -> None:
+        what = f'"Failed to update status for pod" pod="{meta["namespace"]}/{meta["name"]}" err={quoted(error)}'
+        self.log("E", "status_manager.go:895", what)
 
     def _write_again(self, pod: Object, status: Object) -> Object | None:
         meta = pod["metadata"]
@@ -333,7 +375,7 @@ class Kubelet:
                 return None
             return self.client.update_status("pods", {**fresh, "status": status})
         except StatusError as error:
-            self.client.loop.log("kubelet", f'Failed to update status for pod "{meta["name"]}": {error}')
+            self._status_failed(meta, error)
             return None
 
     def delete_object(self, pod: Object) -> None:
@@ -343,7 +385,8 @@ class Kubelet:
             self.client.delete("pods", meta["name"], meta["namespace"], uid=meta["uid"], grace_seconds=0)
         except StatusError as error:
             if not is_not_found(error) and not is_conflict(error):
-                self.client.loop.log("kubelet", f'Failed to delete pod "{meta["name"]}": {error}')
+                what = f'"Failed to delete pod" err={quoted(error)} pod="{meta["namespace"]}/{meta["name"]}"'
+                self.log("E", "status_manager.go:1050", what)
 
     def network_for(self, pod: Object) -> NetworkNamespace:
         """A new Pod's network: the node's own, or a namespace with an address of the node's podCIDR."""
@@ -379,9 +422,6 @@ class Kubelet:
     def resolv_conf(self, pod: Object) -> str:
         """A new Pod's /etc/resolv.conf."""
         return network_files.resolv_conf(pod, self.cluster_dns, network_files.node_resolv_conf(self.node_dir))
-
-    def memory(self, limit: str | None) -> int:
-        return quantity.value(limit) if limit else 0
 
     def environment(
         self, pod: Object, container: Object, status: Object, image: Image, sandbox: Sandbox | None
@@ -429,6 +469,6 @@ class Kubelet:
         try:
             made = self.client.create_sub("serviceaccounts", account, meta["namespace"], "token", body)
         except StatusError as error:
-            self.client.loop.log("kubelet", f"failed to fetch token: {error}")
+            self.log("E", "token_manager.go:122", f'"Couldn\'t update token" err={quoted(error)}')
             return ""
         return str(made["status"]["token"])

@@ -7,7 +7,7 @@ in the container's waiting reason, an event with Kubernetes' words, and another 
 from typing import TYPE_CHECKING
 
 from k8s_core import limits
-from k8s_core.api import Object
+from k8s_core.api import Object, quantity
 from k8s_core.kubelet import images
 from k8s_core.kubelet.environment import ConfigError, expand
 from k8s_core.kubelet.images import Image, PullError
@@ -122,6 +122,16 @@ class Launcher:
 
         self.worker.loop.call_later(self.worker.loop.random.uniform(low, high), start)
 
+    def _host_path(self, name: str) -> str:
+        """Where a volume is on the node."""
+        worker = self.worker
+        volume: Object = next((v for v in worker.spec.get("volumes") or () if v["name"] == name), {})
+        if "hostPath" in volume:
+            return str(volume["hostPath"]["path"])
+        kind = {"emptyDir": "empty-dir", "configMap": "configmap", "downwardAPI": "downward-api"}
+        plugin = next((kind.get(key, key) for key in volume if key != "name"), "empty-dir")
+        return f"/var/lib/kubelet/pods/{worker.uid}/volumes/kubernetes.io~{plugin}/{name}"
+
     def _config(self, container: Object, image: Image, attempt: int) -> ContainerConfig:
         worker = self.worker
         env = worker.kubelet.environment(worker.pod, container, worker.status, image, worker.sandbox)
@@ -143,10 +153,12 @@ class Launcher:
                 continue
             path = mount.get("subPath") or expand(mount.get("subPathExpr", ""), env)
             read_only = bool(mount.get("readOnly"))
-            mounts.append(Mount(mount["mountPath"], below(node, path) if path else node, read_only))
+            place = self._host_path(mount["name"])
+            mounts.append(Mount(mount["mountPath"], below(node, path) if path else node, read_only, place))
         assert worker.sandbox is not None
         mounts += worker.kubelet.network_files(worker.pod, worker.sandbox)
-        memory = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+        resources = container.get("resources") or {}
+        limit, request = resources.get("limits") or {}, resources.get("requests") or {}
         return ContainerConfig(
             name=container["name"],
             attempt=attempt,
@@ -166,7 +178,10 @@ class Launcher:
                 *([security["fsGroup"]] if "fsGroup" in security else []),
             ],
             ports=[p["containerPort"] for p in container.get("ports") or () if p.get("protocol", "TCP") == "TCP"],
-            memory_limit=worker.kubelet.memory(memory),
+            memory_limit=quantity.value(limit.get("memory") or "0"),
+            memory_request=quantity.value(request.get("memory") or "0"),
+            cpu_limit=quantity.milli(limit.get("cpu") or "0"),
+            cpu_request=quantity.milli(request.get("cpu") or "0"),
             reference=container["image"],
         )
 

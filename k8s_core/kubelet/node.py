@@ -12,6 +12,7 @@ from k8s_core import limits
 from k8s_core.api import Object
 from k8s_core.api.errors import StatusError, is_already_exists, is_not_found
 from k8s_core.kubelet.images import ImageStore
+from k8s_core.kubelet.journal import quoted
 from k8s_core.shell.commands.system import KERNEL
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ NETWORK_NOT_READY = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin "
     "returns error: cni plugin not initialized"
 )
+RUNTIME_DOWN = "container runtime is down"
 PRESSURES = {
     "MemoryPressure": (
         "KubeletHasSufficientMemory",
@@ -54,9 +56,11 @@ class NodeReporter:
         self.client, self.name, self.address = client, name, address
         self.version, self.fake, self.images, self.recorder = version, fake, images, recorder
         self.labels, self.taints = labels, taints
-        self.ready = False
-        self.problem = NETWORK_NOT_READY
-        """Why the node is not ready, when it is not."""
+        self.network = False
+        self.runtime = True
+        """Whether the network is up, and the container runtime."""
+        self.log: Callable[[str, str, str], None] = lambda level, where, text: None
+        self.boot_id: Callable[[], str] = str
         self.get: Callable[[], Object | None] = lambda: None
         """The Node as the kubelet's informer has it."""
         self._reported = float("-inf")
@@ -68,6 +72,15 @@ class NodeReporter:
     def reference(self) -> Object:
         """What events are about: the kubelet names its node by name only, the uid being the name again."""
         return {"kind": "Node", "apiVersion": "v1", "metadata": {"name": self.name, "uid": self.name}}
+
+    @property
+    def ready(self) -> bool:
+        return self.network and self.runtime
+
+    @property
+    def problem(self) -> str:
+        """Why the node is not ready, when it is not."""
+        return RUNTIME_DOWN if not self.runtime else NETWORK_NOT_READY
 
     def event(self, type: str, reason: str, message: str) -> None:
         if self.recorder:
@@ -174,7 +187,7 @@ class NodeReporter:
         """Write the status if it changed, or has not been written for five minutes."""
         node = self.get()
         if node is None:  # somebody deleted it: a kubelet registers again only when it is restarted
-            self.client.loop.log("kubelet", f'Error updating node status, will retry: nodes "{self.name}" not found')
+            self._failed("Error updating node status, will retry", f'nodes "{self.name}" not found')
             return
         due = self.client.loop.now - self._reported >= limits.NODE_STATUS_REPORT_FREQUENCY
         looked_at = (node, self.ready, len(self.images.images))
@@ -188,7 +201,7 @@ class NodeReporter:
         try:
             self.client.update_status("nodes", {**node, "status": new})
         except StatusError as error:
-            self.client.loop.log("kubelet", f"Unable to update node status: {error}")
+            self._failed("Error updating node status, will retry", error)
             return
         self._reported = self.client.loop.now
         was = next((c["status"] for c in old.get("conditions", ()) if c["type"] == "Ready"), "")
@@ -196,6 +209,9 @@ class NodeReporter:
             self.event("Normal", "NodeReady", f"Node {self.name} status is now: NodeReady")
         elif not self.ready and was == "True":
             self.event("Normal", "NodeNotReady", f"Node {self.name} status is now: NodeNotReady")
+
+    def _failed(self, what: str, error: object, where: str = "kubelet_node_status.go:598") -> None:
+        self.log("E", where, f'"{what}" err={quoted(error)}')
 
     # --- the lease ------------------------------------------------------------------------------------------
     def renew_lease(self) -> None:
@@ -215,14 +231,14 @@ class NodeReporter:
         except StatusError as error:
             known, self._lease = self._lease, None  # the next renewal reads it anew
             if known or not is_not_found(error):
-                self.client.loop.log("kubelet", f"Failed to update lease: {error}")
+                self._failed("Failed to update lease", error, "controller.go:195")
                 return
             meta = {"name": self.name, "namespace": LEASES, "ownerReferences": [owner]}
             lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
             try:
                 self._lease = self.client.create(resource, lease, LEASES)
             except StatusError as failed:
-                self.client.loop.log("kubelet", f"Failed to ensure lease exists, will retry: {failed}")
+                self._failed("Failed to ensure lease exists, will retry", failed, "controller.go:145")
 
     def ensure_csi_node(self) -> None:
         """The CSINode that every kubelet makes for its node, without drivers."""
@@ -239,7 +255,7 @@ class NodeReporter:
             self.client.create("csinodes.storage.k8s.io", obj)
         except StatusError as error:
             if not is_already_exists(error):
-                self.client.loop.log("kubelet", f"Failed to initialize CSINode: {error}")
+                self._failed("Failed to initialize CSINode", error, "csi_plugin.go:296")
 
 
 def _same(old: Object, new: Object) -> bool:

@@ -204,7 +204,10 @@ class PodWorker:
         host_name = (
             self.kubelet.name if self.spec.get("hostNetwork") else (str(self.spec.get("hostname") or self.name)[:63])
         )
-        self.sandbox = self.runtime.run_sandbox(self.name, self.namespace, self.uid, host_name, network)
+        labels = self.pod["metadata"].get("labels") or {}
+        self.sandbox = self.runtime.run_sandbox(
+            self.name, self.namespace, self.uid, host_name, network, qos=make.qos(self.spec), labels=labels
+        )
         address = network.address
         self.statuses.status = {**self.status, "podIP": address, "podIPs": [{"ip": address}]}
         if self.volumes and "status.pod" in str(self.spec["volumes"]):

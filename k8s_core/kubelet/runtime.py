@@ -6,22 +6,26 @@ namespace with an address; a container is a machine (shell/process.py) whose PID
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from k8s_core.kubelet import programs
-from k8s_core.kubelet.images import Image, ImageStore
+from k8s_core.kubelet.images import KUBERNETES, Image, ImageStore, parse
 from k8s_core.kubelet.logs import ContainerLog
+from k8s_core.kubelet.usage import Usage
 from k8s_core.shell.fs import Directory, File, FileSystem, Node
 from k8s_core.shell.pipes import Output, Pipe, Sink
-from k8s_core.shell.process import SIGNALS, Command, Machine, Process
+from k8s_core.shell.process import SIGNALS, Command, Machine, Process, Row, row
 from k8s_core.shell.sh import sh
 from k8s_core.shell.sockets import Fabric, NetworkNamespace
 
 if TYPE_CHECKING:
     from k8s_core.clock import Loop
 
+FIRST_PID = 640
+"""Where a node's process numbers begin, after the kernel's and the distribution's."""
 CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
 
 
@@ -40,6 +44,8 @@ class Mount:
     path: str
     node: Node
     read_only: bool = False
+    host: str = ""
+    """Where it is on the node."""
 
 
 @dataclass(slots=True)
@@ -62,8 +68,24 @@ class ContainerConfig:
     groups: list[int] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
     memory_limit: int = 0
+    memory_request: int = 0
+    cpu_limit: int = 0
+    cpu_request: int = 0
+    """Bytes and thousandths of a processor; 0: none."""
     reference: str = ""
     """The image as the Pod named it."""
+    behaviour: str = ""
+    """What the Pod's annotation says that the program shall do (programs/behaviour.py)."""
+
+    def linux_resources(self) -> dict[str, str]:
+        """LinuxContainerResources, as the kubelet computes them."""
+        shares = max(2, self.cpu_request * 1024 // 1000)
+        found = {"cpuPeriod": "100000", "cpuShares": str(shares)}
+        if self.cpu_limit:
+            found["cpuQuota"] = str(self.cpu_limit * 100)
+        if self.memory_limit:
+            found["memoryLimitInBytes"] = str(self.memory_limit)
+        return found
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +101,11 @@ class Sandbox:
     created: float
     ready: bool = True
     containers: list["Container"] = field(default_factory=list)
+    attempt: int = 0
+    qos: str = "BestEffort"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    shim: int = 0
+    """The number of its containerd-shim on the node; the pause process has the next one."""
 
 
 class ContainerMachine(Machine):
@@ -93,11 +120,22 @@ class ContainerMachine(Machine):
         self.user = "root" if uid == 0 else user if user != "root" else str(uid)
         self.shell = str(config.image.data.get("shell", "dash"))
         self.container = container
+        self.usage = Usage(self)
         self.network = container.sandbox.network
         self.extra["image"] = config.image
 
     def background(self) -> bool:
         return self.loop.now >= self.container.waited_for_until
+
+    def account(self) -> None:
+        self.usage.settle()
+
+    def grown(self, process: Process) -> None:
+        self.usage.grown(process)
+
+    def cgroup(self) -> dict[str, Node]:
+        """The container's own cgroup (version 2), as files."""
+        return self.usage.files()
 
     def build_fs(self) -> FileSystem:
         fs = FileSystem(programs.root(self), lambda: self.loop.now)
@@ -132,6 +170,7 @@ class Container:
         self.exit_code = 0
         self.reason = self.message = ""
         self.log = ContainerLog(loop)
+        self.namespace = KUBERNETES
         self.machine: ContainerMachine | None = None
         self.init: Process | None = None
         self.stdin = Pipe()
@@ -175,6 +214,9 @@ class Runtime:
         extra: Mapping[str, Mapping[str, Command]] | None = None,
     ) -> None:
         self.loop, self.fabric, self.fake = loop, fabric, fake
+        self.running = True
+        """Whether containerd is; containers go on without it."""
+        self.pids = itertools.count(FIRST_PID)
         self.images = ImageStore(loop)
         self.sandboxes: dict[str, Sandbox] = {}
         self.containers: dict[str, Container] = {}
@@ -188,9 +230,39 @@ class Runtime:
     def _id(self, text: str) -> str:
         return hashlib.sha256(f"{text}/{self.loop.random.getrandbits(64)}".encode()).hexdigest()
 
+    # --- processes, as the node sees them -------------------------------------------------------------------
+    def rows(self) -> list[Row]:
+        """Shims, pause processes and what runs in the containers, with the node's process numbers."""
+        found = []
+        alone = (c.sandbox for c in self.containers.values() if not c.sandbox.uid)
+        for sandbox in dict.fromkeys([*self.sandboxes.values(), *alone]):
+            if not sandbox.ready:
+                continue
+            shim = ["/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", sandbox.id]
+            shim += ["-address", "/run/containerd/containerd.sock"]
+            found.append(Row("root", sandbox.shim, 1, sandbox.created, False, shim, 12 << 20))
+            if sandbox.uid:
+                found.append(Row("65535", sandbox.shim + 1, sandbox.shim, sandbox.created, False, ["/pause"], 1 << 19))
+            for container in sandbox.containers:
+                for process in container.machine.processes.values() if container.machine else ():
+                    parent = process.parent.host_pid if process.parent else sandbox.shim
+                    found.append(row(process, process.host_pid, parent))
+        return found
+
+    def process(self, pid: int) -> Process | None:
+        """The process in a container that has this number on the node."""
+        for container in self.containers.values():
+            for process in container.machine.processes.values() if container.machine else ():
+                if process.host_pid == pid:
+                    return process
+        return None
+
     # --- sandboxes ------------------------------------------------------------------------------------------
-    def run_sandbox(self, name: str, namespace: str, uid: str, hostname: str, network: NetworkNamespace) -> Sandbox:
-        sandbox = Sandbox(self._id(uid), name, namespace, uid, hostname, network, self.loop.now)
+    def run_sandbox(
+        self, name: str, namespace: str, uid: str, hostname: str, network: NetworkNamespace, **more: Any
+    ) -> Sandbox:
+        shim, _ = next(self.pids), next(self.pids)
+        sandbox = Sandbox(self._id(uid), name, namespace, uid, hostname, network, self.loop.now, shim=shim, **more)
         self.sandboxes[sandbox.id] = sandbox
         return sandbox
 
@@ -221,6 +293,22 @@ class Runtime:
         self.containers[container.id] = container
         return container
 
+    def run_alone(
+        self, host: NetworkNamespace, namespace: str, name: str, reference: str, argv: list[str]
+    ) -> Container:
+        """A container that no kubelet asked for (docker run): in another namespace, on a bridge of its own."""
+        image = parse(reference)
+        count = sum(c.namespace != KUBERNETES for c in self.containers.values())
+        network = NetworkNamespace(f"172.17.0.{count + 2}", self.fabric, node=host.node, pod=namespace, quiet=True)
+        sandbox = Sandbox("", name, "", "", "", network, self.loop.now, shim=next(self.pids))
+        config = ContainerConfig(name, 0, image, [], argv, dict(image.data.get("env", {})), reference=reference)
+        container = self.create(sandbox, config)
+        container.namespace = namespace
+        sandbox.hostname = network.hostname = container.id[:12]
+        config.name = name or f"{container.id[:12]}"
+        self.start(container)
+        return container
+
     def _argv(self, config: ContainerConfig) -> list[str]:
         data = config.image.data
         if config.command:
@@ -242,6 +330,7 @@ class Runtime:
         machine = ContainerMachine(
             self.loop, container, programs.commands(config.image, self.extra.get(config.image.repository))
         )
+        machine.host_pids = self.pids
         container.machine = machine
         program = programs.idle if self.fake else self._program(machine, argv)
         container.state, container.started = RUNNING, self.loop.now

@@ -6,20 +6,21 @@ Stands for pkg/kubelet/config/file.go and pkg/kubelet/pod/mirror_client.go. The 
 
 import copy
 import hashlib
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from k8s_core.api import Object, defaults
 from k8s_core.api.errors import StatusError
+from k8s_core.kubelet.journal import quoted
+from k8s_core.shell.fs import MAX_FILE, Directory, File, FileError
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.kubelet import Kubelet
 
 MIRROR = "kubernetes.io/config.mirror"
 HASH, SEEN, SOURCE = "kubernetes.io/config.hash", "kubernetes.io/config.seen", "kubernetes.io/config.source"
-MAX_MANIFEST = 10 << 20
 
 
 def is_mirror(pod: Object) -> bool:
@@ -29,24 +30,42 @@ def is_mirror(pod: Object) -> bool:
 class StaticPods:
     """The static Pods of one node."""
 
-    def __init__(self, kubelet: "Kubelet", folder: Path) -> None:
-        self.kubelet, self.folder = kubelet, folder
+    def __init__(self, kubelet: "Kubelet") -> None:
+        self.kubelet = kubelet
         self.pods: dict[str, Object] = {}
         """uid (the manifest's hash) -> the Pod."""
-        self._files: dict[str, tuple[tuple[int, int], Object | None]] = {}
+        self._files: dict[str, tuple[bytes, Object | None]] = {}
+
+    @property
+    def folder(self) -> str:
+        return self.kubelet.config.static_pod_path
+
+    def _contents(self) -> dict[str, bytes]:
+        """The manifests. They are read in the node's own tree: a link never leads out of it."""
+        fs, found = self.kubelet.fs, dict[str, bytes]()
+        folder = fs.lookup(self.folder) if self.folder else None
+        for name in folder.names() if isinstance(folder, Directory) else ():
+            node = fs.lookup(f"{self.folder}/{name}")
+            if not name.startswith(".") and isinstance(node, File):
+                with suppress(FileError):
+                    found[name] = node.read()
+        return found
+
+    def look(self) -> None:
+        """Somebody has worked on the node: the kernel tells the kubelet of changes in the folder (inotify)."""
+        if self.kubelet.running and self.kubelet.pods is not None and not self.kubelet.runtime.fake:
+            found = self._contents()
+            if found != {name: text for name, (text, _) in self._files.items()}:
+                self.check()
 
     def check(self) -> None:
         """Read the folder; start what is new, end what is gone or changed."""
         found: dict[str, Object] = {}
-        files: dict[str, tuple[tuple[int, int], Object | None]] = {}
-        for path in sorted(self.folder.glob("*")) if self.folder.is_dir() else ():
-            if path.name.startswith(".") or not path.is_file():
-                continue
-            stat = path.stat()
-            key = (stat.st_mtime_ns, stat.st_size)
-            known = self._files.get(path.name)
-            pod = known[1] if known and known[0] == key else self._read(path)
-            files[path.name] = (key, pod)
+        files: dict[str, tuple[bytes, Object | None]] = {}
+        for name, text in self._contents().items():
+            known = self._files.get(name)
+            pod = known[1] if known and known[0] == text and known[1] else self._read(name, text)
+            files[name] = (text, pod)
             if pod is not None:
                 found[pod["metadata"]["uid"]] = pod
         self._files = files
@@ -60,24 +79,24 @@ class StaticPods:
                 self.kubelet.add_static(pod)
             self.ensure_mirror(pod)
 
-    def _read(self, path: Path) -> Object | None:
-        loop = self.kubelet.client.loop
+    def _read(self, name: str, text: bytes) -> Object | None:
+        where = f"{self.folder}/{name}"
         try:
-            if path.stat().st_size > MAX_MANIFEST:
+            if len(text) >= MAX_FILE:
                 raise ValueError("file is too large")
-            pod: Any = yaml.safe_load(path.read_text())
+            pod: Any = yaml.safe_load(text.decode())
             if not isinstance(pod, dict) or pod.get("kind") != "Pod" or not pod.get("spec", {}).get("containers"):
                 raise ValueError("couldn't parse as pod(no kind or containers), please check config file")
-            return self._complete(copy.deepcopy(pod), path)
-        except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError, RecursionError) as error:
-            where = f"/etc/kubernetes/manifests/{path.name}"
-            loop.log("kubelet", f'Could not process manifest file" err="{where}: {error}" path="{where}"')
+            return self._complete(copy.deepcopy(pod), name, text)
+        except (ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError, RecursionError) as error:
+            why = f"{where}: {_yaml_problem(error)}"
+            self.kubelet.log("E", "file.go:187", f'"Could not process manifest file" err={quoted(why)} path="{where}"')
             return None
 
-    def _complete(self, pod: Object, path: Path) -> Object:
+    def _complete(self, pod: Object, name: str, content: bytes) -> Object:
         node = self.kubelet.name
         meta = pod.setdefault("metadata", {})
-        text = path.read_bytes() + node.encode() + str(path.name).encode()
+        text = content + node.encode() + name.encode()
         digest = hashlib.md5(text, usedforsecurity=False).hexdigest()
         meta["uid"] = digest
         meta["name"] = f"{meta['name']}-{node.lower()}"
@@ -129,9 +148,8 @@ class StaticPods:
             obj.pop("status")
             client.create("pods", obj, meta["namespace"])
         except StatusError as error:
-            client.loop.log(
-                "kubelet", f'Failed creating a mirror pod" pod="{meta["namespace"]}/{meta["name"]}" {error}'
-            )
+            what = f'"Failed creating a mirror pod" err={quoted(error)} pod="{meta["namespace"]}/{meta["name"]}"'
+            self.kubelet.log("E", "kubelet.go:3196", what)
 
     def mirror_changed(self, mirror: Object) -> None:
         """A mirror was touched: put it back, or delete one that shows nothing."""
@@ -151,4 +169,12 @@ class StaticPods:
         try:
             self.kubelet.client.delete("pods", meta["name"], meta["namespace"], uid=meta["uid"], grace_seconds=0)
         except StatusError as error:
-            self.kubelet.client.loop.log("kubelet", f"Failed deleting a mirror pod {meta['name']}: {error}")
+            what = f'"Failed deleting a mirror pod" err={quoted(error)} pod="{meta["namespace"]}/{meta["name"]}"'
+            self.kubelet.log("E", "mirror_client.go:138", what)
+
+
+def _yaml_problem(error: Exception) -> str:
+    """A YAML error in one line, without the text around it."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"yaml: line {error.problem_mark.line + 1}: {error.problem}"
+    return str(error)

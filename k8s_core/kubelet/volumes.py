@@ -6,11 +6,10 @@ storage that is not hostPath: other PersistentVolumes are folders in memory that
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 from k8s_core.api import Object
 from k8s_core.kubelet.environment import ConfigError, contents, field_value, resource_value
-from k8s_core.shell.fs import Directory, File, FileError, FileSystem, HostDirectory, HostFile, Node, normalize
+from k8s_core.shell.fs import Directory, File, FileError, FileSystem, Node, normalize
 
 Get = Callable[[str, str], Object | None]
 
@@ -27,13 +26,14 @@ class Volumes:
 
     def __init__(
         self,
-        node_dir: Path,
+        host: FileSystem,
         get: Callable[[str, str, str], Object | None],
         token: Callable[[Object, Object], str],
         node_ip: str,
     ) -> None:
         self.get, self.token, self.node_ip = get, token, node_ip
-        self.host = FileSystem(HostDirectory(node_dir), lambda: 0.0)
+        self.host = host
+        """The node's file system."""
         self._persistent: dict[str, Directory] = {}
 
     def mount(self, pod: Object, status: Object) -> dict[str, Node]:
@@ -124,12 +124,13 @@ class Volumes:
         if node is None and kind in ("DirectoryOrCreate", ""):
             return self.host.make_directories(path) if path != "/" else self.host.root
         if node is None and kind == "FileOrCreate":
-            return self.host.make_directories(path.rsplit("/", 1)[0]).new_file(path.rsplit("/", 1)[1])
+            self.host.make_directories(path.rsplit("/", 1)[0])
+            return self.host.open_write(path)
         if node is None:
             raise ConfigError(f"hostPath type check failed: {path} is not a {_KINDS.get(kind, 'directory')}")
         if kind.startswith("Directory") and not isinstance(node, Directory):
             raise ConfigError(f"hostPath type check failed: {path} is not a directory")
-        if kind.startswith("File") and not isinstance(node, HostFile):
+        if kind.startswith("File") and not isinstance(node, File):
             raise ConfigError(f"hostPath type check failed: {path} is not a file")
         return node
 

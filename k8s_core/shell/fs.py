@@ -1,13 +1,11 @@
 """The file tree a process sees: directories, files, links and devices in memory, and real folders mounted into it.
 
 Stands for the kernel's VFS. A volume is a Directory that several containers' trees hold under different names;
-a hostPath is a HostDirectory, which never leaves its real folder, whatever links lie in it. Permissions are kept
-for `ls -l` and read-only mounts are enforced; ownership is not.
+a hostPath is a HostDirectory (host_fs.py). Permissions are kept for `ls -l` and read-only mounts are enforced;
+ownership is not.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Union
 
 Node = Union["File", "Directory", "Link", "Device"]
@@ -70,32 +68,6 @@ class File:
             self.quota = None
 
 
-class HostFile(File):
-    """A real file below a HostDirectory."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(mode=path.stat().st_mode & 0o7777 if path.exists() else 0o644)
-        self.path = path
-
-    def read(self) -> bytes:
-        try:
-            with self.path.open("rb") as stream:
-                return stream.read(MAX_FILE)
-        except OSError as error:
-            raise FileError(error.strerror or str(error)) from None
-
-    def write(self, data: bytes, *, append: bool = False) -> None:
-        try:
-            if len(data) + (self.path.stat().st_size if append and self.path.exists() else 0) > MAX_FILE:
-                raise FileError(NO_SPACE)
-            with self.path.open("ab" if append else "wb") as stream:
-                stream.write(data)
-        except OSError as error:
-            raise FileError(error.strerror or str(error)) from None
-
-
 class Link:
     """A symbolic link."""
 
@@ -106,7 +78,7 @@ class Link:
 
 
 class Device:
-    """A character device: null, zero, stdin, stdout, stderr, tty."""
+    """A character device (null, zero, stdin, stdout, stderr, tty) or a socket."""
 
     __slots__ = ("kind", "mode", "mtime")
 
@@ -132,78 +104,18 @@ class Directory:
     def remove(self, name: str) -> None:
         del self.entries[name]
 
+    def mount_point(self, name: str, node: Node) -> None:
+        """Something is mounted there."""
+        self.set(name, node)
+
     def names(self) -> list[str]:
         return sorted(self.entries)
 
-    def new_file(self, name: str) -> File:
-        """A new empty file under that name."""
+    def new_file(self, name: str, quota: Quota) -> File:
+        """A new empty file under that name; what it holds counts on `quota`."""
         self.entries[name] = file = File()
+        file.quota = quota
         return file
-
-
-class HostDirectory(Directory):
-    """A real folder. Links in it are not followed, so nothing outside is ever reached."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-
-    def get(self, name: str) -> Node | None:
-        mounted = self.entries.get(name)
-        if mounted is not None or "/" in name or name in (".", "..") or "\0" in name:
-            return mounted
-        path = self.path / name
-        with _host_errors():
-            if path.is_symlink():
-                return Link(str(path.readlink()))
-            if path.is_dir():
-                return HostDirectory(path)
-            return HostFile(path) if path.is_file() else None
-
-    def set(self, name: str, node: Node) -> None:
-        path = self.path / name
-        with _host_errors():
-            if path.is_symlink() or isinstance(node, Link):
-                path.unlink(missing_ok=True)  # never write through a link: it may lead out of the folder
-            if isinstance(node, Directory):
-                path.mkdir(exist_ok=True)
-            elif isinstance(node, File):
-                HostFile(path).write(node.read())
-            elif isinstance(node, Link):
-                path.symlink_to(node.target)
-
-    def remove(self, name: str) -> None:
-        path = self.path / name
-        with _host_errors():
-            if path.is_dir() and not path.is_symlink():
-                path.rmdir()
-            else:
-                path.unlink(missing_ok=True)
-
-    def names(self) -> list[str]:
-        real = {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
-        return sorted(real | set(self.entries))
-
-    def new_file(self, name: str) -> File:
-        path = self.path / name
-        with _host_errors():
-            if path.is_symlink():
-                path.unlink()
-            path.touch()
-            return HostFile(path)
-
-
-@contextmanager
-def _host_errors() -> Iterator[None]:
-    """The real file system's refusals, as any other."""
-    try:
-        yield
-    except OSError as error:
-        raise FileError(error.strerror or str(error)) from None
-    except ValueError as error:
-        raise FileError(str(error)) from None
 
 
 class FileSystem:
@@ -219,10 +131,7 @@ class FileSystem:
         if path != "/":
             parent = self.make_directories(path.rsplit("/", 1)[0] or "/")
             name = path.rsplit("/", 1)[1]
-            if isinstance(parent, HostDirectory):
-                parent.entries[name] = node
-            else:
-                parent.set(name, node)
+            parent.mount_point(name, node)
         self.mounts[path] = (node, read_only)
 
     def lookup(self, path: str, cwd: str = "/", *, follow: bool = True) -> Node | None:
@@ -252,7 +161,8 @@ class FileSystem:
                 continue
             if not isinstance(here, Directory):
                 raise FileError(NOT_DIRECTORY)
-            node = here.get(name)
+            mounted = self.mounts.get("/".join(n for n, _ in stack) + "/" + name) if self.mounts else None
+            node = mounted[0] if mounted else here.get(name)
             if node is None:
                 if todo:
                     raise FileError(NOT_FOUND)
@@ -301,8 +211,7 @@ class FileSystem:
             return node
         folder, name = self.parent(real)
         if node is None:
-            node = folder.new_file(name)
-            node.quota = None if isinstance(node, HostFile) else self.quota
+            node = folder.new_file(name, self.quota)
         assert isinstance(node, File)
         if truncate:
             node.write(b"")

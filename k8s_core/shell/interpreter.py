@@ -275,6 +275,7 @@ class Shell(Traps):
             )
         if not words:
             return status
+        words[:1] = self.process.machine.aliases.get(words[0], words[:1])
         name = words[0]
         if name in self.functions:
             return (yield from self._call(self.functions[name], words[1:], assigned))

@@ -5,8 +5,9 @@ until notified) and returns its exit code. Busy loops are slowed down more and m
 the loop. PID 1 of a machine ignores signals it has no handler for, as Linux does.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from k8s_core.shell.fs import Device, Directory, File, FileError, FileSystem
@@ -111,6 +112,26 @@ Command = Callable[["Process"], Steps]
 """A program: reads process.argv, env, stdin ... and returns its exit code."""
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of ps. `cpu` is processor seconds used so far, `memory` bytes."""
+
+    user: str
+    pid: int
+    parent: int
+    started: float
+    tty: bool
+    argv: list[str]
+    memory: int
+    cpu: float = 0.0
+
+
+def row(process: "Process", pid: int, parent: int) -> Row:
+    return Row(
+        process.machine.user, pid, parent, process.started, process.tty, process.argv, process.memory, process.cpu
+    )
+
+
 class Machine:
     """What a process sees of the world: a container, or a node. Later parts subclass or fill it."""
 
@@ -119,6 +140,8 @@ class Machine:
         self.uid = self.gid = 0 if user == "root" else 1000
         self.path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         self.shell = "ash"  # which prompt and error words: ash, dash or bash
+        self.aliases: Mapping[str, list[str]] = {}  # of its shells
+        self.host_pids: Iterator[int] | None = None  # where the node takes its process numbers from
         self.processes: dict[int, Process] = {}
         self.network: Any = None  # a network namespace (sockets.NetworkNamespace)
         self.extra: dict[str, Any] = {}  # what some commands need: the runtime on a node, etcd in its Pod
@@ -144,6 +167,20 @@ class Machine:
     def next_pid(self) -> int:
         pid, self._next_pid = self._next_pid, self._next_pid + 1
         return pid
+
+    def account(self) -> None:
+        """A process's load is about to change, or has changed."""
+
+    def grown(self, process: "Process") -> None:
+        """A process holds more memory."""
+
+    def rows(self) -> "list[Row]":
+        """What ps shows."""
+        return [row(p, p.pid, p.parent.pid if p.parent else 0) for p in self.processes.values()]
+
+    def process(self, pid: int) -> "Process | None":
+        """Whom a signal to that number reaches."""
+        return self.processes.get(pid)
 
     def find(self, name: str) -> Command | None:
         """The program a name or path stands for, or None."""
@@ -224,6 +261,8 @@ class Process:
         self.stdin, self.stdout, self.stderr, self.parent = stdin, stdout, stderr, parent
         self.attended: bool = bool(parent and parent.attended)
         self.pid = machine.next_pid()
+        self.host_pid = next(machine.host_pids) if machine.host_pids else self.pid
+        """Its number as its node sees it."""
         self.started = machine.loop.now
         self.task: Task | None = parent.task if parent else None
         self.own_task = False
@@ -232,6 +271,8 @@ class Process:
         self.exited = Waiters()
         self.on_signal: Callable[[int], bool] | None = None  # returns whether the signal was handled
         self.memory = 1 << 20
+        self.load = self.cpu = 0.0
+        """Processors it keeps busy, and processor seconds used so far."""
         self.at_exit: list[Callable[[], None]] = []
         machine.processes[self.pid] = self
 
@@ -254,10 +295,23 @@ class Process:
         self.err(f"{self.argv[0].rsplit('/', 1)[-1]}: {message}\n")
         return code
 
+    def work(self, processors: float) -> None:
+        """From now on keep so many processors busy."""
+        self.machine.account()
+        self.load = processors
+        self.machine.account()
+
+    def use_memory(self, size: int) -> None:
+        """From now on hold so many bytes; may be the end of the container."""
+        self.memory = size
+        self.machine.grown(self)
+
     def exit(self, code: int) -> None:
         """Leave the process table."""
         if self.code is not None:
             return
+        if self.load:
+            self.work(0.0)
         self.code = code
         self.machine.processes.pop(self.pid, None)
         for clean in self.at_exit:

@@ -54,6 +54,19 @@ def sh(process: Process) -> Steps:
     return (yield from shell.run_exit_trap(status))
 
 
+def typed(process: Process, text: str) -> Steps:
+    """What an interactive shell does with a text that is typed: one complete command after another."""
+    shell = Shell(process, name="bash")
+    shell.interactive = True
+    try:
+        status = yield from shell.run_text(text)
+    except Leave as leave:
+        status = leave.value
+    except BrokenPipe:
+        status = 141
+    return (yield from shell.run_exit_trap(status))
+
+
 def _run_program(shell: Shell, text: str) -> Steps:
     """`sh -c`: a single simple command takes the shell's place, as ash, dash and bash do it."""
     try:

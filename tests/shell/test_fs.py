@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from k8s_core.shell.fs import Directory, File, FileError, FileSystem, HostDirectory, Link, normalize, tree
+from k8s_core.shell.fs import Directory, File, FileError, FileSystem, Link, normalize, tree
+from k8s_core.shell.host_fs import HostDirectory
 
 
 def made(**files: str) -> FileSystem:

@@ -85,9 +85,7 @@ RULES: Final[dict[tuple[str, str], Rules]] = {
     ("networking.k8s.io/v1", "ServiceCIDR"): Rules(networking.service_cidr, networking.service_cidr_update),
     ("rbac.authorization.k8s.io/v1", "Role"): Rules(rbac.role, name=names.path_segment),
     ("rbac.authorization.k8s.io/v1", "ClusterRole"): Rules(rbac.role, name=names.path_segment),
-    ("rbac.authorization.k8s.io/v1", "RoleBinding"): Rules(
-        rbac.binding, rbac.binding_update, name=names.path_segment
-    ),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): Rules(rbac.binding, rbac.binding_update, name=names.path_segment),
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): Rules(
         rbac.binding, rbac.binding_update, name=names.path_segment
     ),
@@ -99,9 +97,7 @@ RULES: Final[dict[tuple[str, str], Rules]] = {
     ("certificates.k8s.io/v1", "CertificateSigningRequest"): Rules(
         core.signing_request, core.signing_request_update, name=names.path_segment
     ),
-    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): Rules(
-        extensions.definition, extensions.definition_update
-    ),
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): Rules(extensions.definition, extensions.definition_update),
     ("apiregistration.k8s.io/v1", "APIService"): Rules(extensions.api_service, name=names.path_segment),
     ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"): Rules(extensions.webhooks),
     ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"): Rules(extensions.webhooks),

@@ -278,9 +278,9 @@ def resize(new: Object, old: Object) -> Errors:
             gone = set(sub(other or {}, "resources", kind)) - set(sub(one or {}, "resources", kind))
             if gone:
                 yield forbidden(f"{place}.{kind}", f"resource {kind} cannot be removed")
-    if any(_fixed(one or {}) != _fixed(other or {}) for one, other in pairs) or len(
-        listed(after, "containers")
-    ) != len(listed(before, "containers")):
+    if any(_fixed(one or {}) != _fixed(other or {}) for one, other in pairs) or len(listed(after, "containers")) != len(
+        listed(before, "containers")
+    ):
         yield forbidden("spec", "only cpu and memory resources are mutable")
 
 

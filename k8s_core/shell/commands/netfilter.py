@@ -26,12 +26,18 @@ def conntrack(process: Process) -> Steps:
     yield 0.0
 
 
+def _pid(process: Process, listener: Any) -> int:
+    """The number of whoever listens, as this machine sees it."""
+    owner: Process = listener.process
+    return owner.pid if owner.machine is process.machine else owner.host_pid
+
+
 def ss(process: Process) -> Steps:
     network = process.machine.network
     process.out("Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n")
     for port, listener in sorted(network.listeners.items()) if network else ():
         program = listener.process.argv[0].rsplit("/", 1)[-1].rstrip(":")
-        users = f'users:(("{program}",pid={listener.process.pid},fd=6))'
+        users = f'users:(("{program}",pid={_pid(process, listener)},fd=6))'
         process.out(f"tcp   LISTEN 0      511    {f'0.0.0.0:{port}':>18} {'0.0.0.0:*':>17} {users}\n")
     return 0
     yield 0.0

@@ -5,7 +5,7 @@ import time
 
 from k8s_core.shell.commands.options import table
 from k8s_core.shell.pipes import Killed, Steps
-from k8s_core.shell.process import SIGNALS, Command, Process
+from k8s_core.shell.process import SIGNALS, Command, Process, Row
 
 
 def _clock(seconds: float) -> str:
@@ -15,40 +15,47 @@ def _clock(seconds: float) -> str:
 def ps(process: Process) -> Steps:
     """Both faces of ps: busybox's and procps'."""
     machine = process.machine
-    rows = sorted(machine.processes.values(), key=lambda p: p.pid)
+    yield 0.0  # the other commands of a pipeline have begun when a real ps looks
+    rows = sorted(machine.rows(), key=lambda p: p.pid)
     if machine.shell == "ash":
         process.out("PID   USER     TIME  COMMAND\n")
         for p in rows:
-            process.out(f"{p.pid:5} {machine.user:8}  0:00 {_command(p)}\n")
+            process.out(f"{p.pid:5} {p.user:8} {_minutes(p.cpu):>5} {_command(p)}\n")
         return 0
     flags = "".join(process.argv[1:]).replace("-", "")
     if ("f" in flags and "e" in flags) or flags == "f":
         process.out("UID          PID    PPID  C STIME TTY          TIME CMD\n")
         for p in rows:
-            parent = p.parent.pid if p.parent else 0
+            lived = max(machine.loop.now - p.started, 1.0)
             process.out(
-                f"{machine.user:8} {p.pid:7} {parent:7}  0 {_clock(p.started)[:5]} {'pts/0' if p.tty else '?':8} "
-                f"00:00:00 {_command(p)}\n"
+                f"{p.user:8} {p.pid:7} {p.parent:7} {int(100 * p.cpu / lived):2} {_clock(p.started)[:5]} "
+                f"{'pts/0' if p.tty else '?':8} {_clock(p.cpu)} {_command(p)}\n"
             )
     elif "u" in flags:
         process.out("USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND\n")
         for p in rows:
+            lived = max(machine.loop.now - p.started, 1.0)
+            share, memory = 100 * p.cpu / lived, 100 * p.memory / (3840 << 20)
             process.out(
-                f"{machine.user:8} {p.pid:7}  0.0  0.0 {p.memory // 256:6} {p.memory // 1024:5} "
-                f"{'pts/0' if p.tty else '?':8} {'Ss' if p.pid == 1 else 'S ':4} {_clock(p.started)[:5]}   0:00 "
-                f"{_command(p)}\n"
+                f"{p.user:8} {p.pid:7} {share:4.1f} {memory:4.1f} {p.memory // 256:6} {p.memory // 1024:5} "
+                f"{'pts/0' if p.tty else '?':8} {'Ss' if p.pid == 1 else 'S ':4} {_clock(p.started)[:5]} "
+                f"{_minutes(p.cpu):>6} {_command(p)}\n"
             )
     else:
         process.out("    PID TTY          TIME CMD\n")
         for p in rows:
             if set(flags) & set("eAax") or p.tty == process.tty:
-                process.out(f"{p.pid:7} {'pts/0' if p.tty else '?':8} 00:00:00 {p.argv[0].rsplit('/', 1)[-1]}\n")
+                name = p.argv[0].rsplit("/", 1)[-1].lstrip("-").rstrip(":")
+                process.out(f"{p.pid:7} {'pts/0' if p.tty else '?':8} {_clock(p.cpu)} {name}\n")
     return 0
-    yield 0.0
 
 
-def _command(process: Process) -> str:
-    return " ".join(process.argv)
+def _command(row: Row) -> str:
+    return " ".join(row.argv)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def kill(process: Process) -> Steps:
@@ -65,10 +72,10 @@ def kill(process: Process) -> Steps:
             return process.fail(f"bad signal name '{word}'")
     status = 0
     for word in arguments:
-        target = process.machine.processes.get(int(word)) if word.lstrip("-").isdigit() else None
+        target = process.machine.process(int(word)) if word.lstrip("-").isdigit() else None
         if target is None:
             status = process.fail(f"can't kill pid {word}: No such process")
-        elif target.pid == 1 and number == SIGNALS["KILL"]:
+        elif target is process.machine.processes.get(1) and number == SIGNALS["KILL"]:
             continue  # PID 1 cannot be killed from inside its own namespace
         else:
             process.machine.loop.call_soon(target.signal, number)
@@ -143,11 +150,8 @@ def top(process: Process) -> Steps:
         "CPU:   0% usr   0% sys   0% nic 100% idle   0% io   0% irq   0% sirq\nLoad average: 0.08 0.03 0.01\n"
         "  PID  PPID USER     STAT   VSZ %VSZ CPU %CPU COMMAND\n"
     )
-    for p in sorted(process.machine.processes.values(), key=lambda p: p.pid):
-        process.out(
-            f"{p.pid:5} {p.parent.pid if p.parent else 0:5} {process.machine.user:8} S     4400   0%   0   0% "
-            f"{_command(p)}\n"
-        )
+    for p in sorted(process.machine.rows(), key=lambda p: p.pid):
+        process.out(f"{p.pid:5} {p.parent:5} {p.user:8} S     4400   0%   0   0% {_command(p)}\n")
     return 0
     yield 0.0
 

@@ -1,0 +1,124 @@
+"""What the kubelet reads when it starts: its flags, KubeletConfiguration and kubeconfig, all on the node's disk.
+
+Stands for cmd/kubelet/app: a file that is not there or makes no sense ends the kubelet with the real one's words
+in its log, and systemd starts it again every ten seconds. Only the fields below change what the kubelet does.
+"""
+
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from k8s_core.api.times import parse_duration
+from k8s_core.kubelet.node_files import SOCKET
+from k8s_core.kubelet.units import environment_file
+from k8s_core.limits import EVICTION_HARD
+from k8s_core.shell.fs import Device, FileError, FileSystem
+
+CONFIG, FLAGS, KUBECONFIG = (
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/kubeadm-flags.env",
+    "/etc/kubernetes/kubelet.conf",
+)
+DEFAULTS = "/etc/default/kubelet"
+
+
+class BadConfig(Exception):
+    """The text of `err=` in the kubelet's last line."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the kubelet goes by."""
+
+    endpoint: str = f"unix://{SOCKET}"
+    static_pod_path: str = "/etc/kubernetes/manifests"
+    eviction_hard: tuple[tuple[str, str], ...] = tuple(EVICTION_HARD.items())
+    shutdown_grace: float = 0.0
+    shutdown_grace_critical: float = 0.0
+    max_pods: int = 110
+    server: str = ""
+
+
+def command_line(fs: FileSystem) -> list[str]:
+    """The kubelet's command line as kubeadm's drop-in makes it."""
+    words = [
+        "/usr/bin/kubelet",
+        "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf",
+        f"--kubeconfig={KUBECONFIG}",
+        f"--config={CONFIG}",
+    ]
+    for path, name in ((FLAGS, "KUBELET_KUBEADM_ARGS"), (DEFAULTS, "KUBELET_EXTRA_ARGS")):
+        try:
+            words += shlex.split(environment_file(fs.read(path).decode(errors="replace")).get(name, ""))
+        except (FileError, ValueError):
+            continue
+    return words
+
+
+def read(fs: FileSystem) -> Config:
+    """Read it all; raises BadConfig."""
+    flags = dict(word.removeprefix("--").partition("=")[::2] for word in command_line(fs)[1:])
+    path = flags.get("config", CONFIG)
+    told = _kubelet_configuration(fs, path)
+    endpoint = str(
+        told.get("containerRuntimeEndpoint") or flags.get("container-runtime-endpoint") or f"unix://{SOCKET}"
+    )
+    server = _server(fs, flags.get("kubeconfig", KUBECONFIG))
+    _reachable(fs, endpoint)
+    try:
+        return Config(
+            endpoint=endpoint,
+            static_pod_path=str(told.get("staticPodPath") or ""),
+            eviction_hard=tuple({**EVICTION_HARD, **(told.get("evictionHard") or {})}.items()),
+            shutdown_grace=parse_duration(str(told.get("shutdownGracePeriod") or "0s")),
+            shutdown_grace_critical=parse_duration(str(told.get("shutdownGracePeriodCriticalPods") or "0s")),
+            max_pods=int(told.get("maxPods") or 110),
+            server=server,
+        )
+    except (TypeError, ValueError) as error:
+        raise BadConfig(f"failed to load kubelet config file, path: {path}, error: {error}") from None
+
+
+def _kubelet_configuration(fs: FileSystem, path: str) -> dict[str, Any]:
+    what = f"failed to load kubelet config file, path: {path}, error: failed to load Kubelet config file {path}, error "
+    try:
+        text = fs.read(path).decode(errors="replace")
+    except FileError:
+        raise BadConfig(
+            f'{what}failed to read kubelet config file "{path}", error: open {path}: no such file or directory'
+        ) from None
+    try:
+        told = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadConfig(f"{what}yaml: {str(error).splitlines()[0]}") from None
+    if not isinstance(told, dict) or told.get("kind") != "KubeletConfiguration":
+        kind = told.get("kind", "") if isinstance(told, dict) else ""
+        raise BadConfig(f'{what}no kind "{kind}" is registered for version "kubelet.config.k8s.io/v1beta1" in scheme')
+    return told
+
+
+def _server(fs: FileSystem, path: str) -> str:
+    missing = (
+        "failed to run Kubelet: unable to load bootstrap kubeconfig: stat /etc/kubernetes/bootstrap-kubelet.conf: no "
+        "such file or directory"
+    )
+    try:
+        told = yaml.safe_load(fs.read(path).decode(errors="replace"))
+        return str(told["clusters"][0]["cluster"]["server"])
+    except FileError:
+        raise BadConfig(missing) from None
+    except (yaml.YAMLError, LookupError, TypeError):
+        raise BadConfig(f'failed to run Kubelet: error loading config file "{path}": invalid configuration') from None
+
+
+def _reachable(fs: FileSystem, endpoint: str) -> None:
+    path = endpoint.removeprefix("unix://")
+    if isinstance(fs.lookup(path), Device):
+        return
+    raise BadConfig(
+        f'failed to run Kubelet: validate service connection: validate CRI v1 runtime API for endpoint "{endpoint}": '
+        'rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial unix '
+        f'{path}: connect: no such file or directory"'
+    )

@@ -1,0 +1,106 @@
+"""What is in /usr/bin of a node: a small Ubuntu with containerd, kubeadm's tools and etcdctl."""
+
+import re
+
+from k8s_core.shell.commands import (
+    BUSYBOX,
+    DEBIAN,
+    containerd,
+    crictl,
+    kubeadm,
+    kubectl,
+    names,
+    netfilter,
+    network,
+    openssl,
+    processes,
+    systemd,
+)
+from k8s_core.shell.commands.etcdctl import etcdctl
+from k8s_core.shell.commands.options import table
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import SIGNALS, Command, Process, Row
+
+
+def sudo(process: Process) -> Steps:
+    """root may do anything already: the command itself."""
+    words = process.argv[1:]
+    while (words and words[0].startswith("-")) or (words and re.fullmatch(r"\w+=\S*", words[0])):
+        words.pop(0)
+    if not words:
+        process.err("usage: sudo command\n")
+        return 1
+    if process.machine.find(words[0]) is None:
+        return process.fail(f"{words[0]}: command not found")
+    return (yield from process.run(words))
+
+
+def _matching(process: Process) -> tuple[list[Row], list[str]]:
+    flags = [w for w in process.argv[1:] if w.startswith("-")]
+    words = [w for w in process.argv[1:] if not w.startswith("-")]
+    full = any("f" in flag for flag in flags if not flag.lstrip("-").isupper())
+    pattern = re.compile(re.escape(words[-1]) if words else "$^")
+    rows = [r for r in process.machine.rows() if r.pid != process.pid and r.argv[0] != "-bash"]
+    hits = [r for r in rows if pattern.search(" ".join(r.argv) if full else r.argv[0].rsplit("/", 1)[-1])]
+    return hits, flags
+
+
+def pgrep(process: Process) -> Steps:
+    hits, flags = _matching(process)
+    for row in hits:
+        shown = f"{row.pid} {' '.join(row.argv)}" if "-a" in flags or "-af" in flags else str(row.pid)
+        shown = f"{row.pid} {row.argv[0].rsplit('/', 1)[-1]}" if "-l" in flags else shown
+        process.out(f"{shown}\n")
+    return int(not hits)
+    yield 0.0
+
+
+def pkill(process: Process) -> Steps:
+    hits, flags = _matching(process)
+    named = {f"-{name}": number for name, number in SIGNALS.items()} | {f"-{n}": n for n in SIGNALS.values()}
+    number = next((named[flag] for flag in flags if flag in named), SIGNALS["TERM"])
+    for row in hits:
+        target = process.machine.process(row.pid)
+        if target is not None:
+            process.machine.loop.call_soon(target.signal, number)
+    return int(not hits)
+    yield 0.0
+
+
+def hostnamectl(process: Process) -> Steps:
+    process.out(
+        f" Static hostname: {process.machine.hostname}\n       Icon name: computer-vm\n         Chassis: vm\n"
+        "  Virtualization: kvm\nOperating System: Ubuntu 24.04.3 LTS\n          Kernel: Linux 6.8.0-60-generic\n"
+        "    Architecture: x86-64\n"
+    )
+    return 0
+    yield 0.0
+
+
+def editor(process: Process) -> Steps:
+    """vi, nano: there is no screen here."""
+    return process.fail(
+        "there is no terminal to edit in. Open the file in JupyterLab (the node's root is a folder), or use sed -i."
+    )
+    yield 0.0
+
+
+NODE: dict[str, Command] = {
+    **BUSYBOX,
+    **DEBIAN,
+    **processes.PROCPS,
+    **network.TOOLS,
+    **names.BIND,
+    **netfilter.TOOLS,
+    **netfilter.NODE,
+    **systemd.COMMANDS,
+    **crictl.TOOLS,
+    **containerd.COMMANDS,
+    **openssl.COMMANDS,
+    **kubeadm.COMMANDS,
+    **kubectl.COMMANDS,
+    "etcdctl": etcdctl,
+    **table(sudo=sudo, pgrep=pgrep, pkill=pkill, hostnamectl=hostnamectl, vi=editor, vim=editor, nano=editor),
+}
+for _name in ("ash", "busybox"):
+    del NODE[_name]

@@ -1,0 +1,195 @@
+"""openssl, typed on a node, as far as one looks at certificates: x509, verify, version.
+
+Prints what OpenSSL 3 prints. Left out: everything that makes keys, requests or signatures, and TLS connections.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+
+from k8s_core.shell.commands.options import table
+from k8s_core.shell.fs import FileError
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Command, Process
+
+SHORT = {
+    NameOID.COMMON_NAME: "CN",
+    NameOID.ORGANIZATION_NAME: "O",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
+    NameOID.COUNTRY_NAME: "C",
+}
+USAGES = {
+    ExtendedKeyUsageOID.SERVER_AUTH: "TLS Web Server Authentication",
+    ExtendedKeyUsageOID.CLIENT_AUTH: "TLS Web Client Authentication",
+}
+BITS = {
+    "digital_signature": "Digital Signature", "content_commitment": "Non Repudiation",
+    "key_encipherment": "Key Encipherment",
+    "data_encipherment": "Data Encipherment", "key_agreement": "Key Agreement", "key_cert_sign": "Certificate Sign",
+    "crl_sign": "CRL Sign",
+}  # fmt: skip
+
+
+def openssl(process: Process) -> Steps:
+    verb, words = (process.argv[1], process.argv[2:]) if len(process.argv) > 1 else ("help", [])
+    if verb == "version":
+        process.out("OpenSSL 3.0.13 30 Jan 2024 (Library: OpenSSL 3.0.13 30 Jan 2024)\n")
+        return 0
+    if verb == "x509":
+        return (yield from _x509(process, words))
+    if verb == "verify":
+        return _verify(process, words)
+    process.err(f"Invalid command '{verb}'; type \"help\" for a list.\n")
+    return 1
+
+
+def _x509(process: Process, words: list[str]) -> Steps:
+    values = {w: words[i + 1] for i, w in enumerate(words[:-1]) if w in ("-in", "-checkend", "-ext", "-inform")}
+    flags = [w for i, w in enumerate(words) if w.startswith("-") and w not in values]
+    known = {"-noout", "-text", "-subject", "-issuer", "-dates", "-startdate", "-enddate", "-serial", "-fingerprint",
+             "-pubkey", "-sha256", "-hash", "-purpose", "-email"}  # fmt: skip
+    for flag in flags:
+        if flag not in known:
+            process.err(f"x509: Unknown option or cipher: {flag.lstrip('-')}\nx509: Use -help for summary.\n")
+            return 1
+    if "-in" in values:
+        path = values["-in"]
+        try:
+            data = process.fs.read(path, process.cwd)
+        except FileError:
+            process.err(f"Could not open file or uri for loading certificate from {path}: No such file or directory\n")
+            process.err("Unable to load certificate\n")
+            return 1
+    else:
+        path, data = "<stdin>", (yield from process.stdin.read_all())
+    try:
+        certificate = x509.load_pem_x509_certificate(data)
+    except ValueError:
+        process.err(f"Could not find certificate from {path}\nUnable to load certificate\n")
+        return 1
+    for flag in flags:
+        process.out(_part(flag, certificate))
+    if "-ext" in values:
+        process.out(_extensions(certificate, set(values["-ext"].split(",")), ""))
+    if "-checkend" in values:
+        moment = process.machine.loop.now + float(values["-checkend"])
+        expires = certificate.not_valid_after_utc.timestamp() <= moment
+        process.out(f"Certificate will {'' if expires else 'not '}expire\n")
+        return int(expires)
+    if "-noout" not in flags:
+        process.out(certificate.public_bytes(serialization.Encoding.PEM))
+    return 0
+
+
+def _date(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%b %e %H:%M:%S %Y GMT")
+
+
+def name(value: x509.Name) -> str:
+    """A subject or issuer, as OpenSSL prints it."""
+    return ", ".join(f"{SHORT.get(a.oid, a.oid.dotted_string)} = {a.value!s}" for a in value)
+
+
+def _part(flag: str, c: x509.Certificate) -> str:
+    start, end = f"notBefore={_date(c.not_valid_before_utc)}\n", f"notAfter={_date(c.not_valid_after_utc)}\n"
+    digest = hashes.SHA256()
+    fingerprint = ":".join(f"{byte:02X}" for byte in c.fingerprint(digest))
+    public = c.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return {
+        "-subject": f"subject={name(c.subject)}\n", "-issuer": f"issuer={name(c.issuer)}\n", "-dates": start + end,
+        "-startdate": start, "-enddate": end, "-serial": f"serial={c.serial_number:X}\n",
+        "-fingerprint": f"sha256 Fingerprint={fingerprint}\n", "-pubkey": public.decode(),
+        "-text": _text(c) if flag == "-text" else "",
+    }.get(flag, "")  # fmt: skip
+
+
+def _text(c: x509.Certificate) -> str:
+    serial = f"{c.serial_number} (0x{c.serial_number:x})"
+    key: Any = c.public_key()
+    size = f"{' ' * 16}Public-Key: ({getattr(key, 'key_size', 0)} bit)\n"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        kind, bits = "id-ecPublicKey", f"{size}{' ' * 16}ASN1 OID: prime256v1\n{' ' * 16}NIST CURVE: P-256\n"
+    else:
+        kind, bits = "rsaEncryption" if isinstance(key, rsa.RSAPublicKey) else "unknown", size
+    algorithm = "ecdsa-with-SHA256" if "id-ec" in kind else "sha256WithRSAEncryption"
+    return (
+        f"Certificate:\n    Data:\n        Version: 3 (0x2)\n        Serial Number: {serial}\n"
+        f"        Signature Algorithm: {algorithm}\n        Issuer: {name(c.issuer)}\n        Validity\n"
+        f"{' ' * 12}Not Before: {_date(c.not_valid_before_utc)}\n{' ' * 12}Not After : {_date(c.not_valid_after_utc)}\n"
+        f"        Subject: {name(c.subject)}\n        Subject Public Key Info:\n"
+        f"            Public Key Algorithm: {kind}\n{bits}        X509v3 extensions:\n{_extensions(c, None, ' ' * 12)}"
+        f"    Signature Algorithm: {algorithm}\n"
+    )
+
+
+def _extensions(c: x509.Certificate, wanted: set[str] | None, indent: str) -> str:
+    lines = []
+    for extension in c.extensions:
+        value: Any = extension.value
+        critical = " critical" if extension.critical else ""
+        if isinstance(value, x509.KeyUsage):
+            names = [text for attribute, text in BITS.items() if getattr(value, attribute)]
+            found = ("keyUsage", "X509v3 Key Usage", ", ".join(names))
+        elif isinstance(value, x509.ExtendedKeyUsage):
+            found = (
+                "extendedKeyUsage",
+                "X509v3 Extended Key Usage",
+                ", ".join(USAGES.get(u, u.dotted_string) for u in value),
+            )
+        elif isinstance(value, x509.BasicConstraints):
+            found = ("basicConstraints", "X509v3 Basic Constraints", f"CA:{'TRUE' if value.ca else 'FALSE'}")
+        elif isinstance(value, x509.SubjectAlternativeName):
+            names = [f"IP Address:{n.value}" if isinstance(n, x509.IPAddress) else f"DNS:{n.value}" for n in value]
+            found = ("subjectAltName", "X509v3 Subject Alternative Name", ", ".join(names))
+        elif extension.oid == ExtensionOID.SUBJECT_KEY_IDENTIFIER:
+            found = (
+                "subjectKeyIdentifier",
+                "X509v3 Subject Key Identifier",
+                ":".join(f"{b:02X}" for b in value.digest),
+            )
+        elif extension.oid == ExtensionOID.AUTHORITY_KEY_IDENTIFIER:
+            found = (
+                "authorityKeyIdentifier",
+                "X509v3 Authority Key Identifier",
+                ":".join(f"{b:02X}" for b in value.key_identifier),
+            )
+        else:
+            continue
+        if wanted is None or found[0] in wanted:
+            lines.append(f"{indent}{found[1]}:{critical}\n{indent}    {found[2]}\n")
+    return "".join(lines)
+
+
+def _verify(process: Process, words: list[str]) -> int:
+    ca = words[words.index("-CAfile") + 1] if "-CAfile" in words[:-1] else ""
+    paths = [w for i, w in enumerate(words) if not w.startswith("-") and (i == 0 or words[i - 1] != "-CAfile")]
+    status = 0
+    for path in paths:
+        try:
+            certificate = x509.load_pem_x509_certificate(process.fs.read(path, process.cwd))
+            authority = x509.load_pem_x509_certificate(process.fs.read(ca, process.cwd)) if ca else None
+        except (FileError, ValueError):
+            process.err(f"Could not open file or uri for loading certificate file from {path}\n")
+            status = 1
+            continue
+        try:
+            if authority is None:
+                raise ValueError
+            certificate.verify_directly_issued_by(authority)
+        except (InvalidSignature, ValueError, TypeError):
+            process.err(
+                f"{name(certificate.subject)}\nerror 20 at 0 depth lookup: unable to get local issuer certificate\n"
+                f"error {path}: verification failed\n"
+            )
+            status = 2
+            continue
+        process.out(f"{path}: OK\n")
+    return status
+
+
+COMMANDS: dict[str, Command] = table(openssl=openssl)

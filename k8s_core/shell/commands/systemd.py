@@ -1,0 +1,317 @@
+"""systemctl and journalctl, typed on a node. They work on the node's units and journal (k8s_core/kubelet/units.py)."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from k8s_core.shell.commands.options import UsageError, table
+from k8s_core.shell.fs import FileError
+from k8s_core.shell.pipes import Steps, Waiters
+from k8s_core.shell.process import Command, Process
+
+if TYPE_CHECKING:
+    from k8s_core.kubelet.journal import Entry
+    from k8s_core.kubelet.units import Systemd, Unit
+
+UNITS = {"s": 1, "sec": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60, "minutes": 60, "h": 3600,
+         "hour": 3600, "hours": 3600, "d": 86400, "day": 86400, "days": 86400}  # fmt: skip
+
+
+def _systemd(process: Process) -> "Systemd":
+    systemd: Systemd = process.machine.extra["node"].systemd
+    return systemd
+
+
+def _date(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%a %Y-%m-%d %H:%M:%S UTC")
+
+
+def ago(seconds: float) -> str:
+    """How long ago, as systemd writes it."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s ago" if whole else "now"
+    if whole < 3600:
+        return f"{whole // 60}min {whole % 60}s ago" if whole % 60 and whole < 600 else f"{whole // 60}min ago"
+    if whole < 86400:
+        return f"{whole // 3600}h {whole % 3600 // 60}min ago"
+    days = whole // 86400
+    return f"{days} day{'s' if days > 1 else ''} ago"
+
+
+def systemctl(process: Process) -> Steps:
+    words = [w for w in process.argv[1:] if not w.startswith("-")]
+    flags = [w for w in process.argv[1:] if w.startswith("-")]
+    verb, names = (words[0], words[1:]) if words else ("list-units", [])
+    if "-n" in flags and names and names[-1].isdigit():
+        names.pop()
+    systemd = _systemd(process)
+    if verb == "daemon-reload":
+        return 0
+    if verb in ("list-units", "list-unit-files"):
+        process.out(_list(systemd, verb, "--failed" in flags))
+        return 0
+    known: dict[str, Callable[[Process, Unit], int]] = {
+        "start": _start, "stop": _stop, "restart": _restart, "reload": _restart, "status": _status,
+        "is-active": _is_active, "is-enabled": _is_enabled, "is-failed": _is_failed, "enable": _enable,
+        "disable": _disable, "cat": _cat, "show": _show, "kill": _kill, "try-restart": _restart,
+    }  # fmt: skip
+    if verb not in known:
+        return process.fail(f"Unknown command verb '{verb}'.".replace("systemctl: ", ""), 1)
+    if not names:
+        process.err("Too few arguments.\n")
+        return 1
+    status = 0
+    for name in names:
+        unit = systemd.find(name)
+        full = name if "." in name else f"{name}.service"
+        if unit is None:
+            said, code = _unknown(verb, full)
+            process.err(said)
+            status = code
+            continue
+        status = known[verb](process, unit) or status
+        if "--now" in flags and verb in ("enable", "disable"):
+            (_start if verb == "enable" else _stop)(process, unit)
+    return status
+    yield 0.0
+
+
+def _unknown(verb: str, name: str) -> tuple[str, int]:
+    if verb == "status":
+        return f"Unit {name} could not be found.\n", 4
+    if verb == "is-active":
+        return "", 4
+    if verb in ("enable", "disable", "is-enabled"):
+        return (
+            f"Failed to {verb.replace('is-enabled', 'get unit file state for')} unit: Unit {name} does not exist\n",
+            1,
+        )
+    return f"Failed to {verb} {name}: Unit {name} not found.\n", 5
+
+
+def _start(process: Process, unit: "Unit") -> int:
+    _systemd(process).start(unit)  # a simple service has started as soon as it was forked, even if it ends at once
+    return 0
+
+
+def _stop(process: Process, unit: "Unit") -> int:
+    _systemd(process).stop(unit)
+    return 0
+
+
+def _restart(process: Process, unit: "Unit") -> int:
+    _systemd(process).restart(unit)
+    return 0
+
+
+def _kill(process: Process, unit: "Unit") -> int:
+    if unit.pid:
+        _systemd(process).killed(unit, 9 if {"-9", "-KILL", "--signal=KILL", "--signal=9"} & set(process.argv) else 15)
+    return 0
+
+
+def _is_active(process: Process, unit: "Unit") -> int:
+    process.out(f"{unit.state}\n")
+    return 0 if unit.state == "active" else 3
+
+
+def _is_failed(process: Process, unit: "Unit") -> int:
+    process.out(f"{unit.state}\n")
+    return 0 if unit.state == "failed" else 1
+
+
+def _is_enabled(process: Process, unit: "Unit") -> int:
+    process.out("enabled\n" if unit.enabled else "disabled\n")
+    return 0 if unit.enabled else 1
+
+
+def _enable(process: Process, unit: "Unit") -> int:
+    link = f"/etc/systemd/system/multi-user.target.wants/{unit.name}"
+    if not unit.enabled:
+        process.err(f"Created symlink {link} → {unit.path}.\n")
+    unit.enabled = True
+    return 0
+
+
+def _disable(process: Process, unit: "Unit") -> int:
+    if unit.enabled:
+        process.err(f"Removed /etc/systemd/system/multi-user.target.wants/{unit.name}.\n")
+    unit.enabled = False
+    return 0
+
+
+def _cat(process: Process, unit: "Unit") -> int:
+    paths = [unit.path, *(f"{unit.path}.d/{name}" for name in unit.drop_ins)]
+    blocks = []
+    for path in paths:
+        try:
+            blocks.append(f"# {path}\n{process.fs.read(path).decode(errors='replace')}")
+        except FileError:
+            continue
+    process.out("\n".join(blocks))
+    return 0
+
+
+SUB_STATE = {"active": "running", "inactive": "dead", "failed": "failed", "activating": "auto-restart"}
+
+
+def _show(process: Process, unit: "Unit") -> int:
+    values = {
+        "Id": unit.name, "Description": unit.description, "LoadState": "loaded", "ActiveState": unit.state,
+        "SubState": SUB_STATE[unit.state], "FragmentPath": unit.path, "MainPID": str(unit.pid),
+        "UnitFileState": "enabled" if unit.enabled else "disabled", "NRestarts": str(unit.restarts),
+        "ExecMainStatus": str(unit.last_code), "ActiveEnterTimestamp": _date(unit.since),
+    }  # fmt: skip
+    asked = re.findall(r"(?:-p|--property)[= ](\S+)", " ".join(process.argv))
+    wanted = ",".join(asked).split(",") if asked else list(values)
+    process.out("".join(f"{name}={values[name]}\n" for name in wanted if name in values))
+    return 0
+
+
+def _status(process: Process, unit: "Unit") -> int:
+    now = process.machine.loop.now
+    mark = {"active": "●", "inactive": "○", "failed": "×", "activating": "●"}[unit.state]
+    preset = "enabled" if unit.enabled else "disabled"
+    lines = [
+        f"{mark} {unit.name} - {unit.description}",
+        f"     Loaded: loaded ({unit.path}; {preset}; preset: enabled)",
+    ]
+    for index, name in enumerate(unit.drop_ins):
+        lines += [f"    Drop-In: {unit.path}.d", f"             └─{name}"] if not index else [f"               {name}"]
+    how = {
+        "active": "active (running)", "inactive": "inactive (dead)", "failed": "failed (Result: exit-code)",
+        "activating": "activating (auto-restart) (Result: exit-code)",
+    }[unit.state]  # fmt: skip
+    lines.append(f"     Active: {how} since {_date(unit.since)}; {ago(now - unit.since)}")
+    lines.append(f"       Docs: {unit.docs}")
+    if unit.state == "active":
+        row = next(r for r in process.machine.rows() if r.pid == unit.pid)
+        used = f"{row.memory / (1 << 20):.1f}M"
+        lines += [
+            f"   Main PID: {unit.pid} ({unit.program})", "      Tasks: 12 (limit: 4558)", f"     Memory: {used}",
+            f"     CGroup: /system.slice/{unit.name}", f"             └─{unit.pid} {' '.join(row.argv)}",
+        ]  # fmt: skip
+    elif unit.last_pid:
+        result = f"code=exited, status={unit.last_code}{'/FAILURE' if unit.last_code else '/SUCCESS'}"
+        lines.append(f"    Process: {unit.last_pid} ExecStart={unit.argv()[0]} ({result})")
+        lines.append(f"   Main PID: {unit.last_pid} ({result})")
+    entries = [e for e in _systemd(process).journal.entries if e.unit == unit.name][-10:]
+    shown = "".join(f"{line}\n" for line in lines) + "\n" + "".join(_line(process, e) for e in entries)
+    process.out(shown)
+    return 0 if unit.state == "active" else 3
+
+
+def _list(systemd: "Systemd", verb: str, failed: bool) -> str:
+    units = sorted((u for u in systemd.units.values() if not failed or u.state == "failed"), key=lambda u: u.name)
+    if verb == "list-unit-files":
+        rows = "".join(f"{u.name:<20} {'enabled' if u.enabled else 'disabled':<8} enabled\n" for u in units)
+        return f"{'UNIT FILE':<20} {'STATE':<8} PRESET\n{rows}\n{len(units)} unit files listed.\n"
+    rows = "".join(f"  {u.name:<18} loaded {u.state:<10} {SUB_STATE[u.state]:<12} {u.description}\n" for u in units)
+    return f"  {'UNIT':<18} LOAD   {'ACTIVE':<10} {'SUB':<12} DESCRIPTION\n{rows}\n{len(units)} loaded units listed.\n"
+
+
+# --- journalctl ----------------------------------------------------------------------------------------------------
+def _line(process: Process, entry: "Entry") -> str:
+    stamp = datetime.fromtimestamp(entry.time, UTC).strftime("%b %d %H:%M:%S")
+    return f"{stamp} {process.machine.hostname} {entry.program}[{entry.pid}]: {entry.text}\n"
+
+
+def _moment(process: Process, text: str) -> float:
+    """--since and --until: "5 min ago", "-10m", "2026-01-01 10:00:00", "10:00", "today", "now"."""
+    now = process.machine.loop.now
+    match = re.fullmatch(r"-?\s*(\d+)\s*([a-z]+)(?:\s+ago)?", text.strip())
+    if match and match[2] in UNITS:
+        return now - int(match[1]) * UNITS[match[2]]
+    today = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+    named = {"now": now, "today": datetime.fromisoformat(f"{today} 00:00+00:00").timestamp()}
+    if text in named:
+        return named[text]
+    try:
+        full = text if "-" in text else f"{today} {text}"
+        return datetime.fromisoformat(f"{full}+00:00" if ":" in full else f"{full} 00:00+00:00").timestamp()
+    except ValueError:
+        raise UsageError(f"Failed to parse timestamp: {text}") from None
+
+
+def journalctl(process: Process) -> Steps:
+    options, rest = _journal_options(process.argv[1:])
+    if rest:
+        process.err(f"Failed to add match '{rest[0]}': Invalid argument\n")
+        return 1
+    journal = _systemd(process).journal
+    units = {name if "." in name else f"{name}.service" for name in options.get("u", ())}
+    since = _moment(process, options["S"][-1]) if "S" in options else float("-inf")
+    until = _moment(process, options["U"][-1]) if "U" in options else float("inf")
+
+    def wanted(entry: Any) -> bool:
+        return (not units or entry.unit in units) and since <= entry.time <= until
+
+    def render(entry: Any) -> str:
+        return f"{entry.text}\n" if options.get("o") == ["cat"] else _line(process, entry)
+
+    found = [entry for entry in journal.entries if wanted(entry)]
+    count = options["n"][-1] if "n" in options else "10" if "f" in options or "e" in options else ""
+    if count.isdigit() and not ("e" in options and "n" not in options):
+        found = found[-int(count) :] if int(count) else []
+    if "r" in options:
+        found.reverse()
+    if not found and "f" not in options:
+        process.out("-- No entries --\n")
+        return 0
+    for entry in found:
+        process.out(render(entry))
+    if "f" in options:
+        came: list[Any] = []
+        waiters = Waiters()
+
+        def reader(entry: Any) -> None:
+            came.append(entry)
+            waiters.notify()
+
+        journal.readers.append(reader)
+        process.at_exit.append(lambda: journal.readers.remove(reader))
+        while True:
+            yield waiters
+            for entry in came:
+                if wanted(entry):
+                    process.out(render(entry))
+            came.clear()
+    return 0
+
+
+def _journal_options(arguments: list[str]) -> tuple[dict[str, list[str]], list[str]]:
+    long = {"unit": "u", "lines": "n", "since": "S", "until": "U", "output": "o", "follow": "f", "reverse": "r",
+            "no-pager": "P", "pager-end": "e", "catalog": "x", "boot": "b", "no-hostname": "P", "quiet": "q",
+            "priority": "p"}  # fmt: skip
+    found: dict[str, list[str]] = {}
+    rest: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            letter = long.get(name)
+            if letter is None:
+                raise UsageError(f"journalctl: unrecognized option '{word}'")
+            if letter in "unSUop" and not equals:
+                value = words.pop(0) if words else ""
+            found.setdefault(letter, []).append(value)
+        elif word.startswith("-") and len(word) > 1:
+            letters = word[1:]
+            while letters:
+                letter, letters = letters[0], letters[1:]
+                if letter not in "unSUopfrexbqk":
+                    raise UsageError(f"journalctl: invalid option -- '{letter}'")
+                value = ""
+                if letter in "unSUop":
+                    value = letters or (words.pop(0) if words else "")
+                    letters = ""
+                found.setdefault(letter, []).append(value)
+        else:
+            rest.append(word)
+    return found, rest
+
+
+COMMANDS: dict[str, Command] = table(systemctl=systemctl, journalctl=journalctl)

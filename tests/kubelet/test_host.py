@@ -1,0 +1,254 @@
+"""What one types on a node: processes, services, the runtime's tools, certificates, kubectl."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from k8s_core.cluster import Cluster
+from k8s_core.kubelet.host import Outcome
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A whole cluster with a Pod web on worker1, for tests that leave no traces."""
+    with Cluster() as made:
+        made.loop.strict = True
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "web", "namespace": "default", "labels": {"app": "web"}},
+            "spec": {"nodeName": "worker1", "containers": [{"name": "web", "image": "nginx:1.29"}]},
+        }
+        made.client().create("pods", pod)
+        made.settle()
+        yield made
+
+
+@pytest.fixture
+def own() -> Iterator[Cluster]:
+    """A cluster of the test's own, which it may break."""
+    with Cluster() as made:
+        made.loop.strict = True
+        made.settle()
+        yield made
+
+
+def ran(cluster: Cluster, command: str, node: str = "cp") -> str:
+    """What a command prints that must succeed."""
+    outcome = cluster.node(node).run(command)
+    assert outcome.code == 0, outcome
+    return outcome.output
+
+
+def test_ps_shows_the_apiserver_as_the_notes_do(cluster: Cluster) -> None:
+    """`ps -ef | grep kube-api` shows its command line and the grep itself, as on a kubeadm node."""
+    first, second = ran(cluster, "ps -ef | grep kube-api").splitlines()
+    assert re.match(
+        r"root +\d+ +\d+ +\d+ \d\d:\d\d \? +\d\d:\d\d:\d\d kube-apiserver --advertise-address=10.0.0.4 ", first
+    )
+    assert first.endswith("--tls-private-key-file=/etc/kubernetes/pki/apiserver.key")
+    assert second.endswith("pts/0    00:00:00 grep --color=auto kube-api")
+
+
+def test_processes_form_one_tree(cluster: Cluster) -> None:
+    """A container's process is a child of its shim, the shim of init; pause is beside it."""
+    rows = [line.split(None, 7) for line in ran(cluster, "ps -ef", "worker1").splitlines()[1:]]
+    parents, names = {r[1]: r[2] for r in rows}, {r[1]: r[7].split()[0] for r in rows}
+    nginx = next(pid for pid, name in names.items() if name == "nginx:")
+    shim = parents[nginx]
+    assert names[shim].endswith("containerd-shim-runc-v2") and names[parents[shim]] == "/sbin/init"
+    assert "/pause" in [names[pid] for pid, parent in parents.items() if parent == shim]
+
+
+def test_crictl_lists_what_the_kubelet_runs(cluster: Cluster) -> None:
+    """ps, pods and images have crictl's columns and show the Pod's container, sandbox and image."""
+    head, *rows = ran(cluster, "crictl ps", "worker1").splitlines()
+    assert head.split("  ")[0] == "CONTAINER" and head.endswith("NAMESPACE")
+    web = next(row for row in rows if " web " in row)
+    assert re.match(r"[0-9a-f]{13} +[0-9a-f]{13} +.+ ago +Running +web +0 +[0-9a-f]{13} +web +default$", web)
+    assert " Ready " in next(r for r in ran(cluster, "crictl pods", "worker1").splitlines() if " web " in r)
+    assert "docker.io/library/nginx" in ran(cluster, "crictl images", "worker1")
+    inside = ran(
+        cluster, "crictl inspect -o go-template --template '{{.info.pid}}' $(crictl ps -q --name web)", "worker1"
+    )
+    assert f" {inside.strip()} " in ran(cluster, "ps -ef | grep 'nginx: master'", "worker1")
+
+
+def test_each_tool_sees_its_own_namespace(cluster: Cluster) -> None:
+    """The kubelet's containers are in containerd's namespace k8s.io: docker and a bare ctr or nerdctl show none."""
+    assert re.fullmatch(r"CONTAINER ID +IMAGE +COMMAND +CREATED +STATUS +PORTS +NAMES\n", ran(cluster, "docker ps"))
+    for tool in ("nerdctl", "ctr"):
+        listing = "ps" if tool == "nerdctl" else "containers ls"
+        assert len(ran(cluster, f"{tool} {listing}", "worker1").splitlines()) == 1
+        assert "nginx" in ran(cluster, f"{tool} -n k8s.io {listing}", "worker1")
+    assert "k8s.io" in ran(cluster, "ctr namespaces ls")
+
+
+def test_docker_run_is_nothing_to_the_kubelet(own: Cluster) -> None:
+    """A container that docker starts runs on the node, and neither the CRI nor the API knows of it."""
+    id = ran(own, "docker run -d --name lonely nginx", "worker1").splitlines()[-1]
+    assert "lonely" in ran(own, "docker ps", "worker1") and "nginx: master" in ran(own, "ps -ef", "worker1")
+    assert id not in ran(own, "crictl ps -a -q", "worker1")
+    assert own.node("worker1").run(f"crictl inspect {id[:12]}x").code == 1
+    assert not [p for p in own.client().list("pods") if p["metadata"]["name"] == "lonely"]
+    ran(own, "docker stop lonely && docker rm lonely", "worker1")
+    assert "nginx: master" not in ran(own, "ps -ef", "worker1")
+
+
+def test_a_container_that_crictl_stops_comes_back(own: Cluster) -> None:
+    """The kubelet starts it again: what counts is the Pod, not the container."""
+    before = ran(own, "crictl ps -q --name kube-scheduler").strip()
+    assert ran(own, f"crictl stop {before}").strip() == before
+    own.settle()
+    after = ran(own, "crictl ps -q --name kube-scheduler").strip()
+    assert after and after != before
+    assert (
+        own.client().get("pods", "kube-scheduler-cp", "kube-system")["status"]["containerStatuses"][0]["restartCount"]
+        == 1
+    )
+
+
+def test_systemctl_stop_kubelet_stops_the_kubelet(own: Cluster) -> None:
+    """The node's containers go on, its lease is not renewed, and it becomes NotReady; start brings it back."""
+    node = own.node("worker1")
+    assert node.run("systemctl is-active kubelet").output == "active\n"
+    ran(own, "systemctl stop kubelet", "worker1")
+    stopped = node.run("systemctl status kubelet")
+    assert stopped.code == 3 and "Active: inactive (dead)" in stopped.output
+    assert "/usr/bin/kubelet" not in ran(own, "ps -ef", "worker1") and "kube-proxy" in ran(own, "ps -ef", "worker1")
+    own.advance(60)
+    assert ready(own, "worker1") == ("Unknown", "NodeStatusUnknown")
+    ran(own, "systemctl start kubelet", "worker1")
+    own.settle()
+    assert ready(own, "worker1") == ("True", "KubeletReady")
+
+
+def ready(cluster: Cluster, node: str) -> tuple[str, str]:
+    """(status, reason) of a node's Ready condition."""
+    found = next(c for c in cluster.client().get("nodes", node)["status"]["conditions"] if c["type"] == "Ready")
+    return found["status"], found["reason"]
+
+
+def test_a_wrong_socket_keeps_the_kubelet_down(own: Cluster) -> None:
+    """It says why in its log, systemd tries every ten seconds, and mending the flag brings the node back."""
+    node = own.node("worker1")
+    flags = "/var/lib/kubelet/kubeadm-flags.env"
+    ran(
+        own,
+        f"sed -i s,run/containerd/containerd.sock,var/run/dockershim.sock, {flags}; systemctl restart kubelet",
+        "worker1",
+    )
+    assert "activating (auto-restart) (Result: exit-code)" in node.run("systemctl status kubelet").output
+    assert "dial unix /var/run/dockershim.sock: connect: no such file or directory" in ran(
+        own, "journalctl -u kubelet --no-pager -n 5", "worker1"
+    )
+    own.advance(60)
+    assert ready(own, "worker1")[0] == "Unknown"
+    assert "restart counter is at 5" in ran(own, "journalctl -u kubelet", "worker1")
+    ran(own, f"sed -i s,var/run/dockershim.sock,run/containerd/containerd.sock, {flags}", "worker1")
+    own.advance(20)
+    assert ready(own, "worker1")[0] == "True"
+
+
+def test_without_containerd_the_node_is_not_ready(own: Cluster) -> None:
+    """Containers go on; the tools find no socket, and the kubelet says that the runtime is down."""
+    node = own.node("worker1")
+    ran(own, "systemctl stop containerd", "worker1")
+    own.advance(15)
+    condition = next(c for c in own.client().get("nodes", "worker1")["status"]["conditions"] if c["type"] == "Ready")
+    assert (condition["status"], condition["message"]) == ("False", "container runtime is down")
+    refused = node.run("crictl ps")
+    assert refused.code == 1 and refused.output.startswith("FATA[0000] validate service connection: ")
+    assert "kube-proxy" in ran(own, "ps -ef", "worker1")
+    ran(own, "systemctl start containerd; crictl ps", "worker1")
+    own.advance(15)
+    assert ready(own, "worker1")[0] == "True"
+
+
+def test_a_killed_kubelet_is_started_again(own: Cluster) -> None:
+    """systemd restarts it after ten seconds, with another process number."""
+    before = ran(own, "pgrep kubelet", "worker1")
+    ran(own, f"kill -9 {before.strip()}", "worker1")
+    own.advance(5)
+    assert own.node("worker1").run("pgrep kubelet").code == 1
+    own.advance(6)
+    assert ran(own, "pgrep kubelet", "worker1") != before
+
+
+def test_certificates_can_be_read(cluster: Cluster) -> None:
+    """openssl and kubeadm show the apiserver's certificate."""
+    path = "/etc/kubernetes/pki/apiserver.crt"
+    assert ran(cluster, f"openssl x509 -in {path} -noout -subject -issuer") == (
+        "subject=CN = kube-apiserver\nissuer=CN = kubernetes\n"
+    )
+    assert "DNS:kubernetes.default.svc" in ran(cluster, f"openssl x509 -in {path} -noout -text")
+    assert ran(cluster, f"openssl verify -CAfile /etc/kubernetes/pki/ca.crt {path}") == f"{path}: OK\n"
+    table = ran(cluster, "kubeadm certs check-expiration")
+    assert re.search(r"^apiserver-etcd-client +\w{3} \d\d, \d{4} 00:00 UTC +\w+ +etcd-ca +no", table, re.M)
+
+
+def test_kubectl_works_on_the_control_plane_only(cluster: Cluster) -> None:
+    """The real kubectl, with the node's admin.conf; a worker has none and asks localhost:8080."""
+    assert re.search(r"^worker1 +Ready ", ran(cluster, "kubectl get nodes"), re.M)
+    assert ran(
+        cluster,
+        "kubectl --kubeconfig /etc/kubernetes/scheduler.conf auth whoami -o jsonpath={.status.userInfo.username}",
+    ) == ("system:kube-scheduler")
+    ran(
+        cluster,
+        "kubectl create configmap from-node --from-file=/etc/hostname --dry-run=client -o yaml | grep 'hostname: |'",
+    )
+    refused = cluster.node("worker1").run("kubectl get nodes")
+    assert refused.code == 1
+    assert (
+        refused.output
+        == "The connection to the server localhost:8080 was refused - did you specify the right host or port?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "kubectl cp x y",
+        "kubectl -n get cp x y",
+        "kubectl --warnings-as-errors cp x y",
+        "kubectl get pods -ojsonpath-file=from-x",
+        "kubectl --cache-dir=/tmp get pods",
+        "kubectl get pods --profile-output=/tmp/x",
+        "kubectl -s http://127.0.0.1:1 get pods",
+        "kubectl get pods -o go-template-file=/etc/passwd",
+        "kubectl apply -f http://127.0.0.1:1/x.yaml",
+        "kubectl proxy",
+        "kubectl edit pod web",
+        "kubectl krew",
+        "kubectl exec -itf/etc/passwd -- ls",
+        "kubectl apply -k /etc",
+        "kubectl cluster-info dump --output-directory=/tmp/x",
+        "kubectl config set-credentials x",
+    ],
+)
+def test_kubectl_is_kept_to_the_node(cluster: Cluster, command: str) -> None:
+    """What would read, write or reach something else than the node and its cluster is refused."""
+    outcome: Outcome = cluster.node("cp").run(command)
+    assert outcome.code == 1 and outcome.output.startswith("error: ") and len(outcome.output.splitlines()) == 1
+
+
+def test_unknown_commands_say_so(cluster: Cluster) -> None:
+    """As bash does, with its exit code."""
+    outcome = cluster.node("cp").run("fooctl get x; echo $?")
+    assert outcome.stderr == "bash: fooctl: command not found\n" and outcome.stdout == "127\n"
+
+
+def test_a_command_that_goes_on_gets_control_c(cluster: Cluster) -> None:
+    """`journalctl -f` and `sleep` end after the time that one waits at most."""
+    before = cluster.loop.now
+    outcome = cluster.node("cp").run("journalctl -f -u kubelet | grep -c kubelet; echo never", limit=30)
+    assert "never" not in outcome.output and cluster.loop.now - before <= 31
+
+
+def test_logs_are_files(cluster: Cluster) -> None:
+    """A container's log lies below /var/log/pods in the CRI's format, with a link in /var/log/containers."""
+    line = ran(cluster, "head -1 /var/log/containers/web_default_web-*.log", "worker1")
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z std(out|err) F ", line)
+    assert ran(cluster, "ls -d /var/log/pods/default_web_*/web/0.log", "worker1").count("\n") == 1
