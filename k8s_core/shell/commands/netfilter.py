@@ -5,7 +5,7 @@ from k8s_core.shell.commands.iptables import host_of
 from k8s_core.shell.commands.options import checked
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Command, Process
-from k8s_core.shell.sockets import NetworkError
+from k8s_core.shell.sockets import Listener, NetworkError
 
 
 def conntrack(process: Process) -> Steps:
@@ -26,9 +26,9 @@ def conntrack(process: Process) -> Steps:
     yield 0.0
 
 
-def _pid(process: Process, listener: Any) -> int:
+def _pid(process: Process, listener: Listener) -> int:
     """The number of whoever listens, as this machine sees it."""
-    owner: Process = listener.process
+    owner = listener.process
     return owner.pid if owner.machine is process.machine else owner.host_pid
 
 
