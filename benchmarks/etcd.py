@@ -1,6 +1,7 @@
 """etcd: ours beside the real one. Speed with one client on the loopback, and the long forms of what the tests prove.
 
-100,000 operations each of v3 and v2 against the real etcd, 1,000 histories under faults, 1,000 crash points.
+100,000 operations each of v3 and v2 against the real etcd, 10,000 of users and members, 1,000 histories under faults,
+1,000 crash points.
 """
 
 import subprocess
@@ -75,6 +76,7 @@ def long_forms() -> list[Figure]:
     """Each raises at the first difference."""
     import crashes  # noqa: PLC0415
     import differential  # noqa: PLC0415
+    import differential_admin  # noqa: PLC0415
     import differential_v2  # noqa: PLC0415
     import linear  # noqa: PLC0415
     from servers import real_etcd  # noqa: PLC0415
@@ -88,6 +90,10 @@ def long_forms() -> list[Figure]:
         with real_etcd(folder / "v2", "--enable-v2") as address:
             compared = differential_v2.run(address, OPERATIONS, seed=int(time.time()))
             figures.append(("v2 operations compared, no difference", compared, OPERATIONS, "", True))
+        for seed in range(10):
+            with real_etcd(folder / f"admin{seed}", "--bcrypt-cost", "4") as address:
+                compared = differential_admin.run(address, OPERATIONS // 100, seed=seed)
+        figures.append(("admin operations compared, no difference", compared * 10, OPERATIONS // 10, "", True))
         sum(linear.run(seed) for seed in range(SEEDS))
         figures.append(("histories under faults, all linearizable", SEEDS, SEEDS, "", True))
         survived = crashes.run(folder / "crashes", POINTS, seed=int(time.time()))

@@ -18,9 +18,13 @@ Message = Any
 READ, WRITE, READ_WRITE = 0, 1, 2  # authpb.Permission.Type
 ROOT = "root"
 TOKEN_TTL = 300.0  # --auth-token-ttl
-ADMIN_METHODS = frozenset(
+UNCHECKED = frozenset(("authenticate", "member_list", "status", "move_leader", "downgrade"))
+"""What does not even look at the caller's token."""
+MAINTENANCE = frozenset(("defragment", "hash", "hash_kv", "snapshot"))
+"""For administrators; what is wrong is told in the words of etcd's auth package, as UNKNOWN."""
+ADMIN_METHODS = MAINTENANCE | frozenset(
     (
-        *("auth_enable", "auth_disable", "auth_status", "defragment", "hash", "snapshot"),
+        *("auth_enable", "auth_disable", "auth_status"),
         *("user_add", "user_delete", "user_change_password", "user_grant_role", "user_revoke_role", "user_list"),
         *("role_add", "role_delete", "role_grant_permission", "role_revoke_permission", "role_list"),
         *("member_add", "member_remove", "member_update", "member_promote"),
@@ -54,8 +58,12 @@ class Token:
 
 
 def hash_password(request: Message, salt: bytes) -> None:
-    """Replace the password of a UserAdd or ChangePassword request by its hash, as etcd does before the log."""
-    if request.password and not request.hashedPassword:
+    """Replace the password of a UserAdd or ChangePassword request by its hash, as etcd does before the log.
+
+    A user can begin with an empty password; one who is given an empty one later cannot log in.
+    """
+    new = request.DESCRIPTOR.name == "AuthUserAddRequest"
+    if not request.hashedPassword and (new or request.password):
         request.hashedPassword = base64.b64encode(salt + _scrypt(request.password, salt)).decode()
         request.password = ""
 
@@ -80,12 +88,11 @@ class Auth:
         if not self.enabled:
             raise _precondition("authentication is not enabled")
         user = self.users.get(request.name)
-        failed = _invalid("authentication failed, invalid user ID or password")
-        if user is None or user.no_password:
-            raise failed
-        salt, kept = user.password[:16], user.password[16:]
-        if _scrypt(request.password, salt) != kept:
-            raise failed
+        if user and user.no_password:
+            raise EtcdError("UNKNOWN", "auth: authentication failed, password was given for no password user")
+        salt, kept = (user.password[:16], user.password[16:]) if user else (b"", b"")
+        if user is None or _scrypt(request.password, salt) != kept:
+            raise _invalid("authentication failed, invalid user ID or password")
         token = "".join(self.loop.random.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", k=16))
         token = f"{token}.{self.revision}"
         self._tokens[token] = Token(request.name, self.loop.now + TOKEN_TTL)
@@ -114,8 +121,8 @@ class Auth:
             self._check_delete(user, request)
         elif name == "txn":
             self._check_txn(user, request, store)
-        elif name in ("lease_revoke", "lease_time_to_live"):
-            self._check_lease(user, request.ID, store)
+        elif name == "lease_revoke" or (name == "lease_time_to_live" and request.keys):
+            self._check_lease(user, request.ID, store, WRITE if name == "lease_revoke" else READ)
         elif name in ("user_get", "role_get") and not self._own(name, request, user):
             self._check_admin(user)
 
@@ -166,9 +173,9 @@ class Auth:
             name = kind.removeprefix("request_")
             self.check(name, getattr(op, kind), user, store)
 
-    def _check_lease(self, user: str, id: int, store: Store) -> None:
+    def _check_lease(self, user: str, id: int, store: Store, kind: int = WRITE) -> None:
         for key in store.leases[id].keys if id in store.leases else ():
-            self.check_range(user, key, b"", WRITE)
+            self.check_range(user, key, b"", kind)
 
     # --- switching ------------------------------------------------------------------------------------------
     def auth_enable(self, request: Message) -> Message:
@@ -303,17 +310,22 @@ class Auth:
         return response(header=rpc_pb2.ResponseHeader())
 
 
+Bound = tuple[bool, bytes]
+"""Where a span begins or ends; what has no end comes after all keys."""
+
+
+def _end(key: bytes, range_end: bytes) -> Bound:
+    return (True, b"") if range_end == NO_END else (False, range_end or key + b"\0")
+
+
 def _contains(permissions: Iterable[Message], key: bytes, range_end: bytes) -> bool:
-    """Whether the permissions together cover [key, range_end), or the one key."""
-    spans = sorted((bytes(p.key), bytes(p.range_end) or bytes(p.key) + b"\0") for p in permissions)
-    wanted = range_end or key + b"\0"
-    reached = key
-    for start, end in spans:
+    """Whether the permissions together cover [key, range_end), or the one key; as etcd's interval tree sees it."""
+    first, last = (False, key), _end(key, range_end)
+    spans = sorted(((False, bytes(p.key)), _end(p.key, p.range_end)) for p in permissions)
+    overlapping = [(start, end) for start, end in spans if start < last and end > first]
+    reached = first
+    for start, end in overlapping:
         if start > reached:
             return False
-        if end == NO_END:
-            return True
         reached = max(reached, end)
-        if wanted != NO_END and reached >= wanted:
-            return True
-    return False
+    return bool(overlapping) and reached >= last

@@ -9,14 +9,13 @@ import orjson
 from aetcd.rpc import rpc_pb2
 from aiohttp import web
 
-from k8s_core.etcd.members import VERSION
+from k8s_core.etcd.members import CLUSTER_VERSION, VERSION
 from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.tree import Event, TreeError
 from k8s_core.etcd.v2 import Answer, KeyRequest, encode, error_answer, event_body
 
 Enter = Callable[[], Any]
-CLUSTER_VERSION = "3.5.0"
 WATCH_TIMEOUT = 300.0  # defaultWatchTimeout
 METHODS = {
     "keys": ("HEAD", "GET", "PUT", "POST", "DELETE"),

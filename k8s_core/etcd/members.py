@@ -5,28 +5,39 @@ that was added ever runs is raft.py's business.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from aetcd.rpc import rpc_pb2
 
-from k8s_core.etcd.store import EtcdError, Store, future_revision
+from k8s_core.etcd.store import EtcdError, Store, compacted, future_revision
 
 Message = Any
 CLUSTER_ID, MEMBER_ID = 0xCDF818194E3A8C32, 0x8E9E05C52164694D  # those of every etcd that was given no name
 VERSION = "3.5.12"
+CLUSTER_VERSION = "3.5.0"
 MAX_LEARNERS = 1
 PEER_URL, CLIENT_URL = "http://localhost:2380", "http://localhost:2379"
 ALARM_GET, ALARM_ACTIVATE = 0, 1
+DOWNGRADE_ENABLE, DOWNGRADE_CANCEL = 1, 2
 
 
 def _precondition(message: str) -> EtcdError:
     return EtcdError("FAILED_PRECONDITION", f"etcdserver: {message}")
 
 
+def _invalid(message: str) -> EtcdError:
+    return EtcdError("INVALID_ARGUMENT", f"etcdserver: {message}")
+
+
 def not_found() -> EtcdError:
     return EtcdError("NOT_FOUND", "etcdserver: member not found")
+
+
+def not_enough() -> EtcdError:
+    return EtcdError("UNKNOWN", "etcdserver: re-configuration failed due to not enough started members")
 
 
 class Members:
@@ -42,6 +53,8 @@ class Members:
         self.removed: set[int] = set()
         self.alarms: set[tuple[int, int]] = set()
         """(member id, AlarmType)"""
+        self.downgrading = ""
+        """The version a downgrade was begun to."""
 
     # --- Cluster --------------------------------------------------------------------------------------------
     def _list(self) -> list[Message]:
@@ -53,7 +66,7 @@ class Members:
     def member_add(self, request: Message) -> Message:
         urls = _urls(request.peerURLs)
         if not request.isLearner and any(not member.name for member in self.members.values()):
-            raise _precondition("re-configuration failed due to not enough started members")
+            raise not_enough()
         id = int.from_bytes(hashlib.sha1("".join(urls).encode()).digest()[:8], "big")
         if id in self.members:
             raise _precondition("member ID already exist")
@@ -67,11 +80,12 @@ class Members:
         return rpc_pb2.MemberAddResponse(header=rpc_pb2.ResponseHeader(), member=member, members=self._list())
 
     def member_remove(self, request: Message) -> Message:
-        member = self._member(request.ID)
-        started = [m for m in self.members.values() if m.name and not m.isLearner and m.ID != request.ID]
+        member = self.members.get(request.ID)
         voting = [m for m in self.members.values() if not m.isLearner and m.ID != request.ID]
-        if not member.isLearner and len(started) < len(voting) // 2 + 1:
-            raise _precondition("re-configuration failed due to not enough started members")
+        started = [m for m in voting if m.name]
+        if not (member and member.isLearner) and len(started) < len(voting) // 2 + 1:
+            raise not_enough()
+        self._member(request.ID)
         del self.members[request.ID]
         self.removed.add(request.ID)
         return rpc_pb2.MemberRemoveResponse(header=rpc_pb2.ResponseHeader(), members=self._list())
@@ -109,7 +123,34 @@ class Members:
         )  # fmt: skip
 
     def defragment(self, request: Message) -> Message:
-        return rpc_pb2.DefragmentResponse(header=rpc_pb2.ResponseHeader())
+        return rpc_pb2.DefragmentResponse()
+
+    def move_leader(self, request: Message) -> Message:
+        """Only within one member: a group's leader is moved by what breaks it."""
+        if self.id != self.leader:
+            raise _precondition("not leader")
+        if request.targetID not in self.members or self.members[request.targetID].isLearner:
+            raise _precondition("bad leader transferee")
+        return rpc_pb2.MoveLeaderResponse(header=rpc_pb2.ResponseHeader())
+
+    def downgrade(self, request: Message) -> Message:
+        """Validate, begin or call off going back to the minor version before this one."""
+        response = rpc_pb2.DowngradeResponse(header=rpc_pb2.ResponseHeader(), version=CLUSTER_VERSION)
+        if request.action == DOWNGRADE_CANCEL:
+            if not self.downgrading:
+                raise _precondition("no inflight downgrade job")
+            self.downgrading = ""
+            return response
+        wanted = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)?", request.version)
+        if not wanted:
+            raise _invalid("wrong downgrade target version format")
+        if [int(part) for part in wanted.groups()[:2]] != [3, 4]:
+            raise _invalid("invalid downgrade target version")
+        if self.downgrading:
+            raise _precondition("cluster has a downgrade job in progress")
+        if request.action == DOWNGRADE_ENABLE:
+            self.downgrading = "3.4.0"
+        return response
 
     def hash(self, request: Message) -> Message:
         return rpc_pb2.HashResponse(header=rpc_pb2.ResponseHeader(), hash=self.store.hash())
@@ -117,10 +158,10 @@ class Members:
     def hash_kv(self, request: Message) -> Message:
         if request.revision > self.store.revision:
             raise future_revision()
-        self.store.check_revision(request.revision)
-        compacted = self.store.compact_revision
-        header = rpc_pb2.ResponseHeader()
-        return rpc_pb2.HashKVResponse(header=header, hash=self.store.hash(), compact_revision=compacted)
+        if 0 < request.revision <= self.store.compact_revision:
+            raise compacted()
+        digest, reached = self.store.hash(request.revision), self.store.compact_revision
+        return rpc_pb2.HashKVResponse(header=rpc_pb2.ResponseHeader(), hash=digest, compact_revision=reached)
 
     def alarm(self, request: Message) -> Message:
         wanted = (request.memberID, request.alarm)
@@ -137,9 +178,13 @@ class Members:
         return rpc_pb2.AlarmResponse(header=rpc_pb2.ResponseHeader(), alarms=alarms)
 
 
+def check_urls(request: Message) -> None:
+    _urls(request.peerURLs)
+
+
 def _urls(texts: Sequence[str]) -> list[str]:
     """Peer URLs, sorted as etcd keeps them; refused unless they are scheme://host:port."""
-    bad = EtcdError("INVALID_ARGUMENT", "etcdserver: given member URLs are invalid")
+    bad = _invalid("given member URLs are invalid")
     for text in texts:
         url = urlsplit(text.strip())
         try:

@@ -2,7 +2,7 @@
 
 Stands for etcdserver/v3_server.go with api/v3rpc. A request is checked (txn.py), its caller's rights too (auth.py), a
 write is then proposed, and applied when the log has it: `propose` may be a write-ahead log (wal.py) or Raft
-(raft.py). How messages travel is wire.py's business. Left out: moving the leader, downgrade.
+(raft.py). How messages travel is wire.py's business.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ from typing import Any
 from aetcd.rpc import rpc_pb2
 
 from k8s_core.clock import Loop
-from k8s_core.etcd.auth import Auth, hash_password
+from k8s_core.etcd.auth import MAINTENANCE, UNCHECKED, Auth, hash_password
 from k8s_core.etcd.kv import KV
-from k8s_core.etcd.members import CLUSTER_ID, Members
+from k8s_core.etcd.members import CLUSTER_ID, Members, check_urls
 from k8s_core.etcd.store import EtcdError, Store
 from k8s_core.etcd.tree import Event, Tree
 from k8s_core.etcd.txn import check_key, check_put, check_txn, is_read_only
@@ -35,7 +35,7 @@ METHODS: dict[str, tuple[str, Message]] = {
 """gRPC path -> our name of it and its descriptor."""
 WRITES = frozenset(
     (
-        *("put", "delete_range", "txn", "compact", "lease_grant", "lease_revoke", "alarm"),
+        *("put", "delete_range", "txn", "compact", "lease_grant", "lease_revoke", "alarm", "downgrade"),
         *("member_add", "member_remove", "member_update", "member_promote", "auth_enable", "auth_disable"),
         *("user_add", "user_delete", "user_change_password", "user_grant_role", "user_revoke_role"),
         *("role_add", "role_delete", "role_grant_permission", "role_revoke_permission"),
@@ -47,7 +47,10 @@ CHECKS: dict[str, Callable[[Message], None]] = {
     "put": check_put,
     "delete_range": check_key,
     "txn": check_txn,
+    "member_add": check_urls,
 }
+KEY_WRITES = frozenset(("put", "delete_range", "compact", "lease_grant", "lease_revoke"))
+"""With txn, what a member whose data may be corrupt does not do."""
 NO_SPACE, CORRUPT = 1, 2  # AlarmType
 
 
@@ -78,8 +81,8 @@ class Service:
             check(request)
         if name in WRITES and request.ByteSize() > MAX_REQUEST_BYTES:
             raise EtcdError("INVALID_ARGUMENT", "etcdserver: request is too large")
-        if self.auth.enabled:
-            self.auth.check(name, request, self.auth.user_of(token), self.store)
+        if self.auth.enabled and name not in UNCHECKED:
+            self._authorize(name, request, token)
         if name == "lease_grant" and not request.ID:
             request.ID = self.loop.random.getrandbits(62) | 1 << 61
         if name in ("user_add", "user_change_password"):
@@ -87,6 +90,14 @@ class Service:
         if name in WRITES and not (name == "txn" and is_read_only(request)):
             return self._fill(self.propose(name, request))
         return self._fill(self.apply(name, request))
+
+    def _authorize(self, name: str, request: Message, token: str) -> None:
+        try:
+            self.auth.check(name, request, self.auth.user_of(token), self.store)
+        except EtcdError as error:
+            if name in MAINTENANCE:
+                raise EtcdError("UNKNOWN", error.message.replace("etcdserver:", "auth:")) from None
+            raise
 
     def apply(self, name: str, request: Message) -> Message:
         """Do what is already agreed on. The same calls in the same order give the same state."""
@@ -108,6 +119,8 @@ class Service:
         return apply_v2(self.tree, request)
 
     def _fill(self, response: Message) -> Message:
+        if not response.HasField("header"):
+            return response
         header = response.header
         header.cluster_id, header.member_id, header.raft_term = CLUSTER_ID, self.members.id, self.members.term
         if not header.revision and not response.DESCRIPTOR.name.startswith("Member"):
@@ -124,10 +137,11 @@ class Service:
 
     def _check_alarms(self, name: str, request: Message) -> None:
         alarms = {alarm for _, alarm in self.members.alarms}
-        if CORRUPT in alarms and name in ("range", "put", "delete_range", "txn", "compact", "lease_grant"):
+        txn = name == "txn" and not is_read_only(request)
+        if CORRUPT in alarms and (txn or name in KEY_WRITES):
             raise EtcdError("DATA_LOSS", "etcdserver: corrupt cluster")
-        writes = name in ("put", "lease_grant") or (name == "txn" and not is_read_only(request))
-        if NO_SPACE in alarms and writes:
+        puts = txn and any(op.HasField("request_put") for op in (*request.success, *request.failure))
+        if NO_SPACE in alarms and (puts or name in ("put", "lease_grant")):
             raise EtcdError("RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded")
 
     def _expired(self, id: int) -> None:

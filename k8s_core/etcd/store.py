@@ -341,11 +341,13 @@ class Store:
         """Bytes of all live keys and values."""
         return sum(len(kv.key) + len(kv.value) for kv in self._current.values())
 
-    def hash(self) -> int:
-        """A 32-bit digest of all live keys at this revision, equal on equal stores."""
-        digest = hashlib.sha256()
-        for kv in self._current.values():
-            digest.update(repr(kv).encode())
+    def hash(self, revision: int = 0) -> int:
+        """A 32-bit digest of all that is kept up to a revision (0: now); equal on members that hold the same."""
+        digest, last = hashlib.sha256(), revision or self.revision
+        for versions in self._history.values():
+            for kv in versions:
+                if kv.mod_revision <= last:
+                    digest.update(repr(kv).encode())
         return int.from_bytes(digest.digest()[:4], "big")
 
     def live(self) -> Iterator[KeyValue]:

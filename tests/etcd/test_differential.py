@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import differential
+import differential_admin
 import differential_v2
 import pytest
 from servers import real_etcd
@@ -21,3 +22,9 @@ def test_v2_answers_as_the_real_etcd(tmp_path: Path) -> None:
     """2,000 operations on the tree: status, body and index of every answer are the same, but for times."""
     with real_etcd(tmp_path, "--enable-v2") as address:
         assert differential_v2.run(address, 2_000, seed=1) == 2_000
+
+
+def test_users_members_and_maintenance_answer_as_the_real_etcd(tmp_path: Path) -> None:
+    """1,000 requests of several users with their tokens: who may do what, and what is said to those who may not."""
+    with real_etcd(tmp_path, "--bcrypt-cost", "4") as address:
+        assert differential_admin.run(address, 1_000, seed=1) == 1_000
