@@ -122,7 +122,7 @@ class RemoteStore(Store):
         if fresh:
             self._log.extend(fresh)
             self._log_revisions.extend(event.kv.mod_revision for event in fresh)
-            self._notify(fresh)
+            self.watchers.notify(fresh)
 
     def _watch(self) -> None:
         """The thread: watch, hand over, and begin again when it breaks."""

@@ -30,6 +30,7 @@ from k8s_core.etcd.model import (
     prefix_end,
     within,
 )
+from k8s_core.etcd.watchers import Watcher, Watchers
 
 __all__ = [
     "NO_END",
@@ -54,23 +55,6 @@ __all__ = [
 ]
 
 
-@dataclass(eq=False)
-class Watcher:
-    """A running watch; `cancel` ends it."""
-
-    store: "Store"
-    key: bytes
-    range_end: bytes
-    on_events: Callable[[list[Event]], None]
-
-    def matches(self, key: bytes) -> bool:
-        return within(key, self.key, self.range_end)
-
-    def cancel(self) -> None:
-        if self in self.store.watchers:
-            self.store.watchers.remove(self)
-
-
 @dataclass
 class Lease:
     id: int
@@ -87,7 +71,7 @@ class Store:
         self.loop = loop
         self.revision = 1
         self.compact_revision = -1  # as in etcd, where one can compact at 0, once
-        self.watchers: list[Watcher] = []
+        self.watchers = Watchers()
         self.leases: dict[int, Lease] = {}
         self.on_lease_expired: Callable[[int], None] = self.lease_revoke
         """What happens when a lease's time is up; a member of a group must agree with the others first."""
@@ -191,7 +175,7 @@ class Store:
         self.revision += 1
         self._log.extend(events)
         self._log_revisions.extend([self.revision] * len(events))
-        self._notify(events)
+        self.watchers.notify(events)
 
     def _put(self, op: Put, revision: int, events: list[Event]) -> KeyValue | None:
         previous: KeyValue | None = self._current.get(op.key)
@@ -242,19 +226,11 @@ class Store:
 
         With a `start_revision` the past from there on comes first; EtcdError if it is compacted.
         """
-        watcher = Watcher(self, key, range_end, on_events)
         if start_revision:
-            past = [event for event in self.events_since(start_revision) if watcher.matches(event.kv.key)]
+            past = [event for event in self.events_since(start_revision) if within(event.kv.key, key, range_end)]
             for events in _by_revision(past):
                 on_events(events)
-        self.watchers.append(watcher)
-        return watcher
-
-    def _notify(self, events: list[Event]) -> None:
-        for watcher in list(self.watchers):
-            seen = [event for event in events if watcher.matches(event.kv.key)]
-            if seen:
-                watcher.on_events(seen)
+        return self.watchers.add(key, range_end, on_events)
 
     # --- leases ---------------------------------------------------------------------------------------------
     def lease_grant(self, ttl: int, id: int = 0) -> Lease:

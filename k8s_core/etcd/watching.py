@@ -14,7 +14,7 @@ from aetcd.rpc import rpc_pb2
 from k8s_core.etcd.auth import READ
 from k8s_core.etcd.kv import event_to_pb
 from k8s_core.etcd.service import MAX_REQUEST_BYTES, Service
-from k8s_core.etcd.store import NO_END, EtcdError, Event, Watcher
+from k8s_core.etcd.store import NO_END, EtcdError, Event, Watcher, within
 
 Message = Any
 PROGRESS_INTERVAL = 600.0  # progressReportInterval; --experimental-watch-progress-notify-interval
@@ -98,9 +98,9 @@ class WatchStream:
         """Send the past, at most MAX_REVISIONS_AT_ONCE revisions in one response and never half a revision."""
         batch: list[Event] = []
         revisions = 0
-        probe = Watcher(self.store, watch.request.key, watch.request.range_end, lambda events: None)
+        key, end = watch.request.key, watch.request.range_end
         for event in self.store.events_since(watch.start):
-            if not probe.matches(event.kv.key):
+            if not within(event.kv.key, key, end):
                 continue
             if not batch or batch[-1].kv.mod_revision != event.kv.mod_revision:
                 if revisions == MAX_REVISIONS_AT_ONCE:

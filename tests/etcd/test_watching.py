@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from k8s_core.clock import Loop
 from k8s_core.etcd.service import MAX_REQUEST_BYTES, Service
-from k8s_core.etcd.store import Store, prefix_end
+from k8s_core.etcd.store import Event, KeyValue, Store, prefix_end, within
+from k8s_core.etcd.watchers import Watchers
 from k8s_core.etcd.watching import PROGRESS_INTERVAL, WatchStream
 
 KEYS = st.sampled_from([b"a/1", b"a/2", b"a/3", b"b"])
@@ -105,6 +106,26 @@ def test_filters_and_previous_values(writes: list[Any]) -> None:
             before = one.store.range(event.kv.key, revision=event.kv.mod_revision - 1).kvs
             assert event.HasField("prev_kv") == bool(before)
             assert not before or event.prev_kv.mod_revision == before[0].mod_revision
+
+
+BYTES = st.binary(max_size=2).map(lambda key: b"a" + key) | st.sampled_from([b"\0", b"\xff", b"\xff\xff"])
+SPANS = st.tuples(BYTES, BYTES.map(prefix_end) | BYTES | st.sampled_from([b"", b"\0"]))
+
+
+@given(
+    spans=st.lists(SPANS | BYTES.map(lambda key: (key, prefix_end(key)))), keys=st.lists(BYTES), gone=st.integers(0, 9)
+)
+def test_an_event_finds_its_watchers(spans: list[tuple[bytes, bytes]], keys: list[bytes], gone: int) -> None:
+    """Each watch hears of the keys in its range and no others, once, in the order in which they began."""
+    watchers, heard = Watchers(), []
+    made = [
+        watchers.add(*span, lambda events, n=number: heard.extend((n, e.kv.key) for e in events))  # type: ignore[misc]
+        for number, span in enumerate(spans)
+    ]
+    for watcher in made[:gone]:
+        watcher.cancel()
+    watchers.notify(Event("PUT", KeyValue(key, b"", 2, 2, 1), None) for key in keys)
+    assert heard == [(n, key) for n, span in list(enumerate(spans))[gone:] for key in keys if within(key, *span)]
 
 
 def test_a_large_revision_is_cut_into_fragments() -> None:
