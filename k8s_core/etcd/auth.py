@@ -17,7 +17,6 @@ from k8s_core.etcd.store import NO_END, EtcdError, Store
 Message = Any
 READ, WRITE, READ_WRITE = 0, 1, 2  # authpb.Permission.Type
 ROOT = "root"
-TOKEN_TTL = 300.0  # --auth-token-ttl
 UNCHECKED = frozenset(("authenticate", "member_list", "status", "move_leader", "downgrade"))
 """What does not even look at the caller's token."""
 MAINTENANCE = frozenset(("defragment", "hash", "hash_kv", "snapshot"))
@@ -75,8 +74,8 @@ def _scrypt(password: str, salt: bytes) -> bytes:
 class Auth:
     """Users and what they may do. `revision` grows with every change."""
 
-    def __init__(self, loop: Loop):
-        self.loop = loop
+    def __init__(self, loop: Loop, token_ttl: float):
+        self.loop, self.token_ttl = loop, token_ttl
         self.enabled = False
         self.revision = 1
         self.users: dict[str, User] = {}
@@ -95,7 +94,7 @@ class Auth:
             raise _invalid("authentication failed, invalid user ID or password")
         token = "".join(self.loop.random.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", k=16))
         token = f"{token}.{self.revision}"
-        self._tokens[token] = Token(request.name, self.loop.now + TOKEN_TTL)
+        self._tokens[token] = Token(request.name, self.loop.now + self.token_ttl)
         return rpc_pb2.AuthenticateResponse(header=rpc_pb2.ResponseHeader(), token=token)
 
     def user_of(self, token: str) -> str:
@@ -105,7 +104,7 @@ class Auth:
         known = self._tokens.get(token)
         if known is None or known.expires < self.loop.now:
             raise EtcdError("UNAUTHENTICATED", "etcdserver: invalid auth token")
-        known.expires = self.loop.now + TOKEN_TTL
+        known.expires = self.loop.now + self.token_ttl
         return known.user
 
     # --- may ------------------------------------------------------------------------------------------------

@@ -1,29 +1,91 @@
-"""etcd's command line. Apart from main.py, because reading it must not load gRPC."""
+"""etcd's command line and environment. Apart from main.py, because reading it must not load gRPC.
+
+As in etcd a flag may have one dash or two, a switch may be given as --switch=true, and ETCD_DATA_DIR stands for
+--data-dir, which wins.
+"""
 
 import argparse
+import os
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-IGNORED = (
-    *("listen-peer-urls", "initial-advertise-peer-urls", "initial-cluster", "initial-cluster-state"),
-    *("initial-cluster-token", "listen-metrics-urls", "peer-cert-file", "peer-key-file", "peer-trusted-ca-file"),
-    *("peer-client-cert-auth", "snapshot-count", "quota-backend-bytes", "max-request-bytes", "auto-compaction-mode"),
-    *("auto-compaction-retention", "enable-v2", "log-level", "logger", "unsafe-no-fsync", "heartbeat-interval"),
-    *("election-timeout", "experimental-initial-corrupt-check", "experimental-watch-progress-notify-interval"),
-)
+from k8s_core.api.times import parse_duration
+
+MEBIBYTE = 1024 * 1024
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("1", "t", "true", "0", "f", "false"):
+        raise argparse.ArgumentTypeError(f'invalid boolean value "{text}"')
+    return text.lower() in ("1", "t", "true")
+
+
+def _retention(text: str) -> str:
+    """A number (hours, or revisions) or a duration."""
+    if not text.isdigit():
+        parse_duration(text)
+    return text
+
+
+FLAGS: dict[str, tuple[Callable[[str], Any], Any, str]] = {
+    "name": (str, "default", "this member's name"),
+    "data-dir": (Path, None, "keep everything here; in memory only without it"),
+    "listen-client-urls": (str, "http://localhost:2379", "where to listen, with commas between"),
+    "advertise-client-urls": (str, "", "what `member list` says (where it listens)"),
+    "listen-metrics-urls": (str, "", "where to answer /metrics and /health as well"),
+    "cert-file": (Path, None, "the server's certificate"),
+    "key-file": (Path, None, "its key"),
+    "trusted-ca-file": (Path, None, "the CA of clients' certificates"),
+    "client-cert-auth": (_switch, False, "clients must show a certificate of that CA"),
+    "quota-backend-bytes": (int, 0, "size at which writes are refused; 0 is 2 GiB"),
+    "max-request-bytes": (int, 1_572_864, "largest request"),
+    "max-txn-ops": (int, 128, "most operations in a transaction"),
+    "snapshot-count": (int, 10_000, "writes from one snapshot to the next"),
+    "unsafe-no-fsync": (_switch, False, "do not wait for the disk"),
+    "auto-compaction-mode": (str, "periodic", "periodic or revision"),
+    "auto-compaction-retention": (_retention, "0", "how much history to keep; 0 keeps all"),
+    "watch-progress-notify-interval": (parse_duration, 600.0, "how often quiet watches are told the revision"),
+    "experimental-watch-progress-notify-interval": (parse_duration, None, "its older name"),
+    "auth-token-ttl": (int, 300, "seconds that a token is good for"),
+}
+"""Flag -> how to read it, default, what it means."""
+IGNORED = """
+auth-token auto-tls backend-batch-interval backend-batch-limit backend-bbolt-freelist-type bcrypt-cost cipher-suites
+client-cert-allowed-hostname client-crl-file compaction-batch-limit config-file cors corrupt-check-time discovery
+discovery-fallback discovery-proxy discovery-srv discovery-srv-name election-timeout enable-grpc-gateway
+enable-log-rotation enable-pprof enable-v2 experimental-bootstrap-defrag-threshold-megabytes
+experimental-compact-hash-check-enabled experimental-compaction-batch-limit experimental-corrupt-check-time
+experimental-enable-lease-checkpoint experimental-initial-corrupt-check experimental-memory-mlock
+experimental-warning-apply-duration feature-gates force-new-cluster grpc-keepalive-interval grpc-keepalive-min-time
+grpc-keepalive-timeout heartbeat-interval host-whitelist initial-advertise-peer-urls initial-cluster
+initial-cluster-state initial-cluster-token initial-corrupt-check initial-election-tick-advance listen-peer-urls
+log-format log-level log-outputs logger max-concurrent-streams max-snapshots max-wals metrics peer-auto-tls
+peer-cert-allowed-cn peer-cert-file peer-client-cert-auth peer-crl-file peer-key-file peer-trusted-ca-file pre-vote
+proxy self-signed-cert-validity socket-reuse-address socket-reuse-port strict-reconfig-check tls-max-version
+tls-min-version v2-deprecation wal-dir warning-apply-duration
+"""
 """etcd's flags that change nothing here: kubeadm's manifest and test scripts give them."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """etcd's flags that mean something here; some others are taken and ignored."""
-    parser.add_argument("--name", default="default", help="this member's name (%(default)s)")
-    parser.add_argument("--data-dir", type=Path, help="keep everything here; in memory only without it")
-    parser.add_argument("--listen-client-urls", default="http://localhost:2379", metavar="URL", help="%(default)s")
-    parser.add_argument("--cert-file", type=Path, metavar="FILE")
-    parser.add_argument("--key-file", type=Path, metavar="FILE")
-    parser.add_argument("--trusted-ca-file", type=Path, metavar="FILE")
-    parser.add_argument(
-        "--client-cert-auth", action="store_true", help="clients must show a certificate of the trusted CA"
-    )
-    parser.add_argument("--advertise-client-urls", metavar="URL", help="what `member list` says (where it listens)")
-    for flag in IGNORED:
-        parser.add_argument(f"--{flag}", nargs="?", help=argparse.SUPPRESS)
+    """etcd's flags: those that mean something here, and the others, which are taken and ignored."""
+    parser.allow_abbrev = False
+    for name, (read, default, text) in FLAGS.items():
+        given = os.environ.get(_variable(name), default)
+        switch: dict[str, Any] = {"nargs": "?", "const": True} if read is _switch else {"metavar": _metavar(name)}
+        shown = f"{text} ({default})" if default not in (None, "", False) else text
+        parser.add_argument(f"--{name}", f"-{name}", type=read, default=given, help=shown, **switch)
+    for name in IGNORED.split():
+        parser.add_argument(f"--{name}", f"-{name}", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--version", "-version", action="store_true", help="print the version and end")
+
+
+def _variable(flag: str) -> str:
+    return f"ETCD_{flag.upper().replace('-', '_')}"
+
+
+def _metavar(flag: str) -> str:
+    word = re.split("-", flag)[-1]
+    return {"urls": "URL", "file": "FILE", "dir": "DIR"}.get(word, word.upper())

@@ -20,7 +20,7 @@ from k8s_core.etcd import state
 from k8s_core.etcd.kv import KV, txn_to_pb
 from k8s_core.etcd.members import Members
 from k8s_core.etcd.raft import LEADER, Disk, Entry, Member, Message
-from k8s_core.etcd.service import CHECKS, WRITES, Service
+from k8s_core.etcd.service import WRITES, Service
 from k8s_core.etcd.store import Compare, EtcdError, Lease, Op, Store, TxnResult
 from k8s_core.etcd.wal import message_class
 
@@ -95,8 +95,7 @@ class Node:
             done(EtcdError("UNAVAILABLE", "connection refused"))
             return
         try:
-            if check := CHECKS.get(name):
-                check(request)
+            self.service.prepare(name, request)
         except EtcdError as error:
             done(error)
             return

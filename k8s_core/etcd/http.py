@@ -9,7 +9,7 @@ import orjson
 from aetcd.rpc import rpc_pb2
 from aiohttp import web
 
-from k8s_core.etcd.members import CLUSTER_VERSION, VERSION
+from k8s_core.etcd.members import CLUSTER_VERSION
 from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.tree import Event, TreeError
@@ -41,7 +41,7 @@ class Api:
     async def answer(self, request: web.BaseRequest, enter: Enter) -> web.StreamResponse:
         match request.path:
             case "/version":
-                return _json({"etcdserver": VERSION, "etcdcluster": CLUSTER_VERSION})
+                return _json({"etcdserver": self.service.members.version, "etcdcluster": CLUSTER_VERSION})
             case "/health":
                 return self._health()
             case "/metrics":
@@ -146,7 +146,7 @@ class Api:
             "etcd_debugging_mvcc_current_revision": store.revision,
             "etcd_debugging_mvcc_keys_total": sum(1 for _ in store.live()),
             "etcd_debugging_mvcc_watcher_total": len(store.watchers),
-            "etcd_mvcc_db_total_size_in_bytes": store.size(),
+            "etcd_mvcc_db_total_size_in_bytes": store.size,
             "etcd_server_has_leader": int(bool(self.service.members.leader)),
             "etcd_server_is_leader": int(self.service.members.leader == self.service.members.id),
         }

@@ -19,6 +19,7 @@ CLUSTER_ID, MEMBER_ID = 0xCDF818194E3A8C32, 0x8E9E05C52164694D  # those of every
 VERSION = "3.5.12"
 CLUSTER_VERSION = "3.5.0"
 MAX_LEARNERS = 1
+PAGE = 4096
 PEER_URL, CLIENT_URL = "http://localhost:2380", "http://localhost:2379"
 ALARM_GET, ALARM_ACTIVATE = 0, 1
 DOWNGRADE_ENABLE, DOWNGRADE_CANCEL = 1, 2
@@ -43,8 +44,16 @@ def not_enough() -> EtcdError:
 class Members:
     """The member list as one member (`id`) sees it, its alarms and its status."""
 
-    def __init__(self, store: Store, *, id: int = MEMBER_ID, name: str = "default", client_url: str = CLIENT_URL):
-        self.store, self.id, self.term = store, id, 2
+    def __init__(
+        self,
+        store: Store,
+        *,
+        id: int = MEMBER_ID,
+        name: str = "default",
+        client_url: str = CLIENT_URL,
+        version: str = VERSION,
+    ):
+        self.store, self.id, self.term, self.version = store, id, 2, version
         self.leader = id
         self.index = 4
         self.members: dict[int, Message] = {
@@ -55,6 +64,8 @@ class Members:
         """(member id, AlarmType)"""
         self.downgrading = ""
         """The version a downgrade was begun to."""
+        self._file = 0
+        """Bytes that the database's file has grown to."""
 
     # --- Cluster --------------------------------------------------------------------------------------------
     def _list(self) -> list[Message]:
@@ -115,14 +126,17 @@ class Members:
 
     # --- Maintenance ----------------------------------------------------------------------------------------
     def status(self, request: Message) -> Message:
-        size = max(20_480, self.store.size())
+        self._file = max(self._file, self.store.size)
         errors = [f"memberID:{id} alarm:{('NONE', 'NOSPACE', 'CORRUPT')[alarm]} " for id, alarm in sorted(self.alarms)]
         return rpc_pb2.StatusResponse(
-            header=rpc_pb2.ResponseHeader(), version=VERSION, dbSize=size, dbSizeInUse=size, leader=self.leader,
-            raftIndex=self.index, raftAppliedIndex=self.index, raftTerm=self.term, errors=errors,
+            header=rpc_pb2.ResponseHeader(), version=self.version, dbSize=_pages(self._file),
+            dbSizeInUse=_pages(self.store.size), leader=self.leader, raftIndex=self.index, raftTerm=self.term,
+            raftAppliedIndex=self.index, errors=errors, isLearner=self.members[self.id].isLearner,
         )  # fmt: skip
 
     def defragment(self, request: Message) -> Message:
+        """The file shrinks to what is in use: a compaction alone only makes room in it."""
+        self._file = self.store.size
         return rpc_pb2.DefragmentResponse()
 
     def move_leader(self, request: Message) -> Message:
@@ -176,6 +190,11 @@ class Members:
             shown = [wanted]
         alarms = [rpc_pb2.AlarmMember(memberID=id, alarm=alarm) for id, alarm in shown]
         return rpc_pb2.AlarmResponse(header=rpc_pb2.ResponseHeader(), alarms=alarms)
+
+
+def _pages(size: int) -> int:
+    """What a file of whole pages takes; an empty one has five."""
+    return max(5, -(-size // PAGE)) * PAGE
 
 
 def check_urls(request: Message) -> None:

@@ -8,6 +8,7 @@ write is then proposed, and applied when the log has it: `propose` may be a writ
 import contextlib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from aetcd.rpc import rpc_pb2
@@ -18,12 +19,14 @@ from k8s_core.etcd.kv import KV
 from k8s_core.etcd.members import CLUSTER_ID, Members, check_urls
 from k8s_core.etcd.store import EtcdError, Store
 from k8s_core.etcd.tree import Event, Tree
-from k8s_core.etcd.txn import check_key, check_put, check_txn, is_read_only
+from k8s_core.etcd.txn import MAX_TXN_OPS, check_key, check_put, check_txn, is_read_only
 from k8s_core.etcd.v2 import V2, KeyRequest
 from k8s_core.etcd.v2 import apply as apply_v2
 
 Message = Any
 MAX_REQUEST_BYTES = 1_572_864  # --max-request-bytes
+ENVELOPE = 17  # bytes around a request in the log, which count as well
+PUT_OVERHEAD, LEASE_OVERHEAD = 256, 64  # kvOverhead, leaseOverhead: what a quota counts beside keys and values
 METHODS: dict[str, tuple[str, Message]] = {
     f"/{service.full_name}/{method.name}": (
         re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", method.name.replace("KV", "Kv")).lower(),
@@ -46,12 +49,30 @@ CHECKS: dict[str, Callable[[Message], None]] = {
     "range": check_key,
     "put": check_put,
     "delete_range": check_key,
-    "txn": check_txn,
     "member_add": check_urls,
 }
 KEY_WRITES = frozenset(("put", "delete_range", "compact", "lease_grant", "lease_revoke"))
 """With txn, what a member whose data may be corrupt does not do."""
 NO_SPACE, CORRUPT = 1, 2  # AlarmType
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of etcd that its answers depend on, by their names; seconds and bytes."""
+
+    quota_backend_bytes: int = 2 * 1024**3
+    max_request_bytes: int = MAX_REQUEST_BYTES
+    max_txn_ops: int = MAX_TXN_OPS
+    watch_progress_notify_interval: float = 600.0
+    auth_token_ttl: float = 300.0
+
+
+def no_space() -> EtcdError:
+    return EtcdError("RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded")
+
+
+def _branches(request: Message) -> tuple[Message, Message]:
+    return request.success, request.failure
 
 
 class Service:
@@ -63,37 +84,71 @@ class Service:
         loop: Loop,
         members: Members | None = None,
         propose: Callable[[str, Message], Message] | None = None,
+        options: Options | None = None,
     ):
-        self.store, self.loop = store, loop
+        self.store, self.loop, self.options = store, loop, options or Options()
         self.kv = KV(store, loop)
         self.members = members or Members(store)
-        self.auth = Auth(loop)
+        self.auth = Auth(loop, self.options.auth_token_ttl)
         self.propose = propose or self.apply
+        self.pending: list[tuple[str, Message, Callable[[Message | EtcdError], None]]] = []
+        """Writes that wait to go to the log together, each with who wants its answer. For `flush` alone."""
+        self.flush: Callable[[], None] | None = None
+        """Makes what is pending safe, does it and answers; None if there is nothing to wait for."""
         self.tree = Tree(loop, self._sync_tree)
         self.propose_v2: Callable[[KeyRequest], Event] = self.apply_v2
         self.v2 = V2(self.tree, self.members, self._write_v2)
         self._parts = (self.kv, self.members, self.auth)
         store.on_lease_expired = self._expired
 
-    def call(self, name: str, request: Message, token: str = "") -> Message:
-        """Answer one unary request; EtcdError if it is refused. `token` is the caller's, from Authenticate."""
-        if check := CHECKS.get(name):
+    def call(self, name: str, request: Message, token: str = "", common_name: str = "") -> Message:
+        """Answer one unary request; EtcdError if it is refused. The caller is known by `token`, from Authenticate.
+
+        Without one the `common_name` of his certificate counts.
+        """
+        if self.prepare(name, request, token, common_name):
+            return self._fill(self.propose(name, request))
+        return self.answer(name, request)
+
+    def prepare(self, name: str, request: Message, token: str = "", common_name: str = "") -> bool:
+        """Refuse what may not be, and add what every member must take from the same hand. Whether it is a write."""
+        write = name in WRITES and not (name == "txn" and is_read_only(request))
+        if write:
+            self._check_space(name, request)
+        if name == "txn":
+            check_txn(request, self.options.max_txn_ops)
+        elif check := CHECKS.get(name):
             check(request)
-        if name in WRITES and request.ByteSize() > MAX_REQUEST_BYTES:
+        if write and request.ByteSize() + ENVELOPE > self.options.max_request_bytes:
             raise EtcdError("INVALID_ARGUMENT", "etcdserver: request is too large")
         if self.auth.enabled and name not in UNCHECKED:
-            self._authorize(name, request, token)
+            self._authorize(name, request, token, common_name)
         if name == "lease_grant" and not request.ID:
             request.ID = self.loop.random.getrandbits(62) | 1 << 61
         if name in ("user_add", "user_change_password"):
             hash_password(request, self.loop.random.randbytes(16))
-        if name in WRITES and not (name == "txn" and is_read_only(request)):
-            return self._fill(self.propose(name, request))
+        return write
+
+    def answer(self, name: str, request: Message) -> Message:
+        """Do what was prepared, and agreed on if it is a write."""
         return self._fill(self.apply(name, request))
 
-    def _authorize(self, name: str, request: Message, token: str) -> None:
+    def _check_space(self, name: str, request: Message) -> None:
+        """Sound the alarm rather than let the database grow over its quota."""
+        puts = [request] if name == "put" else []
+        if name == "txn":
+            branches = [[op.request_put for op in ops if op.HasField("request_put")] for ops in _branches(request)]
+            puts = max(branches, key=len)
+        cost = sum(PUT_OVERHEAD + len(put.key) + len(put.value) for put in puts) or LEASE_OVERHEAD
+        if (puts or name == "lease_grant") and self.store.size + cost > self.options.quota_backend_bytes:
+            alarm = rpc_pb2.AlarmRequest(action=1, memberID=self.members.id, alarm=NO_SPACE)
+            if (self.members.id, NO_SPACE) not in self.members.alarms:
+                self.propose("alarm", alarm)
+            raise no_space()
+
+    def _authorize(self, name: str, request: Message, token: str, common_name: str) -> None:
         try:
-            self.auth.check(name, request, self.auth.user_of(token), self.store)
+            self.auth.check(name, request, self.auth.user_of(token) or common_name, self.store)
         except EtcdError as error:
             if name in MAINTENANCE:
                 raise EtcdError("UNKNOWN", error.message.replace("etcdserver:", "auth:")) from None
@@ -140,9 +195,9 @@ class Service:
         txn = name == "txn" and not is_read_only(request)
         if CORRUPT in alarms and (txn or name in KEY_WRITES):
             raise EtcdError("DATA_LOSS", "etcdserver: corrupt cluster")
-        puts = txn and any(op.HasField("request_put") for op in (*request.success, *request.failure))
+        puts = txn and any(op.HasField("request_put") for ops in _branches(request) for op in ops)
         if NO_SPACE in alarms and (puts or name in ("put", "lease_grant")):
-            raise EtcdError("RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded")
+            raise no_space()
 
     def _expired(self, id: int) -> None:
         with contextlib.suppress(EtcdError):  # no quorum: the next leader tries again

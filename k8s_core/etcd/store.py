@@ -55,6 +55,10 @@ __all__ = [
 ]
 
 
+OVERHEAD = 64
+"""Bytes that a version takes beside its key and value, about."""
+
+
 @dataclass
 class Lease:
     id: int
@@ -72,6 +76,8 @@ class Store:
         self.revision = 1
         self.compact_revision = -1  # as in etcd, where one can compact at 0, once
         self.watchers = Watchers()
+        self.size = 0
+        """Bytes of all that is kept, past versions included."""
         self.leases: dict[int, Lease] = {}
         self.on_lease_expired: Callable[[int], None] = self.lease_revoke
         """What happens when a lease's time is up; a member of a group must agree with the others first."""
@@ -207,6 +213,7 @@ class Store:
         return doomed
 
     def _record(self, kv: KeyValue) -> None:
+        self.size += _weight(kv)
         versions = self._history.get(kv.key)
         if versions is None:
             self._history[kv.key] = [kv]
@@ -297,6 +304,7 @@ class Store:
             keep = bisect_right(versions, revision, key=lambda kv: kv.mod_revision) - 1
             if keep >= 0 and not versions[keep].version:
                 keep += 1  # the newest thing at that revision is a tombstone: nothing to read there
+            self.size -= sum(map(_weight, versions[: max(keep, 0)]))
             if keep >= len(versions):
                 del self._history[key]
             elif keep > 0:
@@ -312,10 +320,6 @@ class Store:
             raise future_revision()
         if 0 < revision < self.compact_revision:
             raise compacted()
-
-    def size(self) -> int:
-        """Bytes of all live keys and values."""
-        return sum(len(kv.key) + len(kv.value) for kv in self._current.values())
 
     def hash(self, revision: int = 0) -> int:
         """A 32-bit digest of all that is kept up to a revision (0: now); equal on members that hold the same."""
@@ -338,11 +342,12 @@ class Store:
         self._log.clear()
         self._log_revisions.clear()
         self.leases.clear()
+        self.size = 0
         for id, ttl in leases:
             self.lease_grant(ttl, id)
         for kv in kvs:
             self._current[kv.key] = kv
-            self._history[kv.key] = [kv]
+            self._record(kv)
             if kv.lease in self.leases:
                 self.leases[kv.lease].keys.add(kv.key)
 
@@ -370,6 +375,10 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self.store._commit(self.events)
+
+
+def _weight(kv: KeyValue) -> int:
+    return len(kv.key) + len(kv.value) + OVERHEAD
 
 
 def _by_revision(events: list[Event]) -> Iterator[list[Event]]:

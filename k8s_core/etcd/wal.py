@@ -37,6 +37,10 @@ def message_class(name: str) -> Any:
     return _CLASSES[name]
 
 
+def _record(name: str, request: Message) -> bytes:
+    return name.encode() + b"\0" + bytes(request.SerializeToString())
+
+
 class Damaged(EtcdError):
     """The data directory holds what cannot be read."""
 
@@ -73,14 +77,22 @@ class Log:
             with self.path.open("r+b") as file:
                 file.truncate(at)
 
-    def append(self, body: bytes) -> None:
-        """Write one record; when this returns it is safe."""
+    def append(self, *bodies: bytes) -> None:
+        """Write records; when this returns they are safe. OSError leaves the segment as it was."""
         if self._file is None:
             self._file = self._open(self.path)
-        crc = zlib.crc32(body, self.crc)
-        self._file.write(HEADER.pack(len(body), crc) + body)
-        if self.fsync:
-            os.fsync(self._file.fileno())
+        crc, records = self.crc, []
+        for body in bodies:
+            crc = zlib.crc32(body, crc)
+            records.append(HEADER.pack(len(body), crc) + body)
+        end = self.path.stat().st_size
+        try:
+            self._file.write(b"".join(records))
+            if self.fsync:
+                os.fsync(self._file.fileno())
+        except OSError:
+            os.truncate(self.path, end)
+            raise
         self.crc = crc
 
     def close(self) -> None:
@@ -111,22 +123,41 @@ class Durable:
         for body in self.log.read():
             self._replay(body)
             self.count += 1
-        service.propose, service.propose_v2 = self.propose, self.propose_v2
+        service.propose, service.propose_v2, service.flush = self.propose, self.propose_v2, self.flush
 
     def propose(self, name: str, request: Message) -> Message:
         """Write down, then do. What fails when it is done fails in the same way when it is played again."""
-        self.log.append(name.encode() + b"\0" + request.SerializeToString())
+        self.flush()
+        self.log.append(_record(name, request))
         self.count += 1
         response = self.service.apply(name, request)
-        if self.count >= self.snapshot_count:
-            self.snapshot()
+        self._snapshot_if_full()
         return response
 
     def propose_v2(self, request: KeyRequest) -> Any:
         """The same for a write to the v2 tree."""
+        self.flush()
         self.log.append(b"v2\0" + request.dump())
         self.count += 1
         return self.service.apply_v2(request)
+
+    def flush(self) -> None:
+        """The same for all that is pending: many clients' writes cost one trip to the disk."""
+        batch, self.service.pending = self.service.pending, []
+        if not batch:
+            return
+        self.log.append(*(_record(name, request) for name, request, _ in batch))
+        self.count += len(batch)
+        for name, request, done in batch:
+            try:
+                done(self.service.answer(name, request))
+            except EtcdError as error:
+                done(error)
+        self._snapshot_if_full()
+
+    def _snapshot_if_full(self) -> None:
+        if self.count >= self.snapshot_count:
+            self.snapshot()
 
     def snapshot(self) -> None:
         """Write the whole state down and begin a new segment; the old ones are no longer needed."""

@@ -5,7 +5,7 @@ from the asked revision on without a gap, or it is cancelled with the revision t
 WatchResponses; it is called inside the write that made the events.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from k8s_core.etcd.service import MAX_REQUEST_BYTES, Service
 from k8s_core.etcd.store import NO_END, EtcdError, Event, Watcher, within
 
 Message = Any
-PROGRESS_INTERVAL = 600.0  # progressReportInterval; --experimental-watch-progress-notify-interval
 MAX_REVISIONS_AT_ONCE = 1000  # watchBatchMaxRevs: how many revisions of the past go into one response
 NO_WATCH = -1  # clientv3.InvalidWatchID
 EVENT_TYPES = ("PUT", "DELETE")
@@ -33,13 +32,25 @@ class Watch:
 
 
 class WatchStream:
-    """What one client watches. `close` when it goes away."""
+    """What one client watches. `close` when it goes away.
 
-    def __init__(self, service: Service, send: Callable[[Message], None], user: Callable[[], str] = str):
-        self.service, self.store, self._send, self._user = service, service.store, send, user
+    While `full` says that too much waits for it already, its watches fall behind; `resume` them when it is not.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        send: Callable[[Message], None],
+        user: Callable[[], str] = str,
+        full: Callable[[], bool] = bool,
+    ):
+        self.service, self.store, self._send, self._user, self._full = service, service.store, send, user, full
         self.watches: dict[int, Watch] = {}
+        self.behind: set[int] = set()
+        """Watches that have not been told everything yet."""
+        self._progress_wanted = False
         self._next = 0
-        self._timer = service.loop.every(PROGRESS_INTERVAL, self._report_progress)
+        self._timer = service.loop.every(service.options.watch_progress_notify_interval, self._report_progress)
 
     def close(self) -> None:
         self._timer.cancel()
@@ -57,7 +68,8 @@ class WatchStream:
                     self._drop(id)
                     self._send(self._response(id, canceled=True))
             case "progress_request":
-                self._send(self._response(NO_WATCH))
+                self._progress_wanted = True
+                self._answer_progress()
 
     def _create(self, request: Message) -> None:
         request.key = request.key or b"\0"
@@ -78,14 +90,7 @@ class WatchStream:
             id, self._next = self._next, self._next + 1
         self._send(self._response(id, created=True))
         watch = self.watches[id] = Watch(request, start)
-        if start < self.store.compact_revision:  # dead, but its id stays taken until the client cancels it
-            cancelled = self._response(id, canceled=True, compact_revision=self.store.compact_revision)
-            cancelled.header.revision = 0
-            self._send(cancelled)
-            return
-        if start <= self.store.revision:
-            self._catch_up(id, watch)
-        watch.watcher = self.store.watch(request.key, request.range_end, lambda events: self._deliver(id, events))
+        self._catch_up(id, watch)
 
     def _refusal(self, request: Message) -> str:
         if request.range_end not in (b"", NO_END) and request.key >= request.range_end:
@@ -94,8 +99,38 @@ class WatchStream:
             return "mvcc: duplicate watch ID provided on the WatchStream"
         return ""
 
+    def resume(self) -> None:
+        """Go on with what was left behind."""
+        for id in sorted(self.behind):
+            self.behind.discard(id)
+            self._catch_up(id, self.watches[id])
+        self._answer_progress()
+
+    def _answer_progress(self) -> None:
+        """Once all watches have been told everything up to the revision that is reported."""
+        if self._progress_wanted and not self.behind:
+            self._progress_wanted = False
+            self._send(self._response(NO_WATCH))
+
     def _catch_up(self, id: int, watch: Watch) -> None:
-        """Send the past, at most MAX_REVISIONS_AT_ONCE revisions in one response and never half a revision."""
+        """Send the past as far as the client takes it, then what comes."""
+        if watch.start < self.store.compact_revision:  # dead, but its id stays taken until the client cancels it
+            cancelled = self._response(id, canceled=True, compact_revision=self.store.compact_revision)
+            cancelled.header.revision = 0
+            self._send(cancelled)
+            return
+        if watch.start <= self.store.revision:
+            for batch in self._past(watch):
+                if self._full():
+                    self._fall_behind(id, watch, batch)
+                    return
+                whole = len({event.kv.mod_revision for event in batch}) == MAX_REVISIONS_AT_ONCE
+                self._deliver(id, batch, batch[-1].kv.mod_revision if whole else None)
+        key, end = watch.request.key, watch.request.range_end
+        watch.watcher = self.store.watch(key, end, lambda events: self._live(id, watch, events))
+
+    def _past(self, watch: Watch) -> Iterator[list[Event]]:
+        """Events since `start`, at most MAX_REVISIONS_AT_ONCE revisions at a time and never half a revision."""
         batch: list[Event] = []
         revisions = 0
         key, end = watch.request.key, watch.request.range_end
@@ -104,11 +139,25 @@ class WatchStream:
                 continue
             if not batch or batch[-1].kv.mod_revision != event.kv.mod_revision:
                 if revisions == MAX_REVISIONS_AT_ONCE:
-                    self._deliver(id, batch, batch[-1].kv.mod_revision)
+                    yield batch
                     batch, revisions = [], 0
                 revisions += 1
             batch.append(event)
-        self._deliver(id, batch)
+        if batch:
+            yield batch
+
+    def _fall_behind(self, id: int, watch: Watch, events: list[Event]) -> None:
+        if watch.watcher:
+            watch.watcher.cancel()
+            watch.watcher = None
+        watch.start = max(watch.start, events[0].kv.mod_revision)
+        self.behind.add(id)
+
+    def _live(self, id: int, watch: Watch, events: list[Event]) -> None:
+        if self._full():
+            self._fall_behind(id, watch, events)
+        else:
+            self._deliver(id, events)
 
     def _deliver(self, id: int, events: list[Event], revision: int | None = None) -> None:
         watch = self.watches.get(id)
@@ -153,12 +202,13 @@ class WatchStream:
 
     def _report_progress(self) -> None:
         for id, watch in self.watches.items():
-            if watch.request.progress_notify and watch.quiet:
+            if watch.request.progress_notify and watch.quiet and id not in self.behind:
                 self._send(self._response(id))
             watch.quiet = True
 
     def _drop(self, id: int) -> None:
         watch = self.watches.pop(id)
+        self.behind.discard(id)
         if watch.watcher:
             watch.watcher.cancel()
 

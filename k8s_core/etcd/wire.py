@@ -1,10 +1,9 @@
 """etcd's door: gRPC and HTTP/1.1 on one loopback port, told apart by a connection's first bytes, TLS if wanted.
 
-Stands for embed/serve.go with its cmux. One thread with an asyncio loop; whoever touches the store holds `lock`.
-gRPC's own server cannot share a port, so it listens on a socket of its own (a file that only we can open, or another
-loopback port on Windows) and the front passes bytes on. HTTP is answered by http.py.
-
-A limit: behind the front gRPC does not see the client's certificate, so its common name is no etcd user.
+Stands for embed/serve.go. One thread with an asyncio loop; whoever touches the store holds `lock`. gRPC's own server
+cannot share a port, so it listens on a socket of its own (a file that only we can open, or another loopback port on
+Windows) and the front (front.py) passes bytes on. It cannot see certificates there: each common name that turns up
+gets a gRPC server of its own, which knows it. HTTP is answered by http.py.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ import ssl
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,15 +23,22 @@ from google.protobuf import message_factory
 from k8s_core.apiserver.follow import Follower
 from k8s_core.clock import Loop
 from k8s_core.etcd import snapshot
+from k8s_core.etcd.front import Front, Pipe
 from k8s_core.etcd.http import Api
 from k8s_core.etcd.service import MAX_REQUEST_BYTES, METHODS, Service
 from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.watching import WatchStream
 
 Message = Any
-HTTP2_PREFACE = b"PRI"
+Caller = tuple[str, str]
+"""A client's token and the common name of its certificate."""
+Listen = tuple[str, int, ssl.SSLContext | None]
+"""Host, port, and TLS if it is wanted."""
 GRPC_OVERHEAD = 512 * 1024  # grpcOverheadBytes
-MAX_WATCH_BUFFER = 256 * 1024 * 1024
+MAX_UNSENT = 16 * 1024 * 1024
+"""Bytes of events that wait for a slow client before its watches fall behind and are filled up again later."""
+SERVING = b"\x08\x01"
+"""grpc.health.v1.HealthCheckResponse."""
 OPTIONS = [
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES + GRPC_OVERHEAD),
     ("grpc.max_send_message_length", -1),
@@ -47,7 +53,7 @@ def tls_context(cert: Path, key: Path, ca: Path | None, *, client_cert_auth: boo
     """What --cert-file, --key-file, --trusted-ca-file and --client-cert-auth ask for."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.set_alpn_protocols(["http/1.1", "h2"])  # a gRPC client offers h2 alone; curl, which offers both, gets HTTP
     context.load_cert_chain(cert, key)
     if ca:
         context.load_verify_locations(ca)
@@ -71,10 +77,13 @@ class Wire:
         lock: "threading.RLock | None" = None,
         follower: Follower | None = None,
         tls: ssl.SSLContext | None = None,
-        api: Api | None = None,
+        also: Sequence[Listen] = (),
     ):
         self.service, self.lock, self.follower = service, lock or threading.RLock(), follower
-        self.api = api or Api(service)
+        self.api = Api(service)
+        self._also = also
+        self._servers: dict[str, asyncio.Task[tuple[grpc.aio.Server, Any]]] = {}
+        self._flushing = False
         self.host, self.port, self.scheme = host, port, "https" if tls else "http"
         self._io = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -110,31 +119,51 @@ class Wire:
 
     async def _serve(self, tls: ssl.SSLContext | None) -> None:
         with tempfile.TemporaryDirectory(prefix="k8s-core-etcd-") as folder:
-            server = grpc.aio.server(options=OPTIONS)
-            server.add_generic_rpc_handlers((_Handlers(self),))
-            path = str(Path(folder, "grpc.sock"))
-            where = "127.0.0.1:0" if sys.platform == "win32" else f"unix:{path}"
-            port = server.add_insecure_port(where)
-            await server.start()
+            self._folder = Path(folder)
             http = web.Server(self._http, access_log=None)
-            connect = (
-                (lambda pipe: self._io.create_connection(pipe, "127.0.0.1", port))
-                if sys.platform == "win32"
-                else (lambda pipe: self._io.create_unix_connection(pipe, path))
-            )
-            front = await self._io.create_server(lambda: _Front(connect, http), self.host, self.port, ssl=tls)
-            self.port = front.sockets[0].getsockname()[1]
-            ticker = self._io.create_task(self._tick())
-            self._ready.set()
-            await self._stop.wait()
-            front.close()
+            fronts = []
+            try:
+                for host, port, context in ((self.host, self.port, tls), *self._also):
+                    fronts.append(
+                        await self._io.create_server(lambda: Front(self._connect, http), host, port, ssl=context)
+                    )
+                self.port = fronts[0].sockets[0].getsockname()[1]
+                await self._server("")
+                ticker = self._io.create_task(self._tick())
+                self._ready.set()
+                await self._stop.wait()
+            finally:
+                for front in fronts:
+                    front.close()
             ticker.cancel()
             self.api.close()
-            await server.stop(0)
+            for starting in self._servers.values():
+                await (await starting)[0].stop(0)
             await http.shutdown(0.1)
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
             await asyncio.sleep(0)
+
+    async def _connect(self, common_name: str, pipe: Callable[[], Pipe]) -> None:
+        _, where = await self._server(common_name)
+        if isinstance(where, int):
+            await self._io.create_connection(pipe, "127.0.0.1", where)
+        else:
+            await self._io.create_unix_connection(pipe, where)
+
+    def _server(self, common_name: str) -> "asyncio.Task[tuple[grpc.aio.Server, Any]]":
+        """The gRPC server for clients of that name, and where it listens."""
+        if common_name not in self._servers:
+            self._servers[common_name] = self._io.create_task(self._start(common_name, len(self._servers)))
+        return self._servers[common_name]
+
+    async def _start(self, common_name: str, number: int) -> tuple[grpc.aio.Server, Any]:
+        server = grpc.aio.server(options=OPTIONS)
+        server.add_generic_rpc_handlers((_Handlers(self, common_name),))
+        path = str(self._folder / f"{number}.sock")
+        port = server.add_insecure_port("127.0.0.1:0" if sys.platform == "win32" else f"unix:{path}")
+        await server.start()
+        return server, port if sys.platform == "win32" else path
 
     async def _tick(self) -> None:
         while self.follower:
@@ -153,33 +182,60 @@ class Wire:
             loop.run_ready()
 
     # --- gRPC -----------------------------------------------------------------------------------------------
-    async def unary(self, name: str, request: Message, context: Any) -> Message:
+    async def unary(self, name: str, request: Message, caller: Caller, context: Any) -> Message:
         try:
             with self._entered():
-                return self.service.call(name, request, _token(context))
+                if not self.service.prepare(name, request, *caller) or self.service.flush is None:
+                    return self.service.answer(name, request)
+                answer: asyncio.Future[Message | EtcdError] = self._io.create_future()
+                self.service.pending.append((name, request, lambda found: _resolve(answer, found)))
+            if not self._flushing:  # after whatever else has come by now
+                self._flushing = True
+                self._io.call_soon(self._flush)
+            found = await answer
+            if isinstance(found, EtcdError):
+                raise found
+            return found
         except EtcdError as error:
             return await _abort(context, error)
 
-    async def keep_alive(self, requests: AsyncIterator[Message], context: Any) -> AsyncIterator[Message]:
-        async for request in requests:
-            with self._entered():
-                response = self.service.call("lease_keep_alive", request, _token(context))
-            yield response
-
-    async def snapshot(self, request: Message, context: Any) -> AsyncIterator[Message]:
-        """The whole store in pieces of 32 KiB, its digest at the end."""
+    def _flush(self) -> None:
+        self._flushing = False
         with self._entered():
-            data = snapshot.dump(self.service.store)
+            assert self.service.flush
+            self.service.flush()
+
+    async def keep_alive(
+        self, requests: AsyncIterator[Message], caller: Caller, context: Any
+    ) -> AsyncIterator[Message]:
+        try:
+            async for request in requests:
+                with self._entered():
+                    response = self.service.call("lease_keep_alive", request, *caller)
+                yield response
+        except EtcdError as error:
+            await _abort(context, error)
+
+    async def snapshot(self, request: Message, caller: Caller, context: Any) -> AsyncIterator[Message]:
+        """The whole store in pieces of 32 KiB, its digest at the end."""
+        try:
+            with self._entered():
+                self.service.prepare("snapshot", request, *caller)
+                data = snapshot.dump(self.service.store)
+        except EtcdError as error:
+            await _abort(context, error)
+            return
         answer = message_factory.GetMessageClass(METHODS["/etcdserverpb.Maintenance/Snapshot"][1].output_type)
         for start in range(0, len(data), 32 * 1024):
             blob = data[start : start + 32 * 1024]
             yield answer(blob=blob, remaining_bytes=len(data) - start - len(blob))
 
-    async def watch(self, requests: AsyncIterator[Message], context: Any) -> None:
-        outlet = _Outlet(self._io)
-        token = _token(context)
+    async def watch(self, requests: AsyncIterator[Message], caller: Caller, context: Any) -> None:
+        outlet, (token, common_name) = _Outlet(self._io), caller
         with self._entered():
-            stream = WatchStream(self.service, outlet.put, lambda: self.service.auth.user_of(token))
+            stream = WatchStream(
+                self.service, outlet.put, lambda: self.service.auth.user_of(token) or common_name, outlet.full
+            )
 
         async def read() -> None:
             async for request in requests:
@@ -190,6 +246,9 @@ class Wire:
         try:
             while (response := await outlet.take()) is not None:
                 await context.write(response)
+                if stream.behind and not outlet.full():
+                    with self._entered():
+                        stream.resume()
         finally:
             reader.cancel()
             with self.lock:
@@ -200,23 +259,34 @@ class Wire:
         return await self.api.answer(request, self._entered)
 
 
+def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:
+    if not future.done():  # its client may be gone
+        future.set_result(answer)
+
+
 class _Outlet:
     """Messages from under the lock, in whatever thread, to the coroutine that writes them."""
 
     def __init__(self, io: asyncio.AbstractEventLoop):
-        self._io, self._messages = io, asyncio.Queue[Message]()
-        self._thread, self._size = threading.get_ident(), 0
+        self._io, self._messages, self._thread = io, asyncio.Queue[Message](), threading.get_ident()
+        self._put = self._taken = 0
+        """Bytes so far; each is counted by one side only."""
 
     def put(self, message: Message) -> None:
-        copy = message if threading.get_ident() == self._thread else None
-        if copy is not None:
-            self._messages.put_nowait(copy)
+        self._put += message.ByteSize()
+        if threading.get_ident() == self._thread:
+            self._messages.put_nowait(message)
         else:
             with contextlib.suppress(RuntimeError):  # the door has closed meanwhile
                 self._io.call_soon_threadsafe(self._messages.put_nowait, message)
 
     async def take(self) -> Message:
-        return await self._messages.get()
+        message = await self._messages.get()
+        self._taken += message.ByteSize()
+        return message
+
+    def full(self) -> bool:
+        return self._put - self._taken > MAX_UNSENT
 
 
 def _token(context: Any) -> str:
@@ -229,91 +299,54 @@ async def _abort(context: Any, error: EtcdError) -> Message:
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """gRPC's routing table, made from the services' descriptors."""
+    """gRPC's routing table for one sort of caller, made from the services' descriptors; and gRPC's health service."""
 
-    def __init__(self, wire: Wire):
-        self._table = {path: self._handler(wire, name, method) for path, (name, method) in METHODS.items()}
+    def __init__(self, wire: Wire, common_name: str):
+        self._table = {path: self._handler(wire, name, method, common_name) for path, (name, method) in METHODS.items()}
+        self._table["/grpc.health.v1.Health/Check"] = grpc.unary_unary_rpc_method_handler(_health)
 
     def service(self, details: Any) -> Any:
         return self._table.get(details.method)
 
     @staticmethod
-    def _handler(wire: Wire, name: str, method: Any) -> Any:
+    def _handler(wire: Wire, name: str, method: Any, common_name: str) -> Any:
         decode = message_factory.GetMessageClass(method.input_type).FromString
         encode = cast(Callable[[Message], bytes], lambda message: message.SerializeToString())
         codec = {"request_deserializer": decode, "response_serializer": encode}
+
+        def caller(context: Any) -> Caller:
+            return _token(context), common_name
+
         match name:
             case "watch":
-                return grpc.stream_stream_rpc_method_handler(wire.watch, **codec)
+
+                async def watch(requests: AsyncIterator[Message], context: Any) -> None:
+                    await wire.watch(requests, caller(context), context)
+
+                return grpc.stream_stream_rpc_method_handler(watch, **codec)
             case "lease_keep_alive":
-                return grpc.stream_stream_rpc_method_handler(wire.keep_alive, **codec)
+
+                async def keep_alive(requests: AsyncIterator[Message], context: Any) -> AsyncIterator[Message]:
+                    async for response in wire.keep_alive(requests, caller(context), context):
+                        yield response
+
+                return grpc.stream_stream_rpc_method_handler(keep_alive, **codec)
             case "snapshot":
-                return grpc.unary_stream_rpc_method_handler(wire.snapshot, **codec)
+
+                async def save(request: Message, context: Any) -> AsyncIterator[Message]:
+                    async for response in wire.snapshot(request, caller(context), context):
+                        yield response
+
+                return grpc.unary_stream_rpc_method_handler(save, **codec)
 
         async def unary(request: Message, context: Any) -> Message:
-            return await wire.unary(name, request, context)
+            return await wire.unary(name, request, caller(context), context)
 
         return grpc.unary_unary_rpc_method_handler(unary, **codec)
 
 
-class _Pipe(asyncio.Protocol):
-    """One end of a connection that is passed on: what comes in goes out at `other`."""
-
-    transport: asyncio.Transport
-    other: "asyncio.Transport | None" = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self.other:
-            self.other.write(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.other:
-            self.other.close()
-
-    def pause_writing(self) -> None:
-        if self.other:
-            self.other.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self.other:
-            self.other.resume_reading()
-
-
-class _Front(_Pipe):
-    """A client's connection until its first bytes tell what it speaks."""
-
-    def __init__(self, connect: Callable[[Callable[[], _Pipe]], Any], http: web.Server) -> None:
-        self._connect, self._http, self._first = connect, http, b""
-        self._task: asyncio.Task[None] | None = None
-
-    def data_received(self, data: bytes) -> None:
-        if self.other:
-            self.other.write(data)
-            return
-        self._first += data
-        if self._task or len(self._first) < len(HTTP2_PREFACE):
-            return
-        if self._first.startswith(HTTP2_PREFACE):
-            self.transport.pause_reading()
-            self._task = asyncio.ensure_future(self._pass_on())
-        else:
-            protocol = self._http()
-            self.transport.set_protocol(protocol)
-            protocol.connection_made(self.transport)
-            protocol.data_received(self._first)
-
-    async def _pass_on(self) -> None:
-        back = _Pipe()
-        back.other = self.transport
-        try:
-            await self._connect(lambda: back)
-        except OSError:
-            self.transport.abort()
-            return
-        back.transport.write(self._first)
-        self.other = back.transport
-        with contextlib.suppress(RuntimeError):
-            self.transport.resume_reading()
+async def _health(request: bytes, context: Any) -> bytes:
+    """For etcd as a whole; it has no other services that could be asked about."""
+    if request:
+        await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+    return SERVING

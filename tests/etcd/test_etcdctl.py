@@ -25,7 +25,7 @@ def serving(url: str, *flags: str) -> Iterator[str]:
     try:
         assert process.stdout
         line = process.stdout.readline()
-        assert line.startswith("etcd 3.5.12 ready to serve client requests on "), line + process.stdout.read()
+        assert line.startswith("etcd 3.5.24 ready to serve client requests on "), line + process.stdout.read()
         yield line.split()[-1]
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
@@ -95,7 +95,7 @@ def test_leases_members_and_maintenance(url: str, tmp_path: Path) -> None:
     assert etcdctl(url, "lease", "revoke", lease) == f"lease {lease} revoked\n"
     assert etcdctl(url, "get", "leased") == ""
     assert "is healthy: successfully committed proposal" in etcdctl(url, "endpoint", "health")
-    assert "| 8e9e05c52164694d |  3.5.12 |" in etcdctl(url, "endpoint", "status", "-w", "table")
+    assert "| 8e9e05c52164694d |  3.5.24 |" in etcdctl(url, "endpoint", "status", "-w", "table")
     added = etcdctl(url, "member", "add", "second", "--peer-urls=http://10.0.0.9:2380")
     member = added.split()[1]
     assert f"Member {member} added to cluster cdf818194e3a8c32" in added
@@ -134,7 +134,7 @@ def test_api_2(url: str) -> None:
     assert "isLeader=true" in etcdctl(url, "member", "list", api=2)
     assert etcdctl(url, "get", "/dir/key") == ""
     with urllib.request.urlopen(f"{url}/version") as answer:
-        assert answer.read() == b'{"etcdserver":"3.5.12","etcdcluster":"3.5.0"}'
+        assert answer.read() == b'{"etcdserver":"3.5.24","etcdcluster":"3.5.0"}'
 
 
 def test_tls_with_client_certificates(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from k8s_core.clock import Loop
 from k8s_core.etcd.service import MAX_REQUEST_BYTES, Service
 from k8s_core.etcd.store import Event, KeyValue, Store, prefix_end, within
 from k8s_core.etcd.watchers import Watchers
-from k8s_core.etcd.watching import PROGRESS_INTERVAL, WatchStream
+from k8s_core.etcd.watching import WatchStream
 
 KEYS = st.sampled_from([b"a/1", b"a/2", b"a/3", b"b"])
 WRITES = st.lists(
@@ -142,10 +142,10 @@ def test_progress_is_reported_to_quiet_watches_only() -> None:
     """With progress_notify an empty answer comes every ten minutes, unless an event came meanwhile."""
     one = service()
     seen = watch(one, progress_notify=True)
-    one.loop.advance(PROGRESS_INTERVAL)
+    one.loop.advance(one.options.watch_progress_notify_interval)
     assert [(len(r.events), r.created) for r in seen[1:]] == [(0, False)]
     write(one, [(b"a/1", True)])
-    one.loop.advance(PROGRESS_INTERVAL)
+    one.loop.advance(one.options.watch_progress_notify_interval)
     assert [len(r.events) for r in seen[1:]] == [0, 1]
-    one.loop.advance(PROGRESS_INTERVAL)
+    one.loop.advance(one.options.watch_progress_notify_interval)
     assert [len(r.events) for r in seen[1:]] == [0, 1, 0]
