@@ -9,7 +9,7 @@ import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from aetcd.rpc import rpc_pb2
 
@@ -67,6 +67,22 @@ class Options:
     auth_token_ttl: float = 300.0
 
 
+Done = Callable[[Message | EtcdError], None]
+
+
+class Journal(Protocol):
+    """A log that makes many clients' writes safe with one trip to the disk (wal.py)."""
+
+    def add(self, name: str, request: Message, done: Done) -> None:
+        """Take a write that was prepared."""
+
+    def write(self) -> Callable[[], None] | None:
+        """Write down what was added. What is returned makes it safe, in whatever thread; None if there is no need."""
+
+    def settle(self, error: OSError | None = None) -> bool:
+        """Do what is safe now, and answer; with an error, answer that nothing of it was done. Whether more waits."""
+
+
 def no_space() -> EtcdError:
     return EtcdError("RESOURCE_EXHAUSTED", "etcdserver: mvcc: database space exceeded")
 
@@ -91,10 +107,7 @@ class Service:
         self.members = members or Members(store)
         self.auth = Auth(loop, self.options.auth_token_ttl)
         self.propose = propose or self.apply
-        self.pending: list[tuple[str, Message, Callable[[Message | EtcdError], None]]] = []
-        """Writes that wait to go to the log together, each with who wants its answer. For `flush` alone."""
-        self.flush: Callable[[], None] | None = None
-        """Makes what is pending safe, does it and answers; None if there is nothing to wait for."""
+        self.journal: Journal | None = None
         self.tree = Tree(loop, self._sync_tree)
         self.propose_v2: Callable[[KeyRequest], Event] = self.apply_v2
         self.v2 = V2(self.tree, self.members, self._write_v2)

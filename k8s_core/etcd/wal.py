@@ -12,13 +12,14 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from google.protobuf import message_factory
 
 from k8s_core.etcd import state
-from k8s_core.etcd.service import METHODS, Service
+from k8s_core.etcd.service import METHODS, Done, Service
 from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.tree import TreeError
 from k8s_core.etcd.v2 import KeyRequest
@@ -35,6 +36,17 @@ def message_class(name: str) -> Any:
     if not _CLASSES:
         _CLASSES.update({ours: message_factory.GetMessageClass(m.input_type) for ours, m in METHODS.values()})
     return _CLASSES[name]
+
+
+def _sync(file: int) -> None:
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+Waiting = tuple[str, Message, Done]
+"""A write and who wants its answer."""
 
 
 def _record(name: str, request: Message) -> bytes:
@@ -79,21 +91,30 @@ class Log:
 
     def append(self, *bodies: bytes) -> None:
         """Write records; when this returns they are safe. OSError leaves the segment as it was."""
+        try:
+            if sync := self.write(*bodies):
+                sync()
+        except OSError:
+            self.take_back()
+            raise
+
+    def write(self, *bodies: bytes) -> Callable[[], None] | None:
+        """Write records; they are safe when what this returns was called."""
         if self._file is None:
             self._file = self._open(self.path)
-        crc, records = self.crc, []
+        self._before = self._file.tell(), self.crc
+        records = []
         for body in bodies:
-            crc = zlib.crc32(body, crc)
-            records.append(HEADER.pack(len(body), crc) + body)
-        end = self.path.stat().st_size
-        try:
-            self._file.write(b"".join(records))
-            if self.fsync:
-                os.fsync(self._file.fileno())
-        except OSError:
-            os.truncate(self.path, end)
-            raise
-        self.crc = crc
+            self.crc = zlib.crc32(body, self.crc)
+            records.append(HEADER.pack(len(body), self.crc) + body)
+        self._file.write(b"".join(records))
+        return partial(_sync, os.dup(self._file.fileno())) if self.fsync else None
+
+    def take_back(self) -> None:
+        """Undo the last write, which the disk did not take."""
+        end, self.crc = self._before
+        if self._file:
+            self._file.truncate(end)
 
     def close(self) -> None:
         if self._file:
@@ -123,11 +144,13 @@ class Durable:
         for body in self.log.read():
             self._replay(body)
             self.count += 1
-        service.propose, service.propose_v2, service.flush = self.propose, self.propose_v2, self.flush
+        self._added: list[Waiting] = []
+        self._written: list[Waiting] = []
+        service.propose, service.propose_v2, service.journal = self.propose, self.propose_v2, self
 
     def propose(self, name: str, request: Message) -> Message:
         """Write down, then do. What fails when it is done fails in the same way when it is played again."""
-        self.flush()
+        self._catch_up()
         self.log.append(_record(name, request))
         self.count += 1
         response = self.service.apply(name, request)
@@ -136,24 +159,43 @@ class Durable:
 
     def propose_v2(self, request: KeyRequest) -> Any:
         """The same for a write to the v2 tree."""
-        self.flush()
+        self._catch_up()
         self.log.append(b"v2\0" + request.dump())
         self.count += 1
         return self.service.apply_v2(request)
 
-    def flush(self) -> None:
-        """The same for all that is pending: many clients' writes cost one trip to the disk."""
-        batch, self.service.pending = self.service.pending, []
-        if not batch:
-            return
-        self.log.append(*(_record(name, request) for name, request, _ in batch))
-        self.count += len(batch)
+    # --- many at once ---------------------------------------------------------------------------------------
+    def add(self, name: str, request: Message, done: Done) -> None:
+        self._added.append((name, request, done))
+
+    def write(self) -> Callable[[], None] | None:
+        self._written, self._added = self._added, []
+        return self.log.write(*(_record(name, request) for name, request, _ in self._written))
+
+    def settle(self, error: OSError | None = None) -> bool:
+        batch, self._written = self._written, []
+        if error and batch:
+            self.log.take_back()
         for name, request, done in batch:
             try:
+                if error:
+                    raise EtcdError("UNAVAILABLE", f"wal: {error}")
+                self.count += 1
                 done(self.service.answer(name, request))
-            except EtcdError as error:
-                done(error)
+            except EtcdError as refused:
+                done(refused)
         self._snapshot_if_full()
+        return bool(self._added)
+
+    def _catch_up(self) -> None:
+        """What is in the log already, or was to go there, comes before what is proposed now."""
+        if self._written:
+            self.log.append()
+            self.settle()
+        if self._added:
+            if sync := self.write():
+                sync()
+            self.settle()
 
     def _snapshot_if_full(self) -> None:
         if self.count >= self.snapshot_count:

@@ -25,7 +25,7 @@ from k8s_core.clock import Loop
 from k8s_core.etcd import snapshot
 from k8s_core.etcd.front import Front, Pipe
 from k8s_core.etcd.http import Api
-from k8s_core.etcd.service import MAX_REQUEST_BYTES, METHODS, Service
+from k8s_core.etcd.service import MAX_REQUEST_BYTES, METHODS, Journal, Service
 from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.watching import WatchStream
 
@@ -83,7 +83,7 @@ class Wire:
         self.api = Api(service)
         self._also = also
         self._servers: dict[str, asyncio.Task[tuple[grpc.aio.Server, Any]]] = {}
-        self._flushing = False
+        self._committing = False
         self.host, self.port, self.scheme = host, port, "https" if tls else "http"
         self._io = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -185,13 +185,14 @@ class Wire:
     async def unary(self, name: str, request: Message, caller: Caller, context: Any) -> Message:
         try:
             with self._entered():
-                if not self.service.prepare(name, request, *caller) or self.service.flush is None:
+                journal = self.service.journal
+                if not self.service.prepare(name, request, *caller) or journal is None:
                     return self.service.answer(name, request)
                 answer: asyncio.Future[Message | EtcdError] = self._io.create_future()
-                self.service.pending.append((name, request, lambda found: _resolve(answer, found)))
-            if not self._flushing:  # after whatever else has come by now
-                self._flushing = True
-                self._io.call_soon(self._flush)
+                journal.add(name, request, lambda found: _resolve(answer, found))
+            if not self._committing:
+                self._committing = True
+                self._io.create_task(self._commit(journal))
             found = await answer
             if isinstance(found, EtcdError):
                 raise found
@@ -199,11 +200,21 @@ class Wire:
         except EtcdError as error:
             return await _abort(context, error)
 
-    def _flush(self) -> None:
-        self._flushing = False
-        with self._entered():
-            assert self.service.flush
-            self.service.flush()
+    async def _commit(self, journal: Journal) -> None:
+        """Make writes safe, while others come in, until none waits."""
+        more = True
+        while more:
+            failed = None
+            try:
+                with self.lock:
+                    sync = journal.write()
+                if sync:
+                    await self._io.run_in_executor(None, sync)
+            except OSError as error:  # the disk is full, or worse
+                failed = error
+            with self._entered():
+                more = journal.settle(failed)
+        self._committing = False
 
     async def keep_alive(
         self, requests: AsyncIterator[Message], caller: Caller, context: Any
