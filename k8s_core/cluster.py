@@ -120,6 +120,8 @@ class Cluster:
             self._install(added)
             given += added
         self.keeper = Keeper(self.apiserver.registry, self.loop, given)
+        if not kubelets:  # --allocate-node-cidrs is off unless somebody sets up a Pod network
+            controllers = (*controllers, "-node-ipam-controller")
         self.controller_manager = ControllerManager(
             self._controller_client,
             controllers,
@@ -183,11 +185,13 @@ class Cluster:
             options.enable_admission_plugins,
             options.disable_admission_plugins,
             guards=[EscalationCheck(authorizer)] if "RBAC" in options.authorization_mode else [],
+            authorizer=authorizer,
         )
         tokens = Tokens(loop, self.pki.service_account_key, registry.reader)
         authenticator = Authenticator(
-            lambda: loop.now, self.pki.ca.certificate, tokens, authorizer, registry.reader, static=token_users
-        )
+            lambda: loop.now, self.pki.ca.certificate, tokens, authorizer, registry.reader,
+            static=token_users, anonymous=options.allows_anonymous,
+        )  # fmt: skip
         customs = CustomResources(registry)
         return Server(
             loop=loop,

@@ -1,7 +1,7 @@
 """The paths in OpenAPI documents: which operation can be done where, with which parameters and bodies.
 
 kubectl looks in them for the kind behind a resource, for the `fieldValidation` parameter and for the patches that a
-resource takes. Descriptions of parameters are left out, and so are the /watch/ paths that nobody should use any more.
+resource takes. The /watch/ paths that nobody should use any more are left out.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,6 +59,43 @@ _OF_SUBRESOURCE: Final = {
     "portforward": ("ports",),
     "proxy": ("path",),
 }  # fmt: skip
+_ABOUT: Final = {
+    "allowWatchBookmarks": "Whether a watch may send BOOKMARK events, which tell nothing but how far it has come.",
+    "command": "The command to run: one parameter for each word.",
+    "container": "The container of the Pod; may be left out if there is only one.",
+    "continue": "What the answer before said where the next chunk of a list begins.",
+    "dryRun": "With All, every stage is passed and nothing is stored.",
+    "fieldManager": "The name under which the changed fields are owned; for apply patches it must be given.",
+    "fieldSelector": "Restricts the list of returned objects by their fields.",
+    "fieldValidation": "What happens to unknown and duplicate fields: Ignore, Warn or Strict.",
+    "follow": "Go on with the log as it is written.",
+    "force": "Take fields away from other managers; for apply patches only.",
+    "gracePeriodSeconds": "How long the object has before it is deleted; 0 is at once.",
+    "labelSelector": "Restricts the list of returned objects by their labels.",
+    "limit": "How many objects an answer has at most; continue then says where the rest is.",
+    "limitBytes": "After how many bytes the log is cut.",
+    "name": "The object's name.",
+    "namespace": "The object's namespace.",
+    "orphanDependents": "Deprecated: use propagationPolicy.",
+    "path": "The path of the request to pass on.",
+    "ports": "The ports to forward to.",
+    "pretty": "With true, the answer is indented.",
+    "previous": "The log of the container that ran before.",
+    "propagationPolicy": "What becomes of dependents: Orphan, Background or Foreground.",
+    "resourceVersion": "How new the answer must be, or where the watch begins.",
+    "resourceVersionMatch": "How resourceVersion is meant: NotOlderThan or Exact.",
+    "sendInitialEvents": "Begin the watch with an event for each object that exists.",
+    "sinceSeconds": "Only what was logged in the last seconds.",
+    "stderr": "Connect the command's standard error.",
+    "stdin": "Connect the command's standard input.",
+    "stdout": "Connect the command's standard output.",
+    "stream": "Which of the container's streams: All, Stdout or Stderr.",
+    "tailLines": "How many lines from the end of the log.",
+    "timeoutSeconds": "After how many seconds a list or watch ends.",
+    "timestamps": "Put the time before every line.",
+    "tty": "Give the command a terminal.",
+    "watch": "Watch for changes to the described resources: a stream of ADDED, MODIFIED and DELETED events.",
+}
 
 
 class Operation(NamedTuple):
@@ -163,6 +200,11 @@ def _schema(name: str) -> Document:
     return {"type": kind, "uniqueItems": True}
 
 
+def _parameter(place: str, name: str, **more: Any) -> Document:
+    about = {"description": _ABOUT[name]} if name in _ABOUT else {}
+    return {"in": place, "name": name, **about, **more}
+
+
 def _parameters(operation: Operation) -> list[str]:
     found = _PARAMETERS.get(operation.action, ())
     return sorted({*found, *_OF_SUBRESOURCE.get(operation.subresource, ())})
@@ -200,12 +242,12 @@ def v3(group: str, version: str, resources: Iterable[Resource], names: Mapping[K
         item = paths.setdefault(operation.path, {})
         item.setdefault(
             "parameters",
-            [{"in": "path", "name": n, "required": True, "schema": _schema(n)} for n in _in_path(operation.path)]
-            + [{"in": "query", "name": "pretty", "schema": _schema("pretty")}],
+            [_parameter("path", n, required=True, schema=_schema(n)) for n in _in_path(operation.path)]
+            + [_parameter("query", "pretty", schema=_schema("pretty"))],
         )
         found = _common(group, version, operation)
         if listed := _parameters(operation):
-            found["parameters"] = [{"in": "query", "name": n, "schema": _schema(n)} for n in listed]
+            found["parameters"] = [_parameter("query", n, schema=_schema(n)) for n in listed]
         if operation.body:
             media = _patches(operation) if operation.action == "patch" else ("*/*",)
             body = {"schema": {"$ref": V3 + operation.body}}
@@ -231,14 +273,14 @@ def v2(group: str, version: str, resources: Iterable[Resource], names: Mapping[K
         item = paths.setdefault(operation.path, {})
         item.setdefault(
             "parameters",
-            [{"in": "path", "name": n, "required": True, **_schema(n)} for n in _in_path(operation.path)]
-            + [{"in": "query", "name": "pretty", **_schema("pretty")}],
+            [_parameter("path", n, required=True, **_schema(n)) for n in _in_path(operation.path)]
+            + [_parameter("query", "pretty", **_schema("pretty"))],
         )
         found = _common(group, version, operation)
         found["consumes"] = list(_patches(operation)) if operation.action == "patch" else ["*/*"]
         found["produces"] = list(_JSON + (_WATCH if operation.action == "list" else ()))
         found["schemes"] = ["https"]
-        found["parameters"] = [{"in": "query", "name": n, **_schema(n)} for n in _parameters(operation)]
+        found["parameters"] = [_parameter("query", n, **_schema(n)) for n in _parameters(operation)]
         if operation.body:
             body = {"in": "body", "name": "body", "schema": {"$ref": V2 + operation.body}}
             found["parameters"].insert(0, {**body, "required": operation.action in ("post", "put", "patch")})

@@ -2,10 +2,11 @@
 
 import argparse
 import ipaddress
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
-from k8s_core.apiserver.admission import PLUGINS
+from k8s_core.apiserver.admission import PLUGINS, UNBUILT
 from k8s_core.limits import SERVICE_CIDR
 
 MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
@@ -19,6 +20,12 @@ class Options:
     disable_admission_plugins: tuple[str, ...] = ()
     authorization_mode: tuple[str, ...] = ("Node", "RBAC")
     service_cluster_ip_range: str = SERVICE_CIDR
+    anonymous_auth: bool = True
+
+    @property
+    def allows_anonymous(self) -> bool:
+        """Whether requests without credentials are let in; never where an authorizer would allow them everything."""
+        return self.anonymous_auth and "AlwaysAllow" not in self.authorization_mode
 
     @property
     def service_address(self) -> str:
@@ -38,10 +45,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     about = f"comma-delimited, beside those on by default: {known}"
     group.add_argument("--enable-admission-plugins", type=_plugins, default=(), metavar="NAMES", help=about)
     about = "comma-delimited, of those on by default"
-    group.add_argument("--disable-admission-plugins", type=_plugins, default=(), metavar="NAMES", help=about)
+    group.add_argument("--disable-admission-plugins", type=_disabled, default=(), metavar="NAMES", help=about)
     about = f"comma-delimited, asked in order: {', '.join(MODES)} (Node,RBAC)"
     default = Options.authorization_mode
     group.add_argument("--authorization-mode", type=_modes, default=default, metavar="MODES", help=about)
+    group.add_argument(
+        "--anonymous-auth", type=_flag, default=True, metavar="BOOL", help="serve requests without credentials (true)"
+    )
     about = "where Services have their cluster IPs (%(default)s)"
     group.add_argument("--service-cluster-ip-range", type=cidr, default=SERVICE_CIDR, metavar="CIDR", help=about)
 
@@ -53,14 +63,25 @@ def from_flags(options: argparse.Namespace) -> Options:
         options.disable_admission_plugins,
         options.authorization_mode,
         options.service_cluster_ip_range,
+        options.anonymous_auth,
     )
 
 
-def _plugins(text: str) -> tuple[str, ...]:
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false", "t", "f", "1", "0"):
+        raise argparse.ArgumentTypeError(f'"{text}" is not true or false')
+    return text.lower() in ("true", "t", "1")
+
+
+def _plugins(text: str, known: Container[str] = PLUGINS) -> tuple[str, ...]:
     names = tuple(filter(None, text.split(",")))
-    if unknown := [name for name in names if name not in PLUGINS]:
+    if unknown := [name for name in names if name not in known]:
         raise argparse.ArgumentTypeError(f'admission plugin "{unknown[0]}" is unknown')
     return names
+
+
+def _disabled(text: str) -> tuple[str, ...]:
+    return _plugins(text, {*PLUGINS, *UNBUILT})
 
 
 def _modes(text: str) -> tuple[str, ...]:

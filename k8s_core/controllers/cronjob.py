@@ -113,6 +113,10 @@ class CronJobController(Controller):
         now = datetime.fromtimestamp(self.loop.now, zone)
         due, missed = self.latest_due(owner, status, schedule, now)
         upcoming = next_after(schedule, now)
+        if upcoming is None and due is None:  # such as the 31st of February
+            why = "time difference between two schedules is less than 1 second"
+            self.recorder.event(owner, "Warning", "InvalidSchedule", f"invalid schedule: {spec['schedule']} : {why}")
+            return None, status
         wait = None if upcoming is None else (upcoming - now).total_seconds() + SOON
         if missed > MANY:
             message = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"

@@ -134,6 +134,9 @@ def test_version_two() -> None:
     assert pod["properties"]["spec"]["$ref"] == "#/definitions/" + CORE + "PodSpec"
     assert found["definitions"]["io.k8s.apimachinery.pkg.api.resource.Quantity"]["type"] == "string"
     assert "patch" in found["paths"]["/apis/batch/v1/namespaces/{namespace}/jobs/{name}"]
+    listed = {each["name"]: each["description"] for each in found["paths"]["/api/v1/nodes"]["get"]["parameters"]}
+    assert "list of returned" in listed["labelSelector"]
+    assert "Watch for changes to the described resources" in listed["watch"]
 
 
 def test_version_two_in_protobuf() -> None:

@@ -2,16 +2,34 @@
 
 The plugins are kube-apiserver's, by its names and in its order; which are on by default is upstream's choice plus
 NodeRestriction, which kubeadm enables. `enable` and `disable` are `--enable-` and `--disable-admission-plugins`.
-A plugin reads the store through `Reader` and nothing else. `guards` look at every write, whatever is switched off.
+A plugin reads the store through `Reader`, may ask the authorizer, and nothing else. `guards` look at every write,
+whatever is switched off.
 """
 
 from collections.abc import Callable, Iterable
 
 from k8s_core.api import Object
+from k8s_core.apiserver.admission.certificates import (
+    CertificateApproval,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+)
+from k8s_core.apiserver.admission.default_classes import DefaultIngressClass, DefaultStorageClass
 from k8s_core.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from k8s_core.apiserver.admission.limit_ranger import LimitRanger
 from k8s_core.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from k8s_core.apiserver.admission.node_restriction import NodeRestriction
+from k8s_core.apiserver.admission.optional import (
+    AlwaysAdmit,
+    AlwaysDeny,
+    AlwaysPullImages,
+    DenyServiceExternalIPs,
+    ExtendedResourceToleration,
+    LimitPodHardAntiAffinityTopology,
+    NamespaceExists,
+    OwnerReferencesPermissionEnforcement,
+    PodNodeSelector,
+)
 from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
 from k8s_core.apiserver.admission.pod_security import PodSecurity
 from k8s_core.apiserver.admission.policies import MutatingAdmissionPolicy, ValidatingAdmissionPolicy
@@ -19,38 +37,66 @@ from k8s_core.apiserver.admission.priority import Priority
 from k8s_core.apiserver.admission.resource_quota import ResourceQuota
 from k8s_core.apiserver.admission.runtime_class import RuntimeClass
 from k8s_core.apiserver.admission.service_account import ServiceAccount
-from k8s_core.apiserver.admission.storage_objects import (
-    CertificateSubjectRestriction,
-    DefaultStorageClass,
-    StorageObjectInUseProtection,
-)
+from k8s_core.apiserver.admission.storage_objects import PersistentVolumeClaimResize, StorageObjectInUseProtection
 from k8s_core.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
 from k8s_core.apiserver.admission.webhooks import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
+from k8s_core.apiserver.authorization import Authorizer
 from k8s_core.apiserver.reader import Reader
 from k8s_core.apiserver.request import Request
 from k8s_core.clock import Loop
 
 ORDER: tuple[type[Plugin], ...] = (
+    AlwaysAdmit,
     NamespaceLifecycle,
+    NamespaceExists,
+    LimitPodHardAntiAffinityTopology,
     LimitRanger,
     ServiceAccount,
     NodeRestriction,
     TaintNodesByCondition,
+    AlwaysPullImages,
     PodSecurity,
+    PodNodeSelector,
     Priority,
     DefaultTolerationSeconds,
+    ExtendedResourceToleration,
     DefaultStorageClass,
     StorageObjectInUseProtection,
+    OwnerReferencesPermissionEnforcement,
+    PersistentVolumeClaimResize,
     RuntimeClass,
+    CertificateApproval,
+    CertificateSigning,
     CertificateSubjectRestriction,
+    DefaultIngressClass,
+    DenyServiceExternalIPs,
     MutatingAdmissionPolicy,
     MutatingAdmissionWebhook,
     ValidatingAdmissionPolicy,
     ValidatingAdmissionWebhook,
     ResourceQuota,
+    AlwaysDeny,
 )
 PLUGINS = {plugin.name: plugin for plugin in ORDER}
-OFF_BY_DEFAULT: frozenset[str] = frozenset()
+OFF_BY_DEFAULT = frozenset(
+    plugin.name
+    for plugin in (
+        AlwaysAdmit,
+        AlwaysDeny,
+        AlwaysPullImages,
+        DenyServiceExternalIPs,
+        ExtendedResourceToleration,
+        LimitPodHardAntiAffinityTopology,
+        NamespaceExists,
+        OwnerReferencesPermissionEnforcement,
+        PodNodeSelector,
+    )
+)
+UNBUILT = frozenset(
+    ("ClusterTrustBundleAttest", "EventRateLimit", "ImagePolicyWebhook", "NamespaceAutoProvision",
+     "PersistentVolumeLabel", "PodTolerationRestriction", "PodTopologyLabels")
+)  # fmt: skip
+"""Plugins that kube-apiserver has or had and this one does not: they can be switched off, but not on."""
 Guard = Callable[[Request, Object | None, Object | None], None]
 
 
@@ -64,13 +110,14 @@ class Admission:
         enable: Iterable[str] = (),
         disable: Iterable[str] = (),
         guards: Iterable[Guard] = (),
+        authorizer: Authorizer | None = None,
     ) -> None:
         enabled, disabled = set(enable), set(disable)
-        if unknown := (enabled | disabled) - set(PLUGINS):
+        if unknown := (enabled | disabled - UNBUILT) - set(PLUGINS):
             known = ", ".join(sorted(PLUGINS))
             raise ValueError(f'admission plugin "{sorted(unknown)[0]}" is unknown, expected one of {known}')
         names = (set(PLUGINS) - OFF_BY_DEFAULT | enabled) - disabled
-        self.plugins = [plugin(reader, loop) for plugin in ORDER if plugin.name in names]
+        self.plugins = [plugin(reader, loop, authorizer) for plugin in ORDER if plugin.name in names]
         self.guards = list(guards)
         self._chosen: dict[tuple[str, str], list[Plugin]] = {}
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from k8s_core.api import Object, errors
+from k8s_core.apiserver.authorization import Authorizer
 from k8s_core.apiserver.reader import Reader
 from k8s_core.apiserver.request import Request
 from k8s_core.clock import Loop
@@ -23,8 +24,8 @@ class Plugin:
     resources: ClassVar[frozenset[str]] = frozenset()
     operations: ClassVar[frozenset[str]] = frozenset({CREATE, UPDATE})
 
-    def __init__(self, reader: Reader, loop: Loop) -> None:
-        self.reader, self.loop = reader, loop
+    def __init__(self, reader: Reader, loop: Loop, authorizer: Authorizer | None = None) -> None:
+        self.reader, self.loop, self.authorizer = reader, loop, authorizer
 
     def mutate(self, request: Request, obj: Object | None, old: Object | None) -> None:
         """Complete the object."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 from k8s_core.api import Object, quota
 from k8s_core.api.quantity import Quantity
 from k8s_core.apiserver.admission.plugin import Plugin, forbidden
+from k8s_core.apiserver.authorization import Authorizer
 from k8s_core.apiserver.reader import Reader
 from k8s_core.apiserver.request import Request
 from k8s_core.clock import Loop
@@ -21,8 +22,8 @@ MAX_COUNTED = 20_000
 class ResourceQuota(Plugin):
     name: ClassVar[str] = "ResourceQuota"
 
-    def __init__(self, reader: Reader, loop: Loop) -> None:
-        super().__init__(reader, loop)
+    def __init__(self, reader: Reader, loop: Loop, authorizer: Authorizer | None = None) -> None:
+        super().__init__(reader, loop, authorizer)
         self._counted: dict[str, tuple[Object, quota.Amounts]] = {}
 
     def validate(self, request: Request, obj: Object | None, old: Object | None) -> None:
