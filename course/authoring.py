@@ -23,7 +23,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course import environment, syllabus
-from course.syllabus import Chapter
+from course.syllabus import Chapter, Task
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 CELL_SECONDS = 120
@@ -69,6 +69,17 @@ def targets(text: Path) -> dict[Path, NotebookNode]:
             cell.source = re.sub(r"### BEGIN SOLUTION\n.*?### END SOLUTION", stub, cell.source, flags=re.DOTALL)
         made[environment.NOTEBOOKS / "exercises" / f"{text.parent.name}.ipynb"] = learners
     return made
+
+
+def solution(chapter: Chapter, task: Task) -> str:
+    """The reference solution of a task as Markdown; "" where the assignment's text, which has it, is not at hand."""
+    text = environment.EXERCISES / chapter.id / f"{chapter.topic}.md"
+    id = task.id if task.by_hand else f"answer-{task.id}"
+    cell = next((each for each in read(text).cells if each.id == id), None) if text.exists() else None
+    if cell is None:
+        return ""
+    found = re.sub(r" *### (BEGIN|END) SOLUTION\n?", "", cell.source).rstrip()
+    return found if task.by_hand else f"```{'bash' if found.startswith('%%bash') else 'python'}\n{found}\n```"
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The home page: the chapters in order, and how far a learner is."""
+"""The home page: the chapters in order, how far a learner is, and where to go on."""
 
 import html
 from typing import Any
@@ -13,13 +13,16 @@ class Home:
     """The table of chapters; shows itself as HTML, and as text where there is none."""
 
     def __init__(self) -> None:
-        self.rows = [(chapter, _state(chapter, progress.load())) for chapter in syllabus.chapters()]
+        done = progress.load()
+        self.rows = [(chapter, _state(chapter, done)) for chapter in syllabus.chapters()]
+        self.next = _next(done)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": self.text(), "text/html": self.html()}
 
     def text(self) -> str:
-        return "\n".join(f"{chapter.id:<28} {state or 'planned'}" for chapter, state in self.rows)
+        lines = [f"{chapter.id:<28} {state or 'planned'}" for chapter, state in self.rows]
+        return "\n".join([*lines, f"go on: {self.next[1]}"] if self.next else lines)
 
     def html(self) -> str:
         rows, part = [], ""
@@ -28,8 +31,9 @@ class Home:
                 part = chapter.part
                 rows.append(f'<tr><th colspan="4" scope="colgroup" style="{_LEFT}">{html.escape(part)}</th></tr>')
             rows.append(_row(chapter, state))
+        on = '<p>Go on: <a href="{}">{}</a></p>'.format(*map(html.escape, self.next)) if self.next else ""
         return (
-            '<table aria-label="chapters"><thead><tr><th scope="col"></th>'
+            f'{on}<table aria-label="chapters"><thead><tr><th scope="col"></th>'
             + "".join(f'<th scope="col" style="{_LEFT}">{title}</th>' for title in ("chapter", "open", "so far"))
             + f"</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         )
@@ -38,6 +42,21 @@ class Home:
 def home() -> Home:
     """The course's table of contents with progress."""
     return Home()
+
+
+def _next(done: dict[str, dict[str, progress.Entry]]) -> tuple[str, str] | None:
+    """(notebook, words) for the first task that is not passed in the chapter opened last, or for the next chapter."""
+    ready = [chapter for chapter in syllabus.chapters() if chapter.lesson or chapter.assignment]
+    at = next((number for number, chapter in enumerate(ready) if chapter.id == next(reversed(done), "")), None)
+    for chapter in ready[at:] if at is not None else ():
+        if chapter.id not in done:
+            return f"{chapter.id}.ipynb", f"{chapter.title}, the lesson"
+        for task in chapter.tasks:
+            entry = done[chapter.id].get(task.id, progress.Entry())
+            if not task.by_hand and not entry.passed:
+                notebook = f"exercises/{chapter.id}.ipynb" if task.points else f"{chapter.id}.ipynb"
+                return notebook, f"{chapter.title}, {task.title}"
+    return None
 
 
 def _state(chapter: Chapter, done: dict[str, dict[str, progress.Entry]]) -> str:
@@ -51,7 +70,14 @@ def _state(chapter: Chapter, done: dict[str, dict[str, progress.Entry]]) -> str:
     passed = sum(entries[task.id].passed for task in checked if task.id in entries)
     points = sum(entries[task.id].score for task in checked if task.id in entries and task.points)
     total = sum(task.points for task in checked)
-    return f"{passed} of {len(checked)} tasks" + (f", {points:g} of {total:g} points" if total else "")
+    shown = sum(entries[task.id].solution for task in checked if task.id in entries)
+    hints = sum(entries[task.id].hints for task in checked if task.id in entries)
+    return (
+        f"{passed} of {len(checked)} tasks"
+        + (f", {points:g} of {total:g} points" if total else "")
+        + (f", {shown} with the solution" if shown else "")
+        + (f", {hints} hint{'s' if hints > 1 else ''}" if hints else "")
+    )
 
 
 def _row(chapter: Chapter, state: str) -> str:

@@ -1,14 +1,24 @@
 """What the course changes in a notebook's kernel: `%%node`, how `!command` runs, and how mistakes are shown.
 
 IPython runs `!command` on a pseudo terminal and now and then loses the last lines of a quick command; here it runs on a
-pipe. A mistake ends in one sentence, not in a traceback of ours.
+pipe. A learner's own error keeps its traceback, without the lines that are ours; a mistake in how a lab is used ends
+in one sentence. What was hidden stands in .course/errors.log.
 """
 
 import signal
 import subprocess
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
 from typing import Any
+
+from course import environment
+
+OURS = tuple(str(Path(__file__).parent.parent / name) + "/" for name in ("course", "k8s_core"))
+LIBRARIES = tuple(sysconfig.get_path(name) + "/" for name in ("stdlib", "purelib", "platlib"))
 
 
 class LabError(Exception):
@@ -29,8 +39,8 @@ def install(typed: Callable[[str, str], str]) -> None:
 
     shell = get_ipython()
     if shell is not None:
-        shell.set_custom_exc((subprocess.CalledProcessError,), _show_failed)
         shell.register_magic_function(lambda line, cell=None: _node(typed, line, cell), "line_cell", "node")
+        shell.set_custom_exc((Exception, KeyboardInterrupt), _show)
         shell.system = lambda command: _system(shell, command)
 
 
@@ -54,8 +64,41 @@ def _system(shell: Any, command: str) -> None:
     shell.user_ns["_exit_code"] = process.returncode
 
 
-def _show_failed(shell: Any, kind: type, error: Any, traceback: Any, tb_offset: Any = None) -> list[str]:
-    """A failed `%%bash` cell has already said what went wrong."""
-    line = f"The last command ended with exit code {error.returncode}."
-    shell._showtraceback(kind, error, [line])
-    return [line]
+def _show(shell: Any, kind: type, error: Any, tb: TracebackType | None, tb_offset: int | None = None) -> list[str]:
+    """Show an error as the learner's own. A failed `%%bash` cell has already said what went wrong."""
+    if isinstance(error, subprocess.CalledProcessError):
+        line = f"The last command ended with exit code {error.returncode}."
+        shell._showtraceback(kind, error, [line])
+        return [line]
+    whole = traceback.format_exception(kind, error, tb)
+    shell.showtraceback((kind, error, without_ours(error, tb)), tb_offset, running_compiled_code=True)
+    if any(f'"{place}' in line for line in whole for place in OURS) and not isinstance(error, LabError):
+        _keep("".join(whole))
+    return list(shell._last_traceback or [])
+
+
+def without_ours(error: BaseException, tb: TracebackType | None) -> TracebackType | None:
+    """The traceback without the frames that are ours, and without what ours called; so are the errors before it."""
+    frames, hiding = [], False
+    while tb is not None:
+        file = tb.tb_frame.f_code.co_filename
+        hiding = file.startswith(OURS) or (hiding and file.startswith(LIBRARIES))
+        if not hiding:
+            frames.append(tb)
+        tb = tb.tb_next
+    kept: TracebackType | None = None
+    for each in reversed(frames):
+        kept = TracebackType(kept, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        before.__traceback__ = without_ours(before, before.__traceback__)
+        if before.__traceback__ is None:
+            error.__cause__ = error.__context__ = None
+    return kept
+
+
+def _keep(text: str) -> None:
+    """For whoever repairs the course."""
+    environment.home().mkdir(parents=True, exist_ok=True)
+    with (environment.home() / "errors.log").open("a") as log:
+        log.write(text + "\n")

@@ -1,5 +1,6 @@
-"""What a learner has done, in one JSON file under .course/: best points, hints taken, when a task was passed.
+"""What a learner has done, in one JSON file under .course/: best points, tries, hints taken, solutions looked at.
 
+Chapters stand in it in the order in which they were visited, so that the home page can say where to go on.
 Written whole and moved into place, so that two lessons open at once, or a kernel that is killed, never leave half
 a file.
 """
@@ -15,12 +16,16 @@ from course import environment
 
 @dataclass
 class Entry:
-    """One task of one chapter. `score` and `total` are in points (practice counts points of its check)."""
+    """One task of one chapter. `score` and `total` are in points (practice counts points of its check).
+
+    `solution` says that the learner asked for the solution before the task was passed.
+    """
 
     score: float = 0.0
     total: float = 0.0
     tries: int = 0
     hints: int = 0
+    solution: bool = False
 
     @property
     def passed(self) -> bool:
@@ -35,9 +40,7 @@ def load() -> dict[str, dict[str, Entry]]:
     """{chapter: {task: Entry}}; empty if there is no file or it cannot be read."""
     try:
         raw = json.loads(_file().read_text())
-        return {
-            chapter: {task: Entry(**entry) for task, entry in tasks.items()} for chapter, tasks in raw.items()
-        }
+        return {chapter: {task: Entry(**entry) for task, entry in tasks.items()} for chapter, tasks in raw.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -47,11 +50,10 @@ def entry(chapter: str, task: str) -> Entry:
 
 
 def visit(chapter: str) -> None:
-    """The learner opened this chapter."""
+    """The learner opened this chapter: it stands last from now on."""
     everything = load()
-    if chapter not in everything:
-        everything[chapter] = {}
-        _save(everything)
+    everything[chapter] = everything.pop(chapter, {})
+    _save(everything)
 
 
 def record(chapter: str, task: str, score: float, total: float) -> Entry:
@@ -73,12 +75,18 @@ def take_hint(chapter: str, task: str, available: int) -> int:
     return found.hints
 
 
+def take_solution(chapter: str, task: str) -> None:
+    """The learner has seen the solution. That counts only if the task is not passed yet."""
+    everything = load()
+    found = everything.setdefault(chapter, {}).setdefault(task, Entry())
+    found.solution = found.solution or not found.passed
+    _save(everything)
+
+
 def _save(everything: dict[str, dict[str, Entry]]) -> None:
     file = _file()
     file.parent.mkdir(parents=True, exist_ok=True)
-    raw = {
-        chapter: {task: asdict(entry) for task, entry in tasks.items()} for chapter, tasks in everything.items()
-    }
+    raw = {chapter: {task: asdict(entry) for task, entry in tasks.items()} for chapter, tasks in everything.items()}
     handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".progress-")
     with os.fdopen(handle, "w") as out:
         json.dump(raw, out, indent=1)

@@ -7,6 +7,7 @@ through any kubeconfig, which works on a real cluster too. Nothing here changes 
 import json
 import re
 import subprocess
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
@@ -68,12 +69,14 @@ class Source(Protocol):
 class Look:
     """A check's eyes on one namespace of a cluster.
 
-    `since` is the revision at which the task began; `handed` are the functions that a learner handed in.
+    `since` is the revision at which the task began; `handed` are the functions that a learner handed in. After a check,
+    `error` is where a handed function failed, and `blind` says that the past was asked for and is not kept.
     """
 
     def __init__(self, source: Source, namespace: str = "default"):
         self.source, self.namespace, self.since = source, namespace, 0
         self.handed: tuple[Any, ...] = ()
+        self.error, self.blind = "", False
 
     def get(self, resource: str, name: str) -> Seen:
         return Seen(self.source.get(resource, name, self.namespace))
@@ -88,6 +91,7 @@ class Look:
         """
         past = self.source.versions(resource, name, self.namespace, self.since)
         if past is None:
+            self.blind = True
             now = self.get(resource, name)
             return [now] if now else [], False
         return [Seen(found) for found in past], True
@@ -99,6 +103,7 @@ class Look:
         try:
             return self.handed[0](*deepcopy(arguments))
         except Exception as error:
+            self.error = self.error or _theirs(error)
             return f"{type(error).__name__}: {error}"
 
     def logs(self, pod: str, container: str = "") -> str:
@@ -179,6 +184,13 @@ class InProcess(Kubectl):
         with self.lock:
             changes = self.history.changes(since, resource=resource, name=name, namespace=namespace)
             return [change.new or {} for change in changes]
+
+
+def _theirs(error: Exception) -> str:
+    """The traceback of a learner's function, from the function on."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    lines = [f"  {frame.name}, line {frame.lineno}: {frame.line}" for frame in frames]
+    return "\n".join([*lines, *traceback.format_exception_only(error)]).rstrip()
 
 
 def _json(text: str) -> Any:

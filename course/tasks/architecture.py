@@ -143,7 +143,7 @@ TASKS = {
     "dead": Exercise(dead, owns=("configmap/dead",)),
     "broken": Exercise(
         broken,
-        owns=("deployment/{wish}", "pods/--selector=app={wish}"),
+        owns=("deployment/{wish}", "pods/app={wish}"),
         begin=lambda v: _wish(v.wish, v.count),
         stops=("{gone}",),
     ),

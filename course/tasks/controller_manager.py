@@ -225,15 +225,15 @@ TASKS = {
         owns=(
             "deployment/{keep}",
             "deployment/{drop}",
-            "rs/--selector=app={keep}",
-            "rs/--selector=app={drop}",
-            "pods/--selector=app={keep}",
+            "rs/app={keep}",
+            "rs/app={drop}",
+            "pods/app={keep}",
         ),
         begin=_two,
     ),
     "silent": Exercise(
         silent,
-        owns=("{kind}/{silent}", "pods/--selector=app={silent}"),
+        owns=("{kind}/{silent}", "pods/app={silent}"),
         files=f'new=$(sed "s/--controllers=.*/--controllers=*,-{{loop}},bootstrapsigner,tokencleaner/" {_MANIFEST}); '
         f'echo "$new" > {_MANIFEST}',
         begin=lambda v: json.dumps(_whole(v.kind, _SILENT[v.kind][0], v.silent, {})),

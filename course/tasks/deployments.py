@@ -71,11 +71,10 @@ def _counts(deployment: Seen) -> str | None:
     return f"{deployment['spec.replicas']} wished, {updated} of the newest version, {available} available"
 
 
-def _lowest(see: Look, name: str) -> tuple[int, str]:
-    """(fewest available Pods since the task began, what to add to the point's words)."""
-    versions, whole = see.versions("deployments.apps", name)
-    available = [int(each["status.availableReplicas"] or 0) for each in versions]
-    return min(available, default=0), "" if whole else " (this cluster keeps no past; only now was looked at)"
+def _lowest(see: Look, name: str) -> int:
+    """The fewest available Pods since the task began."""
+    versions, _ = see.versions("deployments.apps", name)
+    return min((int(each["status.availableReplicas"] or 0) for each in versions), default=0)
 
 
 def zero(see: Look, v: Values) -> Points:
@@ -83,7 +82,7 @@ def zero(see: Look, v: Values) -> Points:
     get = f"kubectl get deployment {v.shop}"
     images = _images(see, v.shop)
     done = images == [v.new]
-    lowest, note = _lowest(see, v.shop)
+    lowest = _lowest(see, v.shop)
     yield point(
         "all its Pods run the new image",
         images,
@@ -92,7 +91,7 @@ def zero(see: Look, v: Values) -> Points:
         why="kubectl set image deployment NAME CONTAINER=IMAGE changes the template, and the Deployment does the rest.",
     )
     yield point(
-        f"at no moment were fewer than {v.count} Pods available{note}",
+        f"at no moment were fewer than {v.count} Pods available",
         lowest if done else "the update has not been done",
         at_least(v.count),
         f"{get} -o jsonpath='{{.spec.strategy}}'",
@@ -186,7 +185,7 @@ def stuck(see: Look, v: Values) -> Points:
     whole = f"{v.size} wished, {v.size} of the newest version, {v.size} available"
     counts = _counts(deployment)
     up = counts == whole
-    lowest, note = _lowest(see, v.stuck)
+    lowest = _lowest(see, v.stuck)
     fewest = v.size - v.size // 4
     yield point(
         "the release is done: all its Pods are available",
@@ -204,7 +203,7 @@ def stuck(see: Look, v: Values) -> Points:
         why="The version before is kept in the history. kubectl rollout undo goes back to it.",
     )
     yield point(
-        f"at no moment were fewer than {fewest} Pods available{note}",
+        f"at no moment were fewer than {fewest} Pods available",
         lowest if up else "the release is not done",
         at_least(fewest),
         get,

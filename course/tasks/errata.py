@@ -212,11 +212,10 @@ def elder(see: Look, v: Values) -> Points:
         why="It adopts Pods that its selector matches and that nobody else owns. Which labels has the Pod?",
         worth=2,
     )
-    past, whole = see.versions("pods", v.stray)
-    note = "" if whole else " (this cluster keeps no past; only now was looked at)"
+    past, _ = see.versions("pods", v.stray)
     born = {each["metadata.uid"] for each in past if each} | ({pod["metadata.uid"]} if pod else set())
     yield point(
-        f"it is the same Pod as before{note}",
+        "it is the same Pod as before",
         ("the same" if len(born) == 1 else "another") if adopted else "it is not adopted",
         "the same",
         f"kubectl get pod {v.stray}",

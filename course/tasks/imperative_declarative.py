@@ -78,7 +78,7 @@ def classify(see: Look, v: Values) -> Points:
 
 
 def move(see: Look, v: Values) -> Points:
-    versions, whole = see.versions("deployments.apps", v.grown)
+    versions, _ = see.versions("deployments.apps", v.grown)
     found = see.get("deployments.apps", v.grown)
     last = Seen(last_applied(found.object) if found else None)
     get = f"kubectl get deployment {v.grown}"
@@ -99,12 +99,11 @@ def move(see: Look, v: Values) -> Points:
     )
     started = {each["metadata.uid"] for each in versions if each} | {found["metadata.uid"]}
     same = len(started) == 1 and all(versions) and found["spec.replicas"] == v.many
-    note = "" if whole else " (this cluster keeps no past; only now was looked at)"
     told = (
         "untouched" if same and found["metadata.annotations[deployment.kubernetes.io/revision]"] == "1" else "changed"
     )
     yield point(
-        f"nothing else has changed{note}",
+        "nothing else has changed",
         told if last else "apply does not know it yet",
         "untouched",
         f"kubectl rollout history deployment {v.grown}",

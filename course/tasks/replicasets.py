@@ -208,12 +208,12 @@ TASKS = {
     "adopt": Exercise(adopt, owns=("rs/{adopter}", "pods/{one}", "pods/{two}"), begin=_pods),
     "quarantine": Exercise(
         quarantine,
-        owns=("rs/{shop}", "pods/--selector=quarantine=true"),
+        owns=("rs/{shop}", "pods/quarantine=true"),
         begin=lambda v: json.dumps(_controller("ReplicaSet", v.shop, 3, "nginx")),
     ),
     "heir": Exercise(
         heir,
-        owns=("rs/{heir}", "rc/{old}", "pods/--selector=app={old}"),
+        owns=("rs/{heir}", "rc/{old}", "pods/app={old}"),
         begin=lambda v: json.dumps(_controller("ReplicationController", v.old, 2, "httpd:2.4")),
     ),
     "refused": Exercise(refused, owns=("rs/{late}", "configmap/{note}"), begin=lambda v: json.dumps(_note(v))),

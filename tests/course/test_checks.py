@@ -36,6 +36,9 @@ class Nothing:
     def run(self, *arguments: str) -> str:
         return " ".join(arguments)
 
+    def versions(self, resource: str, name: str, namespace: str, since: int) -> None:
+        return None
+
 
 def test_pick_follows_paths_and_never_raises() -> None:
     """A path leads to a value, to every item's value, to an item by its name, or to nothing."""
@@ -94,6 +97,44 @@ def test_every_point_is_reported_with_what_would_show_it() -> None:
     assert "✗" in html
     assert "kubectl get pod web" in html
     assert html.count("<li") == 3
+
+
+def test_a_learners_own_error_is_shown_as_theirs() -> None:
+    """A function that fails gives an observation, and below the points the lines of its own that led there."""
+
+    def inner(item: Any) -> Any:
+        return item["b"]
+
+    def handed(item: Any) -> Any:
+        return inner(item)
+
+    def check(see: Look, values: Any) -> Iterator[Point]:
+        yield point("it answers", see.call({"a": 1}), 1, "print(handed({}))")
+
+    see = Look(Nothing())
+    see.handed = (handed,)
+    report = run("T", check, see, None, 1)
+    text = str(report)
+    assert report.points[0].observed == "KeyError: 'b'"
+    assert "Your function ended with an error:" in text
+    assert "return inner(item)" in text
+    assert 'return item["b"]' in text
+    assert "look.py" not in text
+    assert "self.handed" not in text
+    assert "KeyError" in report.html()
+
+
+def test_a_cluster_without_a_past_is_told() -> None:
+    """A check that needs history says so where there is none, and judges by how things are."""
+
+    def check(see: Look, values: Any) -> Iterator[Point]:
+        versions, whole = see.versions("pods", "web")
+        yield point("always there", (len(versions), whole), (1, False), "kubectl get pod web")
+
+    report = run("T", check, Look(Nothing()), None, 1)
+    assert report.passed
+    assert "does not keep its past" in str(report)
+    assert run("T", lambda see, v: iter(()), Look(Nothing()), None, 1).notes == ()
 
 
 def test_practice_counts_a_point_for_each_thing() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from nbgrader.utils import get_username
 
-from course import environment, progress
+from course import environment, progress, syllabus
 from course.folder import Folder
+from course.homepage import home as home_page
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,22 @@ def test_progress_keeps_the_best_and_counts_tries() -> None:
     found = progress.entry("09-pods", "fields")
     assert (found.score, found.tries, found.passed) == (2, 3, True)
     assert [progress.take_hint("09-pods", "fields", 2) for _ in range(3)] == [1, 2, 2]
+
+
+def test_the_home_page_says_where_to_go_on() -> None:
+    """The first task that is not passed in the chapter opened last: in the lesson, in the exercises, then the next."""
+    assert home_page().next is None
+    progress.visit("17-apply")
+    progress.visit("09-pods")
+    progress.visit("17-apply")
+    assert home_page().next == ("17-apply.ipynb", "kubectl apply, Apply twice")
+    progress.record("17-apply", "own-apply", 2, 2)
+    assert home_page().next == ("exercises/17-apply.ipynb", "kubectl apply, Foretell a merge")
+    assert 'Go on: <a href="exercises/17-apply.ipynb">kubectl apply, Foretell a merge</a>' in home_page().html()
+    assert home_page().text().endswith("go on: kubectl apply, Foretell a merge")
+    for task in syllabus.chapter("17-apply").tasks:
+        progress.record("17-apply", task.id, 1, 1)
+    assert home_page().next == ("18-errata.ipynb", "Errata, the lesson")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"09-pods": 1}', '{"09-pods": {"fields": {"what": 1}}}'])

@@ -1,6 +1,7 @@
 """A notebook's kernel as the course prepares it."""
 
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -15,14 +16,22 @@ CELLS = [
     "%%bash\necho before\nfalse",
     "lab.check('nothing')",
     "1 / 0",
+    "def wrong(object):\n    return object['no']\nlab.cluster.client().registry = sorted([{}], key=wrong)",
+    "lab.advance({})",
+    "lab.cluster.loop.call_soon(lambda: 1 / 0)\nlab.cluster.loop.strict = True\nlab.settle()",
 ]
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> list[nbformat.NotebookNode]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the notebook runs, and where its course keeps its things."""
+    return tmp_path_factory.mktemp("notebook")
+
+
+@pytest.fixture(scope="module")
+def cells(folder: Path) -> list[nbformat.NotebookNode]:
     """The cells above, run in a kernel."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
-    folder: Path = tmp_path_factory.mktemp("notebook")
     client = NotebookClient(
         notebook, allow_errors=True, coalesce_streams=True, resources={"metadata": {"path": str(folder)}}
     )
@@ -61,3 +70,16 @@ def test_our_code_is_never_in_a_traceback(cells: list[nbformat.NotebookNode]) ->
     (line,) = error(cells[5])
     assert line.startswith('There is no task "nothing" in chapter 09-pods.')
     assert any("ZeroDivisionError" in part for part in error(cells[6]))
+
+
+def test_a_learners_traceback_is_theirs_and_ours_is_never_shown(
+    cells: list[nbformat.NotebookNode], folder: Path
+) -> None:
+    """An error shows the lines of the notebook that led to it, none of the course's or the engine's, which are kept."""
+    for cell, words in ((cells[7], "KeyError"), (cells[8], "Error"), (cells[9], "ZeroDivisionError")):
+        told = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error(cell)))
+        assert words in told
+        assert "Cell In" in told
+        for ours in ("course/", "k8s_core"):
+            assert ours not in told, told
+    assert "clock.py" in (folder / "errors.log").read_text()

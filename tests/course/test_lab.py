@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from IPython.display import Markdown
 
-from course import environment, progress, start, tasks
+from course import environment, homepage, progress, start, tasks
 from course import lab as labs
 from course.checks import Look, Report, run
 from course.checks.look import Kubectl
@@ -167,9 +168,34 @@ def test_hints_come_one_at_a_time(lab: Lab, capsys: pytest.CaptureFixture[str]) 
     assert progress.entry("09-pods", "fields").hints == 2
 
 
+def test_a_solution_comes_on_request_and_is_remembered(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is shown without its marks; from then on report, progress and home page say so, unless the task was passed."""
+    shown: list[Markdown] = []
+    monkeypatch.setattr(labs, "display", shown.append)
+    lab.solution("init")
+    lab.solution("why")
+    assert "```bash\n%%bash\n" in shown[0].data
+    assert "SOLUTION" not in shown[0].data + shown[1].data
+    report = lab.check("init")
+    assert report is not None
+    assert report.notes == ("done with the solution",)
+    assert "done with the solution" in str(report)
+    assert "done with the solution" in report.html()
+    assert "1 with the solution" in homepage.home().text()
+    progress.record("09-pods", "crash", 1, 1)
+    lab.solution("crash")
+    assert not progress.entry("09-pods", "crash").solution
+    monkeypatch.setenv("COURSE_SOLUTIONS", "off")
+    with pytest.raises(LabError, match="no solutions"):
+        lab.solution("init")
+
+
 MISTAKES = [
     (lambda lab: lab.check("nothing"), 'no task "nothing".*fields, sidecar'),
     (lambda lab: lab.hint("why"), "no hints"),
+    (lambda lab: lab.solution("first-pod"), "last hint"),
     (lambda lab: lab.check("why"), "read by an instructor"),
     (lambda lab: lab.advance("soon"), '"soon" is no duration'),
     (lambda lab: lab.stop("docker"), 'no component "docker".*kube-scheduler'),
