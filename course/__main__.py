@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 from course import environment
@@ -20,6 +21,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="course", description="A Kubernetes course you can take apart.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("lab", help="open the course in JupyterLab; further arguments go to jupyter lab")
+    check = commands.add_parser("check", help="check a task on a cluster of your own")
+    check.add_argument("chapter")
+    check.add_argument("task")
+    check.add_argument(
+        "--context", required=True, help="the kubeconfig's context"
+    )
+    check.add_argument("--learner", default="", help="whose names and numbers; yours otherwise")
+    check.add_argument("--wait", type=float, default=30, metavar="SECONDS", help="how long the cluster may take")
+    check.add_argument("--begin", action="store_true", help="make what the task begins with, and say what is asked")
+    check.add_argument("--reset", action="store_true", help="delete what the task made or asked for")
     build = commands.add_parser("build", help="make the notebooks from their text, and run the lessons")
     build.add_argument("only", nargs="?", default="", help="only notebooks whose path has this in it")
     build.add_argument("--check", action="store_true", help="write nothing; say what differs from its text")
@@ -47,6 +58,32 @@ def _lab(options: argparse.Namespace, rest: list[str]) -> int:
 
     jupyter.lab(rest)
     return 0
+
+
+def _check(options: argparse.Namespace, rest: list[str]) -> int:
+    from course import syllabus  # noqa: PLC0415
+    from course.elsewhere import Elsewhere, ElsewhereError  # noqa: PLC0415
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            chapter = syllabus.chapter(options.chapter)
+            there = Elsewhere(chapter, options.context, options.learner or environment.learner(), Path(folder))
+            if options.reset:
+                there.reset(options.task)
+            if options.begin:
+                there.begin(options.task)
+                print(there.ask(options.task))
+            if options.begin or options.reset:
+                return 0
+            report = there.check(options.task, options.wait)
+    except KeyError:
+        print(f"There is no chapter {options.chapter}.", file=sys.stderr)
+        return 2
+    except ElsewhereError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(report)
+    return 0 if report.passed else 1
 
 
 def _build(options: argparse.Namespace, rest: list[str]) -> int:
@@ -93,6 +130,7 @@ def _grading(options: argparse.Namespace, rest: list[str]) -> int:
 
 _COMMANDS = {
     "lab": _lab,
+    "check": _check,
     "build": _build,
     "site": _site,
     **dict.fromkeys(("generate", "release", "collect", "grade", "feedback", "csv"), _grading),

@@ -18,6 +18,7 @@ Object = dict[str, Any]
 KUBECTL_SECONDS = 30
 """How long one look with kubectl may take."""
 
+_WHOLE = ("-o", "json", "--show-managed-fields")
 _STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 
 
@@ -69,14 +70,15 @@ class Source(Protocol):
 class Look:
     """A check's eyes on one namespace of a cluster.
 
-    `since` is the revision at which the task began; `handed` are the functions that a learner handed in. After a check,
-    `error` is where a handed function failed, and `blind` says that the past was asked for and is not kept.
+    `since` is the revision at which the task began; `handed` are the functions that a learner handed in. After a
+    check, `error` is where a handed function failed, `wanted` says that the check calls one, and `blind` that the past
+    was asked for and is not kept.
     """
 
     def __init__(self, source: Source, namespace: str = "default"):
         self.source, self.namespace, self.since = source, namespace, 0
         self.handed: tuple[Any, ...] = ()
-        self.error, self.blind = "", False
+        self.error, self.wanted, self.blind = "", False, False
 
     def get(self, resource: str, name: str) -> Seen:
         return Seen(self.source.get(resource, name, self.namespace))
@@ -98,6 +100,7 @@ class Look:
 
     def call(self, *arguments: Any) -> Any:
         """What the learner's function answers to copies of these; the error's own words if it fails."""
+        self.wanted = True
         if not self.handed or not callable(self.handed[0]):
             return None
         try:
@@ -127,12 +130,12 @@ class Kubectl:
         self.environment, self.context = dict(environment), context
 
     def get(self, resource: str, name: str, namespace: str) -> Object | None:
-        text = self.run("get", resource, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+        text = self.run("get", resource, name, "-n", namespace, *_WHOLE, "--ignore-not-found")
         found = _json(text)
         return found if isinstance(found, dict) else None
 
     def list(self, resource: str, namespace: str, labels: str) -> list[Object]:
-        text = self.run("get", resource, "-n", namespace, "-o", "json", *(["-l", labels] if labels else []))
+        text = self.run("get", resource, "-n", namespace, *_WHOLE, *(["-l", labels] if labels else []))
         found = _json(text)
         return list(found["items"]) if isinstance(found, dict) and "items" in found else []
 

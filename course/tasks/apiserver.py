@@ -140,7 +140,7 @@ def conflict(see: Look, v: Values) -> Points:
         ("what others wrote beside it is kept", _Store(1), "16", "Leave resourceVersion in: it makes the server look."),
     )
     for what, store, right, why in cases:
-        error = see.call(store.read, store.write) if see.handed else None
+        error = see.call(store.read, store.write)
         seen = f"count {store.data['count']}, theirs {store.data['theirs']}" if see.handed else None
         others = {"6": "0", "26": "3", "16": "2"}[right]
         yield point(
@@ -151,7 +151,7 @@ def conflict(see: Look, v: Values) -> Points:
             why=why,
         )
     store = _Store(0, refuse=403)
-    got = see.call(store.read, store.write) if see.handed else None
+    got = see.call(store.read, store.write)
     told = f"{store.tries} tries" if see.handed and not (isinstance(got, str) and "Error" in got) else got
     yield point(
         "another refusal than 409 is not tried again",
