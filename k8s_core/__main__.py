@@ -1,136 +1,19 @@
-"""The server on its own: `python -m k8s_core serve`, a cluster for kubectl without a notebook around it."""
+"""`python -m k8s_core serve`, a cluster on its own, or `python -m k8s_core etcd`, an etcd on its own."""
 
-import argparse
-import re
-import signal
 import sys
-import threading
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-from k8s_core.api.names import dns1123_subdomain
-from k8s_core.apiserver import options as apiserver_options
-from k8s_core.apiserver.authentication import read_token_file
-from k8s_core.apiserver.request import User
-from k8s_core.apiserver.version import DEFAULT
-from k8s_core.cluster import NODES, Cluster
-from k8s_core.etcd import flags as etcd_flags
-from k8s_core.limits import POD_CIDR
-from k8s_core.pki import kubeconfig
-
-ADMIN = User("admin", ("system:masters",))
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line; flags that kube-apiserver has, too, mean the same."""
-    top = argparse.ArgumentParser(prog="python -m k8s_core", description="A Kubernetes cluster in one process.")
-    commands = top.add_subparsers(dest="command", required=True)
-    etcd_flags.add(commands.add_parser("etcd", help="serve etcd alone until SIGTERM"))
-    serve = commands.add_parser("serve", help="serve until SIGTERM")
-    serve.add_argument(
-        "--secure-port", type=_port, default=6443, help="loopback port; 0 takes a free one (%(default)s)"
-    )
-    serve.add_argument("--token-auth-file", type=Path, metavar="FILE", help='CSV: token,user,uid,"group1,group2"')
-    serve.add_argument(
-        "--write-kubeconfig", type=Path, metavar="FILE", help="where to write an administrator's kubeconfig"
-    )
-    serve.add_argument("--profile", choices=("kubeadm", "bare"), default="kubeadm", help="what the cluster looks like")
-    serve.add_argument("--nodes", type=_nodes, default=NODES, help="how many, or their names with commas between (3)")
-    serve.add_argument("--no-scheduler", action="store_true", help="leave the scheduler out")
-    serve.add_argument("--no-kubelet", action="store_true", help="leave the kubelets out")
-    serve.add_argument("--clock", choices=("wall", "elastic"), default="elastic", help="how time goes (%(default)s)")
-    serve.add_argument(
-        "--kubernetes-version", type=_minor, default=DEFAULT, metavar="MINOR", help="which API (%(default)s)"
-    )
-    serve.add_argument(
-        "--cluster-cidr", type=apiserver_options.cidr, default=POD_CIDR, metavar="CIDR",
-        help="where Pods have their addresses (%(default)s)",
-    )  # fmt: skip
-    apiserver_options.add_flags(serve)
-    serve.add_argument("--etcd-servers", default="", metavar="URL", help="keep all objects in that etcd")
-    serve.add_argument("--seed", type=int, default=0, help="same seed: same names, certificates and tokens")
-    return top
-
-
-def _port(text: str) -> int:
-    port = int(text) if text.isdigit() else -1
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f'"{text}" is not a port number (0-65535)')
-    return port
-
-
-def _nodes(text: str) -> tuple[str, ...]:
-    if text.isdigit():
-        return ("cp", *(f"worker{number}" for number in range(1, int(text))))[: int(text)]
-    names = tuple(text.split(","))
-    if problems := [problem for name in names for problem in dns1123_subdomain(name)]:
-        raise argparse.ArgumentTypeError(f'"{text}": {problems[0]}')
-    return names
-
-
-def _minor(text: str) -> str:
-    match = re.fullmatch(r"v?(1\.\d+)(\.\d+)?", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f'"{text}" is not a version such as {DEFAULT}')
-    return match[1]
-
-
-def _cluster(options: argparse.Namespace, users: Mapping[str, User]) -> Cluster:
-    return Cluster(
-        options.nodes,
-        seed=options.seed,
-        clock=options.clock,
-        kubernetes_version=options.kubernetes_version,
-        profile=options.profile,
-        scheduler=not options.no_scheduler,
-        kubelets=not options.no_kubelet,
-        token_users=users,
-        secure_port=options.secure_port or 6443,
-        etcd_servers=options.etcd_servers,
-        cluster_cidr=options.cluster_cidr,
-        options=apiserver_options.from_flags(options),
-    )
-
-
-def _write_kubeconfig(options: argparse.Namespace, cluster: Cluster, url: str, users: Mapping[str, User]) -> None:
-    """kubeadm's admin.conf; on a bare cluster a superuser of the token file, or a certificate of one."""
-    pki = cluster.pki
-    text = pki.kubeconfig("admin", url)
-    if options.profile == "bare":
-        tokens = [token for token, user in users.items() if "system:masters" in user.groups]
-        user = users[tokens[0]] if tokens else ADMIN
-        pair = pki.client(user.name, user.groups)
-        credentials = {"token": tokens[0]} if tokens else {"cert_pem": pair.cert_pem, "key_pem": pair.key_pem}
-        text = kubeconfig(url, pki.ca.cert_pem, user.name, **credentials)
-    options.write_kubeconfig.touch(0o600)
-    options.write_kubeconfig.write_text(text)
+from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; 0 if all went well, 1 with one line on stderr if it could not start."""
-    options = parser().parse_args(arguments)
-    if options.command == "etcd":
-        from k8s_core.etcd.main import run  # noqa: PLC0415  gRPC takes a quarter of a second to load
+    """Run one of the two until SIGTERM. Each loads only what it needs: an etcd has to be there at once."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["etcd"]:
+        from k8s_core.etcd.main import main as run  # noqa: PLC0415
 
-        return run(options)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        users = read_token_file(options.token_auth_file) if options.token_auth_file else {}
-        cluster = _cluster(options, users)
-        try:
-            door = cluster.serve(options.secure_port)
-            if options.write_kubeconfig:
-                _write_kubeconfig(options, cluster, door.url, users)
-            print(f"k8s_core {cluster.apiserver.minor} serving on {door.url}", flush=True)
-            stop.wait()
-        finally:
-            cluster.stop()
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return run(given[1:])
+    from k8s_core.serve import main as serve  # noqa: PLC0415
+
+    return serve(given)
 
 
 if __name__ == "__main__":

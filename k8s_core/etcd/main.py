@@ -5,10 +5,12 @@ import signal
 import ssl
 import sys
 import threading
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from k8s_core.apiserver.follow import Follower, wall_clock
 from k8s_core.clock import Loop
+from k8s_core.etcd import flags
 from k8s_core.etcd.compactor import AutoCompaction
 from k8s_core.etcd.members import Members
 from k8s_core.etcd.service import Options, Service
@@ -20,8 +22,11 @@ VERSION = "3.5.24"
 """The oldest that kubeadm 1.36 takes as an external etcd. From 3.5.13 on an apiserver asks watches for progress."""
 
 
-def run(options: argparse.Namespace) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT; 1 with one line on stderr if it cannot start."""
+    parser = argparse.ArgumentParser(prog="python -m k8s_core etcd", description="etcd 3.5 in one process.")
+    flags.add(parser)
+    options = parser.parse_args(arguments)
     if options.version:
         print(f"etcd Version: {VERSION}\nGit SHA: Not provided\nGo Version: none\nGo OS/Arch: {sys.platform}")
         return 0
