@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from k8s_core.etcd import snapshot
 from k8s_core.etcd.store import EtcdError, Store
 from k8s_core.shell.commands.etcdctl import etcdctl
 from k8s_core.shell.fs import FileError
@@ -78,7 +77,9 @@ class Member:
             stream.receive(call.request)
             return stream
         if call.method == "snapshot":
-            return snapshot.dump(self.store)
+            from k8s_core.etcd import snapshot  # noqa: PLC0415
+
+            return snapshot.dump(self.service)
         if call.method == "v2":
             return self.service.v2.ask(*call.request)
         try:

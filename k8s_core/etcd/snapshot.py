@@ -1,50 +1,130 @@
-"""A key space to a file and back, as `etcdctl snapshot save` and `restore` do.
+"""The database of a member as `etcdctl snapshot save` gets it: etcd's own buckets in a bbolt file, and a SHA-256.
 
-The file is a JSON header, one JSON record a key, and the SHA-256 of all before it; a damaged or cut file is
-refused as a whole. Only live keys are kept: like etcd after a restore, history starts anew at the saved revision.
+`etcdctl snapshot status` and `restore` take it, and a real etcd can be started from it; what the real etcd saved can
+be loaded here. All of v3 is there, past revisions back to the last compaction included. A limit: passwords are hashed
+in another way than etcd's (auth.py), so its users have to be given new ones.
 """
 
-import base64
 import hashlib
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
+from aetcd.rpc import auth_pb2, kv_pb2, rpc_pb2
 
+from k8s_core.etcd import bolt
+from k8s_core.etcd.kv import from_pb, to_pb
+from k8s_core.etcd.members import CLUSTER_VERSION
+from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import EtcdError, KeyValue, Store
 
-FORMAT = "k8s-core-etcd-snapshot-1"
-PAGE = 512
+REVISION = struct.Struct(">QcQ")  # main, "_", sub: the place of a write in its transaction
+TOMBSTONE = b"t"
+NUMBER = struct.Struct(">Q")
+COMPACTED = b"finishedCompactRev"
+DIGEST = 32
 
 
-def dump(store: Store) -> bytes:
-    """The store's live keys, filled up to whole pages of 512 bytes as etcdctl expects, and their SHA-256."""
-    lines = [orjson.dumps({"format": FORMAT, "revision": store.revision})]
-    lines.append(orjson.dumps([[lease.id, lease.ttl] for lease in store.leases.values()]))
-    for kv in store.live():
-        text = [base64.b64encode(kv.key).decode(), base64.b64encode(kv.value).decode()]
-        lines.append(orjson.dumps([*text, *kv[2:]]))
-    body = b"\n".join(lines) + b"\n"
-    body += b"\n" * (-len(body) % PAGE)
+def dump(service: Service) -> bytes:
+    """The file's bytes, the digest at the end."""
+    store, members, auth = service.store, service.members, service.auth
+    compacted = [] if store.compact_revision < 1 else [(COMPACTED, REVISION.pack(store.compact_revision, b"_", 0))]
+    compacted += [(b"scheduledCompactRev", value) for _, value in compacted]
+    voters = [member.ID for member in members.members.values() if not member.isLearner]
+    body = bolt.dump(
+        {
+            "key": _keys(store),
+            "lease": sorted((NUMBER.pack(lease.id), _lease(lease.id, lease.ttl)) for lease in store.leases.values()),
+            "meta": sorted(
+                [
+                    (b"consistent_index", NUMBER.pack(members.index)),
+                    (b"term", NUMBER.pack(members.term)),
+                    (b"confState", orjson.dumps({"voters": voters, "auto_leave": False})),
+                    *compacted,
+                ]
+            ),
+            "members": sorted((f"{member.ID:x}".encode(), _member(member)) for member in members.members.values()),
+            "members_removed": sorted((f"{id:x}".encode(), b"removed") for id in members.removed),
+            "cluster": [(b"clusterVersion", CLUSTER_VERSION.encode())],
+            "alarm": sorted(
+                (rpc_pb2.AlarmMember(memberID=id, alarm=alarm).SerializeToString(), b"") for id, alarm in members.alarms
+            ),
+            "auth": [(b"authEnabled", bytes([auth.enabled])), (b"authRevision", NUMBER.pack(auth.revision))],
+            "authUsers": [
+                (
+                    name.encode(),
+                    auth_pb2.User(
+                        name=name.encode(), password=user.password, roles=user.roles,
+                        options=auth_pb2.UserAddOptions(no_password=user.no_password),
+                    ).SerializeToString(),
+                )
+                for name, user in sorted(auth.users.items())
+            ],
+            "authRoles": [
+                (name.encode(), auth_pb2.Role(name=name.encode(), keyPermission=permissions).SerializeToString())
+                for name, permissions in sorted(auth.roles.items())
+            ],
+        }
+    )  # fmt: skip
     return body + hashlib.sha256(body).digest()
 
 
-def save(store: Store, path: Path) -> int:
-    """Write the store's live keys to `path`, whole or not at all; returns the revision saved."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(dump(store))
-    part.replace(path)
-    return store.revision
-
-
-def load(store: Store, path: Path) -> int:
-    """Make `store` what the snapshot at `path` holds; returns its revision."""
-    data = path.read_bytes()
-    body, digest = data[:-32], data[-32:]
+def load(store: Store, data: bytes) -> int:
+    """Make `store` what a snapshot holds, without its users and members; its revision. EtcdError if it is damaged."""
+    body, digest = data[:-DIGEST], data[-DIGEST:]
     if hashlib.sha256(body).digest() != digest:
         raise EtcdError("DATA_LOSS", "snapshot file integrity check failed")
-    header, leases, *records = (orjson.loads(line) for line in body.rstrip(b"\n").splitlines())
-    if header.get("format") != FORMAT:
-        raise EtcdError("DATA_LOSS", f"unknown snapshot format {header.get('format')!r}")
-    kvs = [KeyValue(base64.b64decode(key), base64.b64decode(value), *rest) for key, value, *rest in records]
-    store.restore(header["revision"], kvs, [(id, ttl) for id, ttl in leases])
+    try:
+        buckets = bolt.load(body)
+    except bolt.Damaged as error:
+        raise EtcdError("DATA_LOSS", str(error)) from error
+    compacted = REVISION.unpack_from(dict(buckets["meta"]).get(COMPACTED, REVISION.pack(0, b"_", 0)))[0] or -1
+    base, log, revision = list[KeyValue](), list[KeyValue](), 1
+    for place, value in buckets["key"]:
+        revision = REVISION.unpack_from(place)[0]
+        kv = from_pb(kv_pb2.KeyValue.FromString(value))
+        if place.endswith(TOMBSTONE) and len(place) > REVISION.size:
+            kv = KeyValue(kv.key, b"", 0, revision, 0)
+        (base if revision <= compacted else log).append(kv)
+    leases = [rpc_pb2.LeaseGrantRequest.FromString(_swap(value)) for _, value in buckets["lease"]]
+    store.restore(max(revision, compacted), base, [(lease.ID, lease.TTL) for lease in leases], compacted, log)
     return store.revision
+
+
+def save(service: Service, path: Path) -> int:
+    """Write a snapshot to `path`, whole or not at all; the revision saved."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(dump(service))
+    part.replace(path)
+    return service.store.revision
+
+
+def _keys(store: Store) -> Iterator[tuple[bytes, bytes]]:
+    """Every version that is kept, by revision; those of one transaction one after another."""
+    last, sub = 0, 0
+    for kv in store.kept():
+        last, sub = kv.mod_revision, sub + 1 if kv.mod_revision == last else 0
+        place = REVISION.pack(kv.mod_revision, b"_", sub)
+        if kv.version:
+            yield place, to_pb(kv).SerializeToString()
+        else:
+            yield place + TOMBSTONE, kv_pb2.KeyValue(key=kv.key).SerializeToString()
+
+
+def _lease(id: int, ttl: int) -> bytes:
+    """leasepb.Lease: field 1 is the id, field 2 the time to live; of LeaseGrantRequest it is the other way round."""
+    return _swap(rpc_pb2.LeaseGrantRequest(TTL=ttl, ID=id).SerializeToString())
+
+
+def _swap(message: bytes) -> bytes:
+    """The same two numbers with fields 1 and 2 exchanged."""
+    found = rpc_pb2.LeaseGrantRequest.FromString(message)
+    return bytes(rpc_pb2.LeaseGrantRequest(TTL=found.ID, ID=found.TTL).SerializeToString())
+
+
+def _member(member: rpc_pb2.Member) -> bytes:
+    shown = {"id": member.ID, "peerURLs": list(member.peerURLs), "name": member.name}
+    if member.isLearner:
+        shown["isLearner"] = True
+    return orjson.dumps(shown | {"clientURLs": list(member.clientURLs)})

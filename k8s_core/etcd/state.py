@@ -15,7 +15,7 @@ from aetcd.rpc import auth_pb2, rpc_pb2
 
 from k8s_core.etcd.auth import User
 from k8s_core.etcd.service import Service
-from k8s_core.etcd.store import EtcdError, Event, KeyValue, Store
+from k8s_core.etcd.store import EtcdError, KeyValue, Store
 from k8s_core.etcd.tree import Event as TreeEvent
 from k8s_core.etcd.tree import Node, Tree
 
@@ -77,37 +77,21 @@ def _unpack(row: list[Any]) -> KeyValue:
 
 
 def _dump_store(store: Store) -> State:
-    old = (kv for versions in store._history.values() for kv in versions if kv.mod_revision <= store.compact_revision)
+    kept = list(map(_pack, store.kept()))
+    before = len(store.base())
     return {
         "revision": store.revision,
         "compacted": store.compact_revision,
         "leases": [[lease.id, lease.ttl] for lease in store.leases.values()],
-        "base": [_pack(kv) for kv in old if kv.version],
-        "log": [_pack(event.kv) for event in store._log],
+        "base": kept[:before],
+        "log": kept[before:],
     }
 
 
 def _load_store(store: Store, state: State) -> None:
-    compacted = state["compacted"]
-    base = [_unpack(row) for row in state["base"]]
-    store.restore(max(compacted, 1), base, [(id, ttl) for id, ttl in state["leases"]])
-    store.compact_revision, store.revision = compacted, state["revision"]
-    for kv in map(_unpack, state["log"]):
-        previous: KeyValue | None = store._current.get(kv.key)
-        store._log.append(Event("PUT" if kv.version else "DELETE", kv, previous))
-        store._log_revisions.append(kv.mod_revision)
-        if kv.mod_revision <= compacted:
-            continue  # it is in the base already
-        if kv.version:
-            store._current[kv.key] = kv
-        else:
-            store._current.pop(kv.key, None)
-        store._record(kv)
-    for lease in store.leases.values():
-        lease.keys.clear()
-    for kv in store.live():
-        if kv.lease in store.leases:
-            store.leases[kv.lease].keys.add(kv.key)
+    leases = [(id, ttl) for id, ttl in state["leases"]]
+    base, log = (map(_unpack, state[name]) for name in ("base", "log"))
+    store.restore(state["revision"], base, leases, state["compacted"], log)
 
 
 def _dump_tree(tree: Tree) -> State:

@@ -334,20 +334,47 @@ class Store:
         """Every live key, in order."""
         return iter(self._current.values())
 
-    def restore(self, revision: int, kvs: Iterable[KeyValue], leases: Iterable[tuple[int, int]] = ()) -> None:
-        """Become the state that a snapshot holds: live keys at `revision`, no history before it."""
-        self.revision, self.compact_revision = revision, revision
-        self._current.clear()
-        self._history.clear()
-        self._log.clear()
-        self._log_revisions.clear()
-        self.leases.clear()
+    def kept(self) -> Iterator[KeyValue]:
+        """Every version there is, tombstones included, in the order of writing: what `restore` takes."""
+        yield from self.base()
+        yield from (event.kv for event in self._log if event.kv.mod_revision > self.compact_revision)
+
+    def base(self) -> list[KeyValue]:
+        """What a compaction left of the time before it."""
+        old = (kv for found in self._history.values() for kv in found if kv.mod_revision <= self.compact_revision)
+        return sorted((kv for kv in old if kv.version), key=lambda kv: kv.mod_revision)
+
+    def restore(
+        self,
+        revision: int,
+        base: Iterable[KeyValue],
+        leases: Iterable[tuple[int, int]] = (),
+        compacted: int | None = None,
+        log: Iterable[KeyValue] = (),
+    ) -> None:
+        """Become another state at `revision`: `base` is what was there at `compacted`, `log` what came after it."""
+        self.revision, self.compact_revision = revision, revision if compacted is None else compacted
+        for kept in (self._current, self._history, self._log, self._log_revisions, self.leases):
+            kept.clear()
         self.size = 0
         for id, ttl in leases:
             self.lease_grant(ttl, id)
-        for kv in kvs:
+        for kv in base:
             self._current[kv.key] = kv
             self._record(kv)
+            if kv.mod_revision == self.compact_revision:
+                self._log.append(Event("PUT", kv, None))
+                self._log_revisions.append(kv.mod_revision)
+        for kv in log:
+            previous: KeyValue | None = self._current.get(kv.key)
+            self._log.append(Event("PUT" if kv.version else "DELETE", kv, previous))
+            self._log_revisions.append(kv.mod_revision)
+            self._record(kv)
+            if kv.version:
+                self._current[kv.key] = kv
+            else:
+                self._current.pop(kv.key, None)
+        for kv in self._current.values():
             if kv.lease in self.leases:
                 self.leases[kv.lease].keys.add(kv.key)
 

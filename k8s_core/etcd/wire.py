@@ -232,7 +232,7 @@ class Wire:
         try:
             with self._entered():
                 self.service.prepare("snapshot", request, *caller)
-                data = snapshot.dump(self.service.store)
+                data = snapshot.dump(self.service)
         except EtcdError as error:
             await _abort(context, error)
             return

@@ -1,13 +1,10 @@
 """The v3 key space: exact revisions, history, transactions, leases, watches and compaction."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from k8s_core.clock import Loop
-from k8s_core.etcd import snapshot
 from k8s_core.etcd.store import Compare, DeleteRange, EtcdError, Event, KeyValue, Put, Store, prefix_end
 
 
@@ -105,19 +102,6 @@ def test_a_lease_takes_its_keys_with_it() -> None:
     assert store.get(b"lost") is None and store.get(b"kept")
     with pytest.raises(EtcdError, match="requested lease not found"):
         store.put(b"x", b"", lease.id)
-
-
-def test_a_snapshot_comes_back_whole_or_not_at_all(tmp_path: Path) -> None:
-    """Saved and loaded the live keys are the same; a damaged file is refused."""
-    store, other, path = Store(), Store(), tmp_path / "snapshot.db"
-    store.put(b"a", b"\xff\x00")
-    store.put(b"b", b"2", store.lease_grant(60).id)
-    snapshot.save(store, path)
-    assert snapshot.load(other, path) == store.revision and other.hash() == store.hash()
-    assert b"b" in other.leases[1].keys
-    path.write_bytes(path.read_bytes().replace(b"2026", b"").replace(b"k8s", b"k9s"))
-    with pytest.raises(EtcdError, match="integrity"):
-        snapshot.load(Store(), path)
 
 
 KEYS = st.sampled_from([b"a", b"b", b"c", b"d"])
