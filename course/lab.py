@@ -22,7 +22,7 @@ from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
 from course.manifests import ControllersFlag
-from course.widgets import life, matrix, packet, rollout, stages, way
+from course.widgets import life, matrix, modes, packet, rollout, stages, way
 from course.widgets import merge as merging
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
@@ -200,6 +200,16 @@ class Lab:
     def flows(self, source: str, address: str, port: int, count: int = 300) -> "Output":
         """Open `count` connections, and show who answered how often."""
         return Output(packet.histogram(self._flows(source, address, port, count)))
+
+    def modes(self, service: str, *, namespace: str = "default") -> "Output":
+        """What kube-proxy would make of one Service in each of its modes: iptables, nftables and IPVS."""
+        with self.cluster.lock:
+            client = self.cluster.client()
+            found = (client.list("services"), client.list("endpointslices.discovery.k8s.io"))
+            proxy = next(iter(self.cluster.network.proxies.values()))
+            if not any((s["metadata"]["namespace"], s["metadata"]["name"]) == (namespace, service) for s in found[0]):
+                raise LabError(f'There is no Service "{service}" in the namespace {namespace}.')
+            return Output(modes.text(*found, proxy.node(), f"{namespace}/{service}"))
 
     def lookup(self, source: str, name: str) -> "Output":
         """Look a name up from a Pod as its programs do, and show every query that this took."""

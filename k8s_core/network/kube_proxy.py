@@ -105,6 +105,9 @@ class KubeProxy:
             return str(error)
         except FileError:
             return f"failed to load config file: open {path}: no such file or directory"
+        if self.config.mode != "iptables":  # nftables.py and ipvs.py are views
+            tool = {"nftables": "nft", "ipvs": "ipset"}[self.config.mode]
+            return f'unable to create proxier: exec: "{tool}": executable file not found in $PATH'
         self.start(process)
         process.at_exit.append(self.stop)
         return ""

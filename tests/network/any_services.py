@@ -31,7 +31,7 @@ def _service(chance: random.Random, seed: int, number: int) -> Object:
             port["nodePort"] = 30000 + number * 10 + index
         spec["ports"].append(port)
     if chance.random() < 0.3:
-        spec["externalIPs"] = ["198.51.100.9", "2001:db8::9", f"198.51.100.{10 + number}"]
+        spec["externalIPs"] = [f"198.51.100.{10 + number}", "2001:db8::9", f"198.51.101.{10 + number}"]
     if chance.random() < 0.3:
         seconds = chance.choice((1, 60, 10800, 86400))
         spec |= {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": seconds}}}

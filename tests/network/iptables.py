@@ -43,6 +43,8 @@ def accepts(rules: str, program: str = "iptables-restore", *, flag: str = "--tes
 
 def has_namespaces() -> bool:
     """Whether a network namespace of our own can be made, whose kernel we may fill with rules."""
+    if not find():
+        install()
     script = "iptables -A INPUT -m comment --comment x -m statistic --mode random --probability 0.5 -j ACCEPT"
     return (
         bool(shutil.which("unshare"))
@@ -55,6 +57,16 @@ def through_the_kernel(rules: str) -> str:
     for one in UNCOUNTED:
         rules = rules.replace(one, "")
     script = "PATH=$PATH:/usr/sbin; iptables-restore && iptables-save"
+    done = _run(["unshare", "-n", "sh", "-c", script], rules)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def through_nft(rules: str) -> str:
+    """What nft lists after it has read the table into the kernel of a fresh namespace."""
+    if not find("nft"):
+        install()
+    script = "PATH=$PATH:/usr/sbin; nft -f - && nft list table ip kube-proxy"
     done = _run(["unshare", "-n", "sh", "-c", script], rules)
     assert done.returncode == 0, done.stderr
     return done.stdout

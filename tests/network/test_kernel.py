@@ -1,10 +1,12 @@
 """kube-proxy's rules before the real judges: iptables-restore takes them, the kernel gives them back unchanged."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from k8s_core.network import nftables
 from k8s_core.network.proxy import ruleset
 from k8s_core.network.proxy_config import Config
 from k8s_core.network.serviceports import Node
@@ -53,3 +55,25 @@ def test_the_kernel_gives_the_rules_back_as_they_are() -> None:
         for one in iptables.UNCOUNTED:
             plain = plain.replace(one, "")
         assert by_chain(iptables.through_the_kernel(text)) == by_chain(plain)
+
+
+def listed(text: str) -> dict[str, list[str]]:
+    """What nft lists: head of a chain or set -> its lines; elements in order of their keys, as the kernel hashes."""
+    found: dict[str, list[str]] = {}
+    head = ""
+    for line in filter(None, map(str.strip, re.sub(r",\s*\n\s*", ", ", text).splitlines())):
+        if line.endswith("{"):
+            head = line
+        elif line.startswith("elements = {"):
+            found[head] += sorted(line.removeprefix("elements = {").rstrip("}").strip().split(", "))
+        found.setdefault(head, []).extend([] if line.endswith("{") or line.startswith("elements") else [line])
+    return found
+
+
+def test_the_kernel_gives_the_nftables_view_back_as_it_is() -> None:
+    """nft takes the table that kube-proxy's other mode would make of the same Services, and lists it unchanged."""
+    if not iptables.has_namespaces():
+        pytest.skip("no network namespace of one's own can be made here")
+    for seed in range(21):
+        text = nftables.table(*any_services.draw(seed, 12), NODE, CONFIGS[seed % len(CONFIGS)]).text()
+        assert listed(iptables.through_nft(text)) == listed(text)
