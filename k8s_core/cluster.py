@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import yaml
+
 from k8s_core.api import Object, resources, schema
 from k8s_core.apiserver import bootstrap, kubeadm, version
 from k8s_core.apiserver.admission import Admission
@@ -304,6 +306,15 @@ class Cluster:
     def load_balancer(self, on: bool) -> None:
         with self.lock:
             (self.network.provider.start if on else self.network.provider.stop)()
+
+    def install(self, manifest: Path) -> None:
+        """Create what stands in a manifest, as kubectl create would: an add-on such as ingress.MANIFEST."""
+        with self.lock:
+            for obj in yaml.safe_load_all(manifest.read_text()):
+                kinds = {
+                    (r.api_version, r.kind): r.group_resource for r in self.apiserver.resources if "/" not in r.name
+                }
+                self.client().create(kinds[obj["apiVersion"], obj["kind"]], obj)
 
     def expose(self, node_port: int, *, node: str = "", port: int = 0) -> str:
         """Bind a simulated node port (or any port of a node) to a real port of the loopback, for browsers; the URL.

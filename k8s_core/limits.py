@@ -116,6 +116,7 @@ CONNTRACK_MAX = 32768  # --conntrack-max-per-core: connections that a node remem
 CONNTRACK_SECONDS = {"tcp": 86400.0, "udp": 30.0, "sctp": 210.0}  # --conntrack-tcp-timeout-established; the kernel's
 NETWORK_LOG_SIZE = 10_000  # flows and DNS queries kept for learners and checks
 ARP_SECONDS = 3.0  # until Linux knows that nobody in its own network has an address
+INGRESS_PROXY_TIMEOUT = 5.0  # proxy-connect-timeout of ingress-nginx
 COREDNS_RELOAD_PERIOD = 30.0  # the reload plugin's interval
 LOAD_BALANCER_POOL = "192.0.2.0/24"  # not a flag: addresses that the simulated provider gives away
 LOAD_BALANCER_SECONDS = 5.0  # not a flag: how long it takes to make a balancer

@@ -20,10 +20,11 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from k8s_core.limits import NETWORK_LOG_SIZE, POD_CIDR, SERVICE_CIDR
+from k8s_core.network import ingress
 from k8s_core.network.dns import Outside, Server
 from k8s_core.network.kube_proxy import KubeProxy, ServiceTracker
 from k8s_core.network.loadbalancer import LoadBalancerProvider
-from k8s_core.network.packets import Flow, Host, Packet
+from k8s_core.network.packets import Flow, Host, Packet, Step
 from k8s_core.network.policy import Policies
 from k8s_core.network.proxy_config import Config
 from k8s_core.network.resolver import Resolver
@@ -69,6 +70,8 @@ class Network:
         self.internet = Outside()
         self.balance: Callable[[str, int, str], str | None] = lambda address, port, protocol: None
         """Which node a load balancer hands a connection to its address to; a provider puts itself here."""
+        self.because: Step | None = None
+        """Why the next connection is opened: a proxy puts this before it goes on to a Pod."""
         self._proxy_user = "system:kube-proxy"
         self._tracker: ServiceTracker | None = None
         self._policies: Policies | None = None
@@ -109,12 +112,21 @@ class Network:
         return self._dns
 
     def begin(self, name: str, process: "Process") -> str:
-        """A kube-proxy or CoreDNS has started in a container; gives the reason if it cannot."""
+        """A kube-proxy, CoreDNS or Ingress controller has started in a container; gives the reason if it cannot."""
         namespace: NetworkNamespace = process.machine.network
         if name == "kube-proxy" and namespace.node in self.proxies:
             self._proxy_user = "system:serviceaccount:kube-system:kube-proxy"  # it runs in a Pod
             return self.proxies[namespace.node].begin(process)
+        if name == "ingress-nginx":
+            found = ingress.begin(process, self, self._client(self._account(namespace)))
+            return found if isinstance(found, str) else ""
         return self.dns.begin(process) if name == "coredns" else ""
+
+    def _account(self, namespace: NetworkNamespace) -> str:
+        """The user that programs in a Pod are to the apiserver."""
+        pod = self._client("").get("pods", namespace.pod, namespace.pod_namespace)
+        account = pod["spec"].get("serviceAccountName", "default")
+        return f"system:serviceaccount:{namespace.pod_namespace}:{account}"
 
     def place(self, name: str) -> NetworkNamespace | None:
         """Where a Pod ("name" in default, or "namespace/name"), a node or "outside" is in the network."""
@@ -159,6 +171,9 @@ class Network:
             self._source_port = source_port = FIRST_PORT if self._source_port > LAST_PORT else self._source_port + 1
         flow = Flow(self.loop.now, source.address, address, port, protocol)
         flow.name = f"{source.pod_namespace}/{source.pod}" if source.pod else source.node or "outside"
+        if self.because:
+            flow.steps.append(self.because)
+            self.because = None
         own = "127.0.0.1" if address.startswith("127.") else source.address
         packet = Packet(own, source_port, address, port, protocol)
         host = self.hosts.get(source.node) if source.node else self._entrance(packet)

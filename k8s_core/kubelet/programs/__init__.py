@@ -27,6 +27,7 @@ PROGRAMS: dict[str, dict[str, Command]] = {
     "docker.io/traefik/whoami": {"whoami": web.whoami},
     "docker.io/library/redis": data.REDIS,
     "docker.io/library/hello-world": {"hello": data.hello},
+    "registry.k8s.io/ingress-nginx/controller": addons.INGRESS_NGINX,
     "registry.k8s.io/e2e-test-images/agnhost": {"agnhost": agnhost.agnhost},
     "registry.k8s.io/liveness": {"server": agnhost.liveness},
     "docker.io/polinux/stress": {"stress": idle},

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from k8s_core.kubelet.programs.simple import config, idle, respond
 from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Process
+from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import Request, Response
 
 CONFIGURATION = (
@@ -93,3 +93,35 @@ def kube_proxy(process: Process) -> Steps:
     process.err(klog(process, 'shared_informer.go:356] "Caches are synced" controller="service config"'))
     process.machine.network.listen(10256, process, lambda request: respond(process, 200, "{}"), http=True)
     return (yield from idle(process))
+
+
+def dumb_init(process: Process) -> Steps:
+    """dumb-init [--] COMMAND: takes signals and zombies for it; here it takes its place."""
+    process.argv = [w for w in process.argv[1:] if w != "--"]
+    command = process.machine.find(process.argv[0]) if process.argv else None
+    if command is None:
+        process.err(f"[dumb-init] {process.argv[0] if process.argv else ''}: No such file or directory\n")
+        return 2
+    return (yield from command(process))
+
+
+def nginx_ingress_controller(process: Process) -> Steps:
+    """ingress-nginx's controller; what it does is k8s_core/network/ingress.py's."""
+    image = process.machine.extra.get("image")
+    version = image.tag if image else "v1.14.0"
+    line = "-" * 79
+    process.out(
+        f"{line}\nNGINX Ingress controller\n  Release:       {version}\n  nginx version: nginx/1.27.1\n\n{line}\n\n"
+    )
+    problem = process.machine.network.fabric.begin("ingress-nginx", process)
+    if problem:
+        process.err(klog(process, f'main.go:73] "{problem}"').replace("I", "F", 1))
+        return 1
+    process.machine.network.listen(10254, process, lambda request: respond(process, 200, "ok"), http=True)
+    process.err(klog(process, 'nginx.go:317] "Starting NGINX process"'))
+    yield from process.wait_signal("TERM", "INT", "QUIT")
+    process.err(klog(process, 'sigterm.go:36] "Received SIGTERM, shutting down"'))
+    return 0
+
+
+INGRESS_NGINX: dict[str, Command] = {"dumb-init": dumb_init, "nginx-ingress-controller": nginx_ingress_controller}

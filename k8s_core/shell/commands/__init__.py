@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from k8s_core.shell.commands import (
     archive,
     conditions,
+    curl,
     files,
     filters,
     listing,
@@ -41,7 +42,7 @@ BUSYBOX: dict[str, Command] = {
     "ash": sh,
     **processes.PROCPS,
     **system.BUSYBOX,
-    **network.BUSYBOX,
+    **network.TOOLS,
     **names.BUSYBOX,
     **netfilter.TOOLS,
 }
@@ -50,9 +51,9 @@ TOOLS: Mapping[str, Mapping[str, Command]] = {
     "busybox": BUSYBOX,
     "alpine": BUSYBOX,
     "debian": DEBIAN,
-    "curl": {"curl": network.curl},
+    "curl": curl.TOOLS,
     "procps": processes.PROCPS,
-    "network": {**network.TOOLS, **names.BIND, **netfilter.NODE, **netfilter.TOOLS},
+    "network": {**network.TOOLS, **curl.TOOLS, **names.BIND, **netfilter.NODE, **netfilter.TOOLS},
     "netfilter": netfilter.NODE,
 }
 """The sets by the name that the image catalogue uses."""

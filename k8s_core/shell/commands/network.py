@@ -1,14 +1,13 @@
-"""Commands that talk over the network: wget, curl, nc, ping, ip, netstat. Their network is machine.network.
+"""Commands that talk over the network: wget, nc, ping, ip, netstat; curl is curl.py's.
 
-What they need of it is NetworkNamespace (k8s_core/shell/sockets.py); a machine without one has no network. The way
-of a packet through Services and DNS belongs to k8s_core/network, which plugs in behind that interface.
+What they need of it is NetworkNamespace (k8s_core/shell/sockets.py), their machine's `network`; a machine without one
+has no network. The way of a packet through Services and DNS belongs to k8s_core/network, which plugs in behind that.
 """
 
 import re
 from collections.abc import Generator
 
-from k8s_core.shell.commands.options import UsageError, checked, parse
-from k8s_core.shell.fs import FileError
+from k8s_core.shell.commands.options import checked, parse
 from k8s_core.shell.pipes import Steps, Wait
 from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Request, Response
@@ -17,9 +16,18 @@ URL = re.compile(r"(?:(https?)://)?(?:[^@/]*@)?(\[[^\]]+\]|[^:/?#]+)(?::(\d+))?(
 
 
 def http(
-    process: Process, method: str, url: str, headers: dict[str, str], body: bytes = b"", timeout: float = 30.0
+    process: Process,
+    method: str,
+    url: str,
+    headers: dict[str, str],
+    body: bytes = b"",
+    timeout: float = 30.0,
+    known: dict[str, str] | None = None,
 ) -> Generator[Wait, None, tuple[Response, str, int, str]]:
-    """(response, address, port, path); raises NetworkError or ValueError for a bad URL."""
+    """(response, address, port, path); raises NetworkError, or ValueError for a bad URL.
+
+    `known` are addresses that are not looked up, by "host:port".
+    """
     match = URL.match(url)
     if not match:
         raise ValueError(url)
@@ -29,10 +37,16 @@ def http(
     network = process.machine.network
     if network is None:
         raise NetworkError("unreachable", "Network is unreachable")
-    address = yield from network.resolve(host)
+    address = (known or {}).get(f"{host}:{port}") or (yield from network.resolve(host))
     request = Request(method, path, {"Host": host if not match[3] else f"{host}:{port}", **headers}, body)
     response = yield from network.http(address, port, request, timeout, secure=scheme == "https")
     return response, address, port, path
+
+
+def header_fields(text: str) -> dict[str, str]:
+    """Header lines, one a line, as a mapping."""
+    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
+    return {name.strip().title(): value.strip() for name, _, value in pairs}
 
 
 def wget(process: Process) -> Steps:
@@ -50,13 +64,14 @@ def wget(process: Process) -> Steps:
             "post-data": "p",
             "no-check-certificate": "k",
         },
+        many="e",
     )
     if not operands:
         process.err("wget: missing URL\n")
         return 1
     url = operands[0]
     quiet = "q" in options
-    host, port = _where(url)
+    host, port = where(url)
     try:
         if not quiet:
             address = yield from process.machine.network.resolve(host) if process.machine.network else _nowhere()
@@ -65,7 +80,7 @@ def wget(process: Process) -> Steps:
             process,
             "POST" if "p" in options else "GET",
             url,
-            {"User-Agent": "Wget", "Connection": "close"},
+            {"User-Agent": "Wget", "Connection": "close", **header_fields(options.get("e", ""))},
             options.get("p", "").encode(),
             float(options.get("T", "900")),
         )
@@ -82,6 +97,9 @@ def wget(process: Process) -> Steps:
     except ValueError:
         process.err(f"wget: bad address '{url}'\n")
         return 1
+    if "S" in options:
+        fields = "".join(f"  {name}: {value}\n" for name, value in response.headers.items())
+        process.err(f"  HTTP/1.1 {response.status} {HTTP_REASONS.get(response.status, '')}\n{fields}  \n")
     if response.status >= 400:
         reason = HTTP_REASONS.get(response.status, "")
         process.err(f"wget: server returned error: HTTP/1.1 {response.status} {reason}\n")
@@ -114,110 +132,10 @@ def _nowhere() -> Generator[Wait, None, str]:
     yield 0.0
 
 
-def _where(url: str) -> tuple[str, int]:
+def where(url: str) -> tuple[str, int]:
+    """A URL's host and port."""
     match = URL.match(url)
     return (match[2], int(match[3] or (443 if match[1] == "https" else 80))) if match else (url, 80)
-
-
-def curl(process: Process) -> Steps:
-    try:
-        options, operands = parse(
-            process,
-            "sSvkiIfLgN46",
-            "HXdomwAu",
-            {
-                "silent": "s",
-                "show-error": "S",
-                "verbose": "v",
-                "insecure": "k",
-                "include": "i",
-                "head": "I",
-                "fail": "f",
-                "location": "L",
-                "header": "H",
-                "request": "X",
-                "data": "d",
-                "output": "o",
-                "max-time": "m",
-                "connect-timeout": "m",
-                "write-out": "w",
-                "cacert": "u",
-                "cert": "u",
-                "key": "u",
-                "user-agent": "A",
-                "user": "u",
-                "globoff": "g",
-            },
-        )
-    except UsageError as error:
-        process.err(
-            f"curl: option {str(error).rsplit(' ', 1)[-1]}: is unknown\n"
-            "curl: try 'curl --help' or 'curl --manual' for more information\n"
-        )
-        return 2
-    if not operands:
-        process.err("curl: (2) no URL specified\n")
-        return 2
-    method = options.get("X") or ("HEAD" if "I" in options else "POST" if "d" in options else "GET")
-    headers = {"User-Agent": options.get("A", "curl/8.14.1"), "Accept": "*/*"}
-    if ":" in options.get("H", ""):
-        name, _, value = options["H"].partition(":")
-        headers[name.strip()] = value.strip()
-    loud = "s" not in options or "S" in options
-    url = operands[0]
-    host, port = _where(url)
-    try:
-        response, address, port, path = yield from http(
-            process, method, url, headers, options.get("d", "").encode(), float(options.get("m", "130"))
-        )
-    except NetworkError as error:
-        code, text = {
-            "resolve": (6, f"Could not resolve host: {host}"),
-            "timeout": (28, f"Connection timed out after {float(options.get('m', '130')) * 1000:.0f} milliseconds"),
-            "empty": (52, "Empty reply from server"),
-        }.get(error.kind, (7, f"Failed to connect to {host} port {port} after 0 ms: Could not connect to server"))
-        if loud:
-            process.err(f"curl: ({code}) {text}\n")
-        return code
-    except ValueError:
-        process.err("curl: (3) URL rejected: Malformed input to a URL function\n")
-        return 3
-    head = (
-        f"HTTP/1.1 {response.status} {HTTP_REASONS.get(response.status, '')}\r\n"
-        + "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
-        + "\r\n"
-    )
-    if "v" in options:
-        sent = "".join(
-            f"> {name}: {value}\n"
-            for name, value in {"Host": f"{host}:{port}" if port != 80 else host, **headers}.items()
-        )
-        process.err(
-            f"*   Trying {address}:{port}...\n* Connected to {host} ({address}) port {port}\n"
-            f"> {method} {path} HTTP/1.1\n{sent}> \n" + "".join(f"< {line}\n" for line in head.splitlines())
-        )
-    if "f" in options and response.status >= 400:
-        if loud:
-            process.err(f"curl: (22) The requested URL returned error: {response.status}\n")
-        return 22
-    data = (head.encode() if set(options) & set("iI") else b"") + (b"" if "I" in options else response.body)
-    if "o" in options:
-        try:
-            process.open_output(options["o"]).write(data)
-        except FileError:
-            process.err("curl: (23) Failure writing output to destination\n")
-            return 23
-    else:
-        process.out(data)
-    if "w" in options:
-        process.out(
-            options["w"]
-            .replace("\\n", "\n")
-            .replace("%{http_code}", f"{response.status:03}")
-            .replace("%{response_code}", f"{response.status:03}")
-            .replace("%{remote_ip}", address)
-        )
-    return 0
 
 
 def nc(process: Process) -> Steps:
@@ -321,7 +239,5 @@ TOOLS: dict[str, Command] = {
         "netstat": netstat,
         "nc": nc,
         "wget": wget,
-        "curl": curl,
     }.items()
 }
-BUSYBOX: dict[str, Command] = {name: c for name, c in TOOLS.items() if name != "curl"}

@@ -10,9 +10,12 @@ class UsageError(Exception):
 
 
 def parse(
-    process: Process, flags: str = "", valued: str = "", long: dict[str, str] | None = None
+    process: Process, flags: str = "", valued: str = "", long: dict[str, str] | None = None, many: str = ""
 ) -> tuple[dict[str, str], list[str]]:
-    """(options by letter, operands). `flags` take nothing, `valued` take a value, `long` maps --names to letters."""
+    """(options by letter, operands). `flags` take nothing, `valued` take a value, `long` maps --names to letters.
+
+    The values of options in `many` are kept all, a line each; of others the last counts.
+    """
     found: dict[str, str] = {}
     operands: list[str] = []
     arguments = process.argv[1:]
@@ -29,7 +32,7 @@ def parse(
                 raise UsageError(f"{name}: unrecognized option '{argument}'")
             if letter in valued and not equals:
                 value = arguments.pop(0) if arguments else ""
-            found[letter] = value
+            found[letter] = f"{found[letter]}\n{value}" if letter in many and letter in found else value
         elif len(argument) > 1 and argument[0] == "-":
             letters = argument[1:]
             while letters:
@@ -37,7 +40,8 @@ def parse(
                 if letter in valued:
                     if not letters and not arguments:
                         raise UsageError(f"{name}: option requires an argument: {letter}")
-                    found[letter] = letters or arguments.pop(0)
+                    value = letters or arguments.pop(0)
+                    found[letter] = f"{found[letter]}\n{value}" if letter in many and letter in found else value
                     break
                 if letter not in flags:
                     raise UsageError(f"{name}: unrecognized option: {letter}")
