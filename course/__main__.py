@@ -24,9 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check a task on a cluster of your own")
     check.add_argument("chapter")
     check.add_argument("task")
-    check.add_argument(
-        "--context", required=True, help="the kubeconfig's context"
-    )
+    check.add_argument("--context", required=True, help="the kubeconfig's context")
     check.add_argument("--learner", default="", help="whose names and numbers; yours otherwise")
     check.add_argument("--wait", type=float, default=30, metavar="SECONDS", help="how long the cluster may take")
     check.add_argument("--begin", action="store_true", help="make what the task begins with, and say what is asked")
@@ -34,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="make the notebooks from their text, and run the lessons")
     build.add_argument("only", nargs="?", default="", help="only notebooks whose path has this in it")
     build.add_argument("--check", action="store_true", help="write nothing; say what differs from its text")
+    commands.add_parser("new", help="make a chapter to begin with").add_argument("chapter", metavar="NN-topic")
     site = commands.add_parser("site", help="the lessons as web pages")
     site.add_argument("--to", type=Path, default=environment.ROOT / "build" / "site")
     for name, about in (
@@ -99,6 +98,20 @@ def _build(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _new(options: argparse.Namespace, rest: list[str]) -> int:
+    from course import new  # noqa: PLC0415
+
+    try:
+        made = new.new(options.chapter)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for path in made:
+        print(path.relative_to(environment.ROOT))
+    print(f"Next: course build {options.chapter}; pytest tests/course/test_proofs.py -k {options.chapter}")
+    return 0
+
+
 def _site(options: argparse.Namespace, rest: list[str]) -> int:
     from course import authoring  # noqa: PLC0415
 
@@ -132,6 +145,7 @@ _COMMANDS = {
     "lab": _lab,
     "check": _check,
     "build": _build,
+    "new": _new,
     "site": _site,
     **dict.fromkeys(("generate", "release", "collect", "grade", "feedback", "csv"), _grading),
 }
