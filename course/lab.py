@@ -22,7 +22,7 @@ from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
 from course.manifests import ControllersFlag
-from course.widgets import life, matrix, modes, packet, rollout, stages, way
+from course.widgets import browser, life, matrix, modes, packet, rollout, stages, way
 from course.widgets import merge as merging
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
@@ -156,6 +156,10 @@ class Lab:
     def show(self, *, system: bool = False) -> ClusterView:
         """The cluster, live, with its history; `system` shows kube-system's Pods too."""
         return ClusterView(self.revisions, lambda revision: self.state(revision, system=system), self.cluster.advance)
+
+    def browse(self, prefix: str = "/registry/") -> browser.KeysView:
+        """etcd's keys that begin with `prefix`, at every revision, and beside them a watch."""
+        return browser.KeysView.of(self, prefix)
 
     def trace(self, command: str) -> SequenceView:
         """Run a kubectl command and show every request that followed from it until nothing was under way."""

@@ -61,13 +61,14 @@ def difference(lab: "Lab", first: int, second: int = 0, prefix: str = "/registry
     rows += [("gone", key) for key in before if key not in after]
     changed = [key for key in after if key in before and before[key] != after[key]]
     rows += [("changed", key) for key in changed]
-    lines = ""
+    what = ""
     if len(rows) == len(changed) == 1:
-        lines = _lines(before[changed[0]].value, after[changed[0]].value)
-    return Table(("what", "key"), sorted(rows, key=lambda row: row[1]), lines)
+        what = lines(before[changed[0]].value, after[changed[0]].value)
+    return Table(("what", "key"), sorted(rows, key=lambda row: row[1]), what)
 
 
-def _lines(before: bytes, after: bytes) -> str:
+def lines(before: bytes, after: bytes) -> str:
+    """What differs between two values, JSON or not: old lines with -, new ones with +."""
     try:
         old, new = (json.dumps(json.loads(value), indent=2).splitlines() for value in (before, after))
     except ValueError:

@@ -57,6 +57,13 @@ function render({ model, el }) {
   play.addEventListener("click", () => set("playing", !get("playing")));
   slider.addEventListener("input", () => { set("playing", false); go(Number(slider.value)); });
   speed.addEventListener("change", () => set("speed", Number(speed.value)));
+  // Parts of a picture that can be pressed say so with data-act; the kernel does what they ask for.
+  const act = (event) => {
+    const part = event.target.closest("[data-act]");
+    if (part) { set("playing", false); model.send({ type: "act", act: part.dataset.act }); event.preventDefault(); }
+  };
+  picture.addEventListener("click", act);
+  picture.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") act(event); });
   // JupyterLab's own shortcuts must not take the arrow keys and the space bar from the controls.
   root.addEventListener("keydown", (event) => event.stopPropagation());
 

@@ -57,9 +57,14 @@ class Player(anywidget.AnyWidget):
             self.playing = False
 
     def receive(self, content: dict[str, Any]) -> None:
-        """What the front end sends: {"type": "tick" | "forward"}."""
+        """What the front end sends: {"type": "tick" | "forward"}, or "act" with what a pressed part asks for."""
         if content.get("type") in ("tick", "forward"):
             self.forward(playing=content["type"] == "tick")
+        elif content.get("type") == "act":
+            self.act(str(content.get("act")))
+
+    def act(self, what: str) -> None:
+        """Do what a part of the picture asks for that was pressed (its data-act)."""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         kept = {"image/svg+xml": self.svg, "text/plain": self.text}
