@@ -68,10 +68,17 @@ def difference(lab: "Lab", first: int, second: int = 0, prefix: str = "/registry
 
 
 def lines(before: bytes, after: bytes) -> str:
-    """What differs between two values, JSON or not: old lines with -, new ones with +."""
+    """What differs between two values, JSON or not: old lines with -, new ones with +; managedFields are left out."""
     try:
-        old, new = (json.dumps(json.loads(value), indent=2).splitlines() for value in (before, after))
+        old, new = (_object(value) for value in (before, after))
     except ValueError:
         old, new = (value.decode(errors="replace").splitlines() for value in (before, after))
     changed = difflib.unified_diff(old, new, lineterm="", n=0)
     return "\n".join(line for line in changed if not line.startswith(("---", "+++", "@@")))
+
+
+def _object(value: bytes) -> list[str]:
+    found = json.loads(value)
+    if isinstance(found, dict) and isinstance(found.get("metadata"), dict):
+        found["metadata"].pop("managedFields", None)
+    return json.dumps(found, indent=2).splitlines()
