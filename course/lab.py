@@ -340,12 +340,16 @@ class Lab:
     # --- tasks ----------------------------------------------------------------------------------------------
     def task(self, id: str) -> None:
         """Show what is asked, with your own names and numbers, and set up what the task begins with."""
+        display(Markdown(self.told_of(id)))
+
+    def told_of(self, id: str) -> str:
+        """What `task` shows, as Markdown."""
         task = self._task(id)
         exercise = self._exercises.get(id)
         if exercise and exercise.begin and id not in self._begun:
             self._begin(id, exercise)
         worth = f" ({task.points:g} points)" if task.points else ""
-        display(Markdown(f"**{task.title}{worth}.** {tasks.fill(task.ask, self.values)}"))
+        return f"**{task.title}{worth}.** {tasks.fill(task.ask, self.values)}"
 
     def examine(self, id: str, *handed: Any) -> Report:
         """Let the cluster come to rest, then look; nothing is shown or recorded. `handed`: functions to be checked."""

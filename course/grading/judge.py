@@ -1,0 +1,495 @@
+"""The judge: owns the cluster and the checks, tells the kernel what to run, and looks at the cluster from outside.
+
+One process for one notebook, forked from a nursery that has the chapter's cluster booted. What comes from the kernel
+is a stranger's word: outputs are cut and stripped to text and pictures, questions are answered only if they are on
+the list and their arguments are of the right type, and no message can change a mark. Marks come from checks alone,
+and go to the grader one by one as they are made, so that those made stay even if the judge is ended later.
+"""
+
+import base64
+import binascii
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import resource
+import select
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from course import syllabus
+from course.checks import Report
+from course.grading.channel import MAX_JOB, Channel, ChannelClosed, ChannelTimeout, receive_files
+from course.grading.nursery import tend
+from course.grading.sandbox import Limits
+from course.kernel import LabError
+from course.lab import Lab
+
+GRACE = 5.0
+"""Seconds that a kernel has to start, or to stop after it was interrupted."""
+PORT = 6443
+"""The apiserver's port inside a sandbox."""
+MAX_TEXT = 20_000
+"""Letters of one thing observed, or of one error, that are kept."""
+MAX_MEMORY = 4 << 30
+"""Bytes of address space of a judge: what a learner puts into the cluster lies here."""
+_PICTURES = ("image/png", "image/jpeg")
+_CUT = "[The output is cut here: a submission may print {} kB.]\n"
+
+
+class KernelEnded(Exception):
+    """There is no kernel that could answer."""
+
+
+class Bench(Lab):
+    """A lab whose cluster was booted before it was known for whom."""
+
+    def __init__(self, chapter: syllabus.Chapter):
+        self._boot(chapter, 0, Path("."))
+
+    def open(self, learner: str, folder: Path) -> None:
+        self._open(learner, folder)
+
+    def listen(self, listening: socket.socket) -> None:
+        """Serve the apiserver inside a sandbox, too."""
+        self._door.listen(listening)
+
+    def kubeconfig(self, url: str = "") -> str:
+        return self.cluster.pki.kubeconfig("admin", url or self._door.url)
+
+    def told(self, learner: str, values: Any, environment: dict[str, str]) -> dict[str, Any]:
+        """What a kernel hears when its lab starts."""
+        plain = json.loads(json.dumps(vars(values), default=str))
+        mine = {**environment, **self._mine}
+        return {"chapter": self.chapter.id, "learner": learner, "values": plain, "environment": mine}
+
+    def judge(self, task: str, handed: tuple[Any, ...]) -> Report:
+        """A graded cell: what the check says. A task that was never shown begins now."""
+        exercise = self._exercises.get(task)
+        if exercise and exercise.begin and task not in self._begun:
+            self._begin(task, exercise)
+        report = self.examine(task, *handed)
+        points = [dataclasses.replace(point, observed=_clip(point.observed)) for point in report.points]
+        return dataclasses.replace(report, points=tuple(points))
+
+
+class Judge:
+    """Runs one notebook in a kernel and grades it."""
+
+    def __init__(self, lab: Bench, report: Channel, kernel: Channel, pipes: dict[int, str], control: socket.socket):
+        self.lab, self.report, self.kernel, self.pipes, self.control = lab, report, kernel, pipes, control
+        self.limits = Limits()
+        self.outputs: list[dict[str, Any]] = []
+        self.room = MAX_TEXT
+        self.ended = ""
+        """Why there is no kernel any more, in a sentence."""
+        self.answers: dict[str, Callable[..., Any]] = {}
+        self.functions: list[Callable[..., Any]] = []
+        self.calls = 0
+        self.deadline = 0.0
+
+    # --- the notebook ---------------------------------------------------------------------------------------
+    def run(self, job: dict[str, Any], environment: dict[str, str], url: str) -> None:
+        self.limits = Limits(**job["limits"])
+        self.room = self.limits.output
+        told = self.lab.told(job["learner"], self.lab.values, environment)
+        self.answers = _answers(self, told)
+        files = {**job["files"], environment["KUBECONFIG"]: _encoded(self.lab.kubeconfig(url))}
+        for path, data in files.items():
+            self.say({"do": "file", "path": path, "data": data})
+        for number, step in enumerate(job["plan"]):
+            self.outputs = []
+            if "task" in step:
+                self.grade(number, step)
+            else:
+                problem = self.cell(step["source"])
+                self.report.send({"cell": number, "outputs": self.outputs, "problem": problem})
+        self.report.send({"done": True})
+
+    def cell(self, source: str) -> str:
+        """Run one cell; says what ended it, if it did not end by itself."""
+        if self.ended:
+            return f"Not run: {self.ended[:1].lower()}{self.ended[1:]}"
+        self.deadline = time.monotonic() + self.limits.cell
+        self.say({"do": "cell", "source": source})
+        try:
+            self.until("done")
+        except KernelEnded:
+            return self.ended
+        except ChannelTimeout:
+            return self.interrupt()
+        return ""
+
+    def grade(self, number: int, step: dict[str, Any]) -> None:
+        """A graded cell: never run, but judged."""
+        self.deadline = time.monotonic() + self.limits.cell
+        handed: tuple[Any, ...] = ()
+        if step["names"] and not self.ended:
+            self.say({"do": "hand", "names": step["names"]})
+            with contextlib.suppress(KernelEnded, ChannelTimeout):
+                there = self.until("done")
+                if isinstance(there, list):
+                    handed = tuple(self.function(i) if each is True else None for i, each in enumerate(there[:8]))
+        try:
+            report = self.lab.judge(step["task"], handed)
+        except Exception as error:  # a check that trips over what a learner made gives nothing, and says why
+            text = f"The check stumbled over what it found: {type(error).__name__}: {_clip(str(error))}"
+            self.report.send({"grade": number, "score": 0.0, "failed": [], "text": text, "html": ""})
+            return
+        failed = [point.what for point in report.failed]
+        told = {"score": report.score, "failed": failed, "text": str(report), "html": report.html()}
+        self.report.send({"grade": number, **told})
+
+    # --- the kernel -----------------------------------------------------------------------------------------
+    def say(self, message: dict[str, Any]) -> None:
+        if not self.ended:
+            try:
+                self.kernel.socket.settimeout(GRACE)  # it may have stopped listening
+                self.kernel.send(message)
+            except ChannelClosed:
+                self.end()
+
+    def until(self, wanted: str, number: int = 0) -> Any:
+        """Serve the kernel until it says that it is done, or has answered a call. KernelEnded or ChannelTimeout."""
+        while True:
+            message = self.next()
+            if "ask" in message:
+                self.answer(message)
+            elif "tell" in message:
+                if message["tell"] == "done" and wanted == "done":
+                    self.drain()
+                    return message.get("what")
+                self.output(str(message["tell"]), message.get("what"))
+            elif wanted == "call" and message.get("call") == number:
+                return message
+
+    def next(self) -> dict[str, Any]:
+        """The next message; meanwhile what is printed is read."""
+        while True:
+            if self.ended:
+                raise KernelEnded(self.ended)
+            try:
+                message = self.kernel.take()
+                if message is not None:
+                    self.drain()
+                    return message
+                left = self.deadline - time.monotonic()
+                if left <= 0:
+                    raise ChannelTimeout
+                readable, _, _ = select.select([self.kernel.socket, self.control, *self.pipes], [], [], left)
+                for pipe in list(self.pipes):
+                    if pipe in readable:
+                        self.read(pipe)
+                if self.kernel.socket in readable:
+                    self.kernel.fill()
+                elif self.control in readable:  # the kernel is gone, though something it left may hold its socket
+                    raise ChannelClosed
+            except ChannelClosed:
+                self.drain()
+                self.end()
+
+    def interrupt(self) -> str:
+        """A cell ran too long: as if the learner had pressed the stop button; and if that does not help, the end."""
+        limit = f"The cell ran longer than {self.limits.cell:g} s"
+        with contextlib.suppress(OSError):
+            self.control.send(b"i")
+        self.deadline = time.monotonic() + GRACE
+        try:
+            self.until("done")
+        except ChannelTimeout:
+            self.end(f"{limit} and could not be interrupted. The kernel was ended.")
+            return self.ended
+        except KernelEnded:
+            return self.ended
+        return f"{limit} and was interrupted."
+
+    def end(self, why: str = "") -> None:
+        """There is no kernel any more; `why`, or what can be found out about it."""
+        if self.ended:
+            return
+        self.kernel.close()
+        code = "" if why else self.exit_code()
+        if not code:  # it lives, and cannot be talked to
+            with contextlib.suppress(OSError):
+                self.control.send(b"k")
+            code = "" if why else "broken"
+        self.ended = why or _REASONS.get(code, "The kernel was ended by the code in a cell.")
+
+    def exit_code(self) -> str:
+        """How the kernel ended; empty if it has not."""
+        if not select.select([self.control], [], [], GRACE / 5)[0]:
+            return ""
+        with contextlib.suppress(OSError):
+            return self.control.recv(16).decode()
+        return ""
+
+    # --- what it prints and shows ---------------------------------------------------------------------------
+    def read(self, pipe: int) -> bool:
+        try:
+            data = os.read(pipe, 1 << 16)
+        except BlockingIOError:
+            return False
+        if not data:
+            del self.pipes[pipe]
+            return False
+        self.stream(self.pipes[pipe], data.decode(errors="replace"))
+        return True
+
+    def drain(self) -> None:
+        """Read what has been printed so far; no more than a process that never stops printing has in its pipe."""
+        for pipe in list(self.pipes):
+            for _ in range(32):
+                if not self.read(pipe):
+                    break
+
+    def stream(self, name: str, text: str) -> None:
+        text = self.within(text)
+        if not text:
+            return
+        last = self.outputs[-1] if self.outputs else {}
+        if last.get("name") == name:
+            last["text"] += text
+        else:
+            self.outputs.append({"output_type": "stream", "name": name, "text": text})
+
+    def within(self, text: str) -> str:
+        """As much of a text as may still be kept."""
+        if self.room <= 0:
+            return ""
+        self.room -= len(text)
+        if self.room > 0:
+            return text
+        return text[: self.room + len(text)] + "\n" + _CUT.format(self.limits.output >> 10)
+
+    def output(self, kind: str, what: Any) -> None:
+        if kind in ("display", "result") and isinstance(what, dict):
+            data = {mime: what[mime] for mime in _PICTURES if _is_picture(what.get(mime))}
+            text = what.get("text/markdown", what.get("text/plain"))
+            if sum(map(len, data.values())) >= self.room:
+                data = {}
+            self.room -= sum(map(len, data.values()))
+            data["text/plain"] = self.within(text) if isinstance(text, str) else ""
+            made = {"output_type": "display_data", "data": data, "metadata": {}}
+            if kind == "result":
+                made.update(output_type="execute_result", execution_count=None)
+            self.outputs.append(made)
+        elif kind == "error" and isinstance(what, dict):
+            lines = what.get("traceback")
+            lines = [self.within(_clip(str(line))) for line in lines[:50]] if isinstance(lines, list) else []
+            name, value = _clip(str(what.get("ename")))[:200], _clip(str(what.get("evalue")))
+            self.outputs.append({"output_type": "error", "ename": name, "evalue": value, "traceback": lines})
+        elif kind == "clear":
+            self.outputs = []
+
+    # --- what it asks ---------------------------------------------------------------------------------------
+    def answer(self, message: dict[str, Any]) -> None:
+        number, arguments = message.get("number"), message.get("args")
+        reply: dict[str, Any] = {"number": number if isinstance(number, int) else 0}
+        try:
+            verb = self.answers.get(str(message["ask"]))
+            if verb is None or not isinstance(arguments, list):
+                raise LabError("The judge does not answer that.")
+            if message["ask"] == "check":
+                handed = message.get("handed")
+                arguments = [*arguments, handed if type(handed) is int and 0 <= handed <= 8 else 0]
+            reply["answer"] = verb(*arguments)
+            json.dumps(reply)
+        except LabError as error:
+            reply["refused"] = str(error)
+        except (KernelEnded, ChannelTimeout):
+            raise
+        except Exception as error:
+            if message["ask"] == "back":  # the judge's function, at what the learner's gave it
+                reply["error"] = [type(error).__name__, _clip(str(error))]
+            else:
+                reply["refused"] = "The judge cannot answer that."
+        self.say(reply)
+
+    def back(self, number: int, *arguments: Any) -> Any:
+        """A function that was handed to a learner's function is called."""
+        _expect(number, int)
+        if not 0 <= number < len(self.functions):
+            raise LabError("There is no such function.")
+        return self.functions[number](*arguments)
+
+    def function(self, index: int) -> Callable[..., Any]:
+        """A learner's function; called here, it runs there."""
+
+        def call(*arguments: Any) -> Any:
+            self.functions = []
+            self.calls += 1
+            mine = self.calls
+            sent = [self.argument(each) for each in arguments]
+            self.say({"do": "call", "function": index, "args": sent, "call": mine})
+            try:
+                reply = self.until("call", mine)
+            except ChannelTimeout:
+                self.interrupt()
+                raise TimeoutError(f"no answer within {self.limits.cell:g} s") from None
+            if "error" in reply:
+                name, text = (str(each) for each in reply["error"][:2])
+                raise type(name if name.isidentifier() and len(name) < 60 else "Error", (Exception,), {})(_clip(text))
+            return reply.get("value")
+
+        return call
+
+    def argument(self, value: Any) -> Any:
+        if callable(value):
+            self.functions.append(value)
+            return {"$function": len(self.functions) - 1}
+        return value
+
+
+def _answers(judge: Judge, told: dict[str, Any]) -> dict[str, Callable[..., Any]]:
+    """All that a kernel may ask, and nothing else; each checks its arguments."""
+    lab = judge.lab
+
+    def start(chapter: Any) -> dict[str, Any]:
+        if chapter != lab.chapter.id:
+            raise LabError(f'This assignment\'s lab is "{lab.chapter.id}".')
+        return told
+
+    def advance(duration: Any) -> None:
+        _expect(duration, str, int, float)
+        lab.advance(duration)
+
+    def task(id: Any) -> str:
+        return lab.told_of(_text(id))
+
+    def check(id: Any, handed: int) -> dict[str, Any]:
+        report = lab.examine(_text(id), *(judge.function(index) for index in range(handed)))
+        return {"text": str(report), "score": report.score, "total": report.total, "passed": report.passed}
+
+    def reset(id: Any) -> None:
+        if not id:
+            raise LabError("The whole lab cannot begin again while an assignment is graded.")
+        lab.reset(_text(id))
+
+    def flows(source: Any, address: Any, port: Any, count: Any) -> str:
+        _expect(port, int)
+        _expect(count, int)
+        return str(lab.flows(_text(source), _text(address), port, min(count, 2000)))
+
+    return {
+        "start": start,
+        "settle": lab.settle,
+        "advance": advance,
+        "task": task,
+        "hint": lambda id: "(hints are not shown while an assignment is graded)",
+        "check": check,
+        "reset": reset,
+        "stop": lambda component: lab.stop(_text(component)),
+        "restart": lambda component: lab.restart(_text(component)),
+        "flows": flows,
+        "lookup": lambda source, name: str(lab.lookup(_text(source), _text(name))),
+        "keys": lambda prefix: str(lab.keys(_text(prefix)))[:MAX_TEXT],
+        "revisions": lab.revisions,
+        "back": judge.back,
+    }
+
+
+def _expect(value: Any, *kinds: type) -> None:
+    if type(value) not in kinds:
+        raise LabError(f"{str(value)[:50]!r} is not what is wanted here.")
+
+
+def _text(value: Any) -> str:
+    _expect(value, str)
+    return str(value)[:1000]
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..."
+
+
+def _is_picture(data: Any) -> bool:
+    try:
+        return isinstance(data, str) and bool(base64.b64decode(data.replace("\n", ""), validate=True))
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+_REASONS = {
+    "broken": "The kernel was ended: it sent the judge what is no message.",
+    "0": "The kernel was ended by the code in a cell (exit code 0).",
+    "-9": "The kernel was killed: by the code in a cell, or because it used too much memory.",
+    "-24": "The kernel was ended: it had used up its processor time.",
+    "-25": "The kernel was ended: it wrote too large a file.",
+}
+
+
+# --- the process --------------------------------------------------------------------------------------------------
+def follow_no_links(folder: Path) -> None:
+    """From now on no symbolic link in `folder` leads anywhere, whoever puts it there.
+
+    A learner may write the nodes' files, and the kubelets here read them. Linux 5.10 or newer; elsewhere the judge's
+    own sandbox has to do, in which there is nothing that is worth a link.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.getuid(), os.getgid()
+    new_user, new_mount, bind, remount, no_links, safe = 0x10000000, 0x20000, 4096, 32, 256, 2 | 4
+    if libc.unshare(new_user | new_mount):
+        return
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        Path("/proc/self", name).write_text(text)
+    path = str(folder).encode()
+    libc.mount(path, path, None, bind, None)
+    libc.mount(None, path, None, bind | remount | no_links | safe, None)
+
+
+def main() -> None:
+    folder, chapter = Path(sys.argv[1]), sys.argv[2]
+    if sys.platform == "linux" and "--walled" in sys.argv:
+        follow_no_links(folder)
+    os.umask(0)
+    template = folder / "template"
+    template.mkdir()
+    os.chdir(template)
+    bench = Bench(syllabus.chapter(chapter))
+
+    def work(message: dict[str, Any], files: list[int]) -> None:
+        mine = folder / message["folder"]
+        _copy(template / "nodes", mine / "nodes")
+        os.chdir(mine)
+        os.environ["COURSE_HOME"] = str(mine)
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+        report, end, control = (socket.socket(fileno=each) for each in files[:3])
+        for pipe in files[3:5]:
+            os.set_blocking(pipe, False)
+        grader = Channel(report, MAX_JOB)
+        job = grader.receive()
+        bench.open(job["learner"], mine)
+        judge = Judge(bench, grader, Channel(end), {files[3]: "stdout", files[4]: "stderr"}, control)
+        url = ""
+        try:
+            end.settimeout(GRACE * 4)
+            _, doors = receive_files(end)
+            if job["walled"]:
+                bench.listen(socket.socket(fileno=doors[0]))
+                url = f"https://127.0.0.1:{PORT}"
+        except (OSError, EOFError, IndexError):
+            judge.drain()  # nothing of the learner's has run: what was printed is about the sandbox
+            said = "".join(each["text"] for each in judge.outputs).strip()
+            judge.end(f"The kernel could not be started. {said}".strip())
+        judge.run(job, job["environment"], url)
+
+    tend({"ready": True}, work)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The nodes' files, for this submission's learner to change."""
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile, symlinks=True)
+
+
+if __name__ == "__main__":
+    main()
