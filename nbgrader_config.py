@@ -29,4 +29,7 @@ c.Exchange.root = str(exchange)
 
 # Answers are shell cells, in which nbgrader's Python stub would be an error.
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
-c.Execute.timeout = 120  # seconds for one cell; clusters wait in virtual time
+# Submissions are judged from outside the kernel, in a sandbox; links are not followed.
+c.Autograde.exporter_class = "course.grading.converter.Judged"
+c.Autograde.pre_convert_hook = "course.grading.converter.refuse_links"
+c.ExchangeFactory.collect = "course.grading.converter.Collect"

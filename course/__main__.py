@@ -1,6 +1,7 @@
 """The command line: `course lab`, `course build`, `course generate`, `course grade` ... (also `python -m course`)."""
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -44,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     grade = commands.add_parser("grade", help="run and mark the submissions of an assignment")
     grade.add_argument("assignment")
     grade.add_argument("student", nargs="*", help="only these; everybody otherwise")
+    grade.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="how many at once")
+    grade.add_argument("--again", action="store_true", help="also what has not changed since it was graded")
+    grade.add_argument("--trust-submissions", action="store_true", help="run their code without a sandbox")
     feedback = commands.add_parser("feedback", help="make the feedback pages of an assignment")
     feedback.add_argument("assignment")
     feedback.add_argument("--release", action="store_true", help="and put them into the exchange")
@@ -125,8 +129,7 @@ def _grading(options: argparse.Namespace, rest: list[str]) -> int:
 
     try:
         if options.command == "grade":
-            for done in grading.grade(options.assignment, options.student or None):
-                print(f"{done.student:<20} {done.score:6.2f} of {done.total:g}")
+            _grade(options)
         elif options.command == "feedback":
             grading.feedback(options.assignment, release=options.release)
         elif options.command == "csv":
@@ -139,6 +142,31 @@ def _grading(options: argparse.Namespace, rest: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _grade(options: argparse.Namespace) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    from course import grading  # noqa: PLC0415
+
+    students = options.student or grading.submitted(options.assignment)
+    bar = Progress(TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True)
+    with bar:
+        task = bar.add_task("", total=len(students))
+        for done in grading.grade(
+            options.assignment,
+            options.student or None,
+            workers=max(options.workers, 1),
+            trust=options.trust_submissions,
+            again=options.again,
+        ):
+            said = "" if done.fresh else "  (unchanged)"
+            bar.console.print(
+                f"{done.student:<20} {done.score:6.2f} of {done.total:g}{said}", markup=False, highlight=False
+            )
+            for message in done.verdict.messages:
+                bar.console.print(f"    {message}", markup=False, highlight=False)
+            bar.advance(task)
 
 
 _COMMANDS = {

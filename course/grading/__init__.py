@@ -1,16 +1,21 @@
-"""Assignments from source to feedback, through nbgrader's own API: what `course grade` and its sisters do.
+"""Assignments from source to feedback: what `course grade` and its sisters do.
 
-Marks, comments and feedback stand in nbgrader's gradebook, so everything here can be mixed with `nbgrader ...` and
-the formgrader. nbgrader runs a learner's code with the rights of whoever grades: grade only whom you trust.
+Submissions are judged from outside the kernel they run in (court.py, judge.py), in a sandbox (sandbox.py); marks,
+comments and feedback stand in nbgrader's gradebook (gradebook.py), so everything here can be mixed with
+`nbgrader ...` and the formgrader, whose autograding goes the same way (converter.py).
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from course import environment
-from course.grading.verdict import Mark, Result, Verdict
+from course.grading.verdict import Result, Verdict
+
+if TYPE_CHECKING:
+    from course.grading.court import Bench
+    from course.grading.sandbox import Limits
 
 
 class GradingError(Exception):
@@ -42,6 +47,11 @@ def collect(assignment: str) -> None:
     _done(api().collect(assignment), f"collect {assignment}")
 
 
+def submitted(assignment: str) -> list[str]:
+    """Who has submitted an assignment."""
+    return sorted(api().get_submitted_students(assignment))
+
+
 def grade(
     assignment: str,
     students: Iterable[str] | None = None,
@@ -49,22 +59,59 @@ def grade(
     workers: int = 2,
     trust: bool = False,
     again: bool = False,
+    limits: "Limits | None" = None,
+    court: "Bench | None" = None,
 ) -> Iterator[Result]:
-    """Run and mark submissions, everybody's unless students are named; yields each as it is done.
+    """Judge submissions, everybody's unless students are named; yields each as it is done and in the gradebook.
 
-    `trust` runs learners' code without a sandbox; `again` grades what has not changed since it was graded, too.
+    What was graded before and has not changed is not run once more, unless `again`. `trust` runs learners' code
+    without a sandbox. `court` judges elsewhere than on this machine. GradingError if there is nothing to grade with.
     """
+    from course.grading.court import Court, NoSandbox  # noqa: PLC0415  # the judge's modules, and nbgrader below
+    from course.grading.gradebook import Ledger  # noqa: PLC0415
+    from course.grading.intake import SourceError, Submission, sources, take_in  # noqa: PLC0415
+    from course.grading.sandbox import DEFAULT  # noqa: PLC0415
+
     nbgrader = api()
-    for student in students or sorted(nbgrader.get_submitted_students(assignment)):
-        _done(nbgrader.autograde(assignment, student), f"grade {student}")
-        with nbgrader.gradebook as book:
-            submission = book.find_submission(assignment, student)
-            marks = tuple(
-                Mark(mark.name, mark.name.removeprefix("check-"), mark.auto_score, mark.max_score)
-                for notebook in submission.notebooks
-                for mark in notebook.grades
-            )
-            yield Result(Verdict(assignment, student, marks), submission.score, submission.max_score)
+    everybody = sorted(nbgrader.get_submitted_students(assignment))
+    wanted = everybody if students is None else list(students)
+    if unknown := [student for student in wanted if student not in everybody]:
+        raise GradingError(f"{', '.join(unknown)} has not submitted {assignment}.")
+    folders = nbgrader.coursedir
+    try:
+        source = sources(Path(folders.format_path(folders.source_directory, ".", assignment)).resolve())
+        with Ledger(nbgrader, assignment) as ledger:
+
+            def submissions() -> Iterator[Submission]:
+                for student in waiting:
+                    yield taken(student)
+
+            def taken(student: str) -> Submission:
+                place = Path(folders.format_path(folders.submitted_directory, student, assignment))
+                return take_in(place, assignment, student, source)
+
+            waiting = []
+            for student in wanted:
+                before = None if again else ledger.known(taken(student))
+                if before is None:
+                    waiting.append(student)
+                else:
+                    yield before
+            if not waiting:
+                return
+            with court or Court(assignment, workers=workers, limits=limits or DEFAULT, trust=trust) as bench:
+                for submission, verdict in bench.judge_all(submissions()):
+                    yield ledger.record(submission, verdict)
+    except (SourceError, NoSandbox) as error:
+        raise GradingError(str(error)) from None
+
+
+def verdicts(assignment: str) -> list[Verdict]:
+    """What the judge has found so far in each submission of an assignment; for reports."""
+    from course.grading.gradebook import read  # noqa: PLC0415  # nbgrader takes 3 s to load
+
+    folder = environment.ROOT / "grading" / "judged" / assignment
+    return [found for path in sorted(folder.glob("*.json")) if (found := read(path))]
 
 
 def feedback(assignment: str, *, release: bool = False) -> None:

@@ -13,8 +13,12 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import nbformat
 
 import course
 import k8s_core
@@ -34,6 +38,14 @@ class NoSandbox(Exception):
     """There is nothing to shut learners' code in, and nobody said that it may run free."""
 
 
+class Bench(Protocol):
+    """Whoever can judge submissions: a court, or many on other machines."""
+
+    def judge_all(self, submissions: Iterable[Submission]) -> Iterator[tuple[Submission, Verdict]]: ...
+    def __enter__(self) -> "Bench": ...
+    def __exit__(self, *_: object) -> None: ...
+
+
 class Court:
     """Judges submissions of one assignment, as many at once as there are `workers`. Thread-safe."""
 
@@ -44,14 +56,13 @@ class Court:
             self.chapter = syllabus.chapter(chapter)
         except KeyError:
             raise SourceError(f'There is no chapter "{chapter}" in course/syllabus.yaml.') from None
-        self.limits, self.walled = limits, not trust
+        self.limits, self.walled, self.workers = limits, not trust, workers
         self._uid = FIRST_UID if self.walled and os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="course-judge-")).resolve()
         self._give(self.folder)
         self._places: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(1, workers + 1):
             self._places.put(number)
-        self._count = 0
         self._judges = self._kernels = None
         try:
             self._judges = self._nursery("judge", str(self.folder), self.chapter.id)
@@ -73,6 +84,22 @@ class Court:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def judge_all(self, submissions: Iterable[Submission]) -> Iterator[tuple[Submission, Verdict]]:
+        """Judge several at once; each as it is done. No more are taken in than can be judged soon."""
+        waiting: dict[Future[Verdict], Submission] = {}
+        with ThreadPoolExecutor(self.workers, "judge") as pool:
+            try:
+                for submission in submissions:
+                    waiting[pool.submit(self.judge, submission)] = submission
+                    if len(waiting) > self.workers:
+                        for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                            yield waiting.pop(done), done.result()
+                for done in as_completed(list(waiting)):
+                    yield waiting.pop(done), done.result()
+            finally:
+                for each in waiting:
+                    each.cancel()
 
     def judge(self, submission: Submission) -> Verdict:
         """The verdict on a submission; never an exception for what is in it."""
@@ -187,7 +214,7 @@ class Court:
 
     # --- the parents ----------------------------------------------------------------------------------------
     def _nursery(self, module: str, *arguments: str) -> Nursery:
-        packages = [Path(package.__file__).parent for package in (course, k8s_core)]
+        packages = [Path(str(package.__file__)).parent for package in (course, k8s_core)]
         variables = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": str(packages[0].parent),
@@ -205,7 +232,7 @@ class Court:
             needs = [*packages, self.folder]
             user = as_user(self._uid, needs) if self._uid is not None else []
             command = [*user, *walls, *command, "--walled"]
-        return Nursery(command, variables, cwd=self.folder)
+        return Nursery(command, variables, self.folder)
 
     def _give(self, folder: Path) -> None:
         """To the judge, who is somebody else when root grades."""
@@ -277,6 +304,4 @@ class _Hearing:
 
 
 def _node(output: dict[str, Any]) -> Any:
-    import nbformat  # noqa: PLC0415  # with the gradebook, in the grader only
-
     return nbformat.from_dict(output)

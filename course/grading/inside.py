@@ -71,7 +71,7 @@ class Lab:
         """What it shows and returns in a notebook; the mark itself is the judge's."""
         told = Told(self._ask("check", id, handed=handed))
         display(told)
-        return told.score
+        return float(told.score)
 
     def reset(self, id: str = "") -> None:
         self._ask("reset", id)

@@ -87,6 +87,11 @@ class Submission:
     digest: str = ""
     timestamp: str = ""
 
+    def contents(self) -> Iterator[tuple[str, bytes]]:
+        """The other files, with what they hold."""
+        for path, data in self.files.items():
+            yield path, base64.b64decode(data)
+
 
 # --- the source -----------------------------------------------------------------------------------------------
 def sources(folder: Path) -> list[Source]:
@@ -107,7 +112,7 @@ def _source(path: Path, chapter: str) -> Source:
     checks: dict[str, Check] = {}
     for cell in notebook.cells:
         mark = cell.metadata.get("nbgrader", {})
-        if not mark.get("grade_id") or mark.get("task"):
+        if not mark.get("grade_id"):
             continue
         cells[mark["grade_id"]] = json.loads(json.dumps(cell))
         if mark["grade"] and not mark["solution"]:
@@ -268,7 +273,7 @@ def _pictures(attachments: Any) -> dict[str, Any]:
 
 
 def _restored(cells: list[Cell], taken: Taken, *, empty: bool) -> list[Cell]:
-    """The cells in the order in which they are run: the source's once each, the learner's own after the one they followed."""
+    """The cells in the order in which they are run: the source's once each, the learner's own behind them."""
     source = taken.source
     groups: dict[str, list[Cell]] = {"": []}
     seen: list[str] = []
@@ -332,6 +337,6 @@ def _cell(kind: str, text: str, metadata: dict[str, Any], pictures: dict[str, An
 
 def _digest(made: Submission) -> str:
     """The same for the same answers to the same assignment."""
-    parts = [made.assignment, made.student, made.timestamp, made.messages, made.files]
+    parts: list[Any] = [made.assignment, made.student, made.timestamp, made.messages, made.files]
     parts += [[each.source.cells, each.notebook.cells, each.flags] for each in made.notebooks]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

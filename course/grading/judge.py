@@ -171,6 +171,7 @@ class Judge:
 
     def next(self) -> dict[str, Any]:
         """The next message; meanwhile what is printed is read."""
+        sockets = [self.kernel.socket.fileno(), self.control.fileno()]
         while True:
             if self.ended:
                 raise KernelEnded(self.ended)
@@ -182,13 +183,13 @@ class Judge:
                 left = self.deadline - time.monotonic()
                 if left <= 0:
                     raise ChannelTimeout
-                readable, _, _ = select.select([self.kernel.socket, self.control, *self.pipes], [], [], left)
+                readable, _, _ = select.select([*sockets, *self.pipes], [], [], left)
                 for pipe in list(self.pipes):
                     if pipe in readable:
                         self.read(pipe)
-                if self.kernel.socket in readable:
+                if sockets[0] in readable:
                     self.kernel.fill()
-                elif self.control in readable:  # the kernel is gone, though something it left may hold its socket
+                elif sockets[1] in readable:  # the kernel is gone, though something it left may hold its socket
                     raise ChannelClosed
             except ChannelClosed:
                 self.drain()
@@ -275,7 +276,7 @@ class Judge:
                 data = {}
             self.room -= sum(map(len, data.values()))
             data["text/plain"] = self.within(text) if isinstance(text, str) else ""
-            made = {"output_type": "display_data", "data": data, "metadata": {}}
+            made: dict[str, Any] = {"output_type": "display_data", "data": data, "metadata": {}}
             if kind == "result":
                 made.update(output_type="execute_result", execution_count=None)
             self.outputs.append(made)

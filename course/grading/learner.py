@@ -8,6 +8,7 @@ sent, hands over what was printed and shown, calls the learner's functions when 
 
 import base64
 import contextlib
+import io
 import itertools
 import os
 import select
@@ -39,7 +40,7 @@ _tell: Callable[[str, Any], None] = lambda kind, what: None  # noqa: E731  # rep
 class _Shown(DisplayPublisher):
     """`display(...)` goes to the judge."""
 
-    def publish(self, data: Any, metadata: Any = None, **_: Any) -> None:
+    def publish(self, data: Any, metadata: Any = None, source: Any = None, **_: Any) -> None:
         _tell("display", data)
 
     def clear_output(self, wait: bool = False) -> None:
@@ -59,7 +60,7 @@ class _Result(DisplayHook):
         pass
 
 
-class _Shell(InteractiveShell):  # type: ignore[misc]  # IPython has no types
+class _Shell(InteractiveShell):
     display_pub_class = Type(_Shown)
     displayhook_class = Type(_Result)
 
@@ -78,7 +79,7 @@ def _shell() -> InteractiveShell:
     shell = _Shell.instance(config=config)
     kernel.install()
     course.start, course.Lab = inside.start, inside.Lab  # type: ignore[misc, assignment]
-    shell.run_cell("1", silent=True)  # what IPython loads at its first cell
+    shell.run_cell("1", silent=True)  # type: ignore[no-untyped-call]  # what IPython loads at its first cell
     return shell
 
 
@@ -189,9 +190,7 @@ def _inside(message: dict[str, Any], end: socket.socket, out: int, error: int, s
     for each in listening:
         os.close(each)
     os.set_inheritable(end.fileno(), False)
-    sys.stdout, sys.stderr = (
-        open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False) for number in (1, 2)
-    )
+    sys.stdout, sys.stderr = _printer(1), _printer(2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     mine = _Kernel(Channel(end, MAX_JOB, MAX_MESSAGE), shell)
     _tell = mine.tell
@@ -199,6 +198,11 @@ def _inside(message: dict[str, Any], end: socket.socket, out: int, error: int, s
     with contextlib.suppress(ChannelClosed):
         mine.run()
     os._exit(0)
+
+
+def _printer(number: int) -> io.TextIOWrapper:
+    raw = io.FileIO(number, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), "utf-8", "backslashreplace", line_buffering=True)
 
 
 def _watch(kernel: int, control: socket.socket) -> None:
@@ -211,10 +215,10 @@ def _watch(kernel: int, control: socket.socket) -> None:
         ended, status = os.waitpid(kernel, os.WNOHANG)
         if ended:
             break
-        readable, _, _ = select.select([control, wake], [], [])
+        readable, _, _ = select.select([control.fileno(), wake], [], [])
         if wake in readable:
             os.read(wake, 1 << 10)
-        if control in readable:
+        if control.fileno() in readable:
             word = control.recv(1)
             os.kill(kernel, signal.SIGINT if word == b"i" else signal.SIGKILL)
             if not word:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from course.grading.channel import receive_files, send_files
@@ -27,10 +28,10 @@ _STDIN = 0
 class Nursery:
     """The grader's side of a warmed parent. Thread-safe."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], **options: Any):
+    def __init__(self, command: list[str], environment: Mapping[str, str], folder: Path):
         self._end, theirs = socket.socketpair()
         self._lock = threading.Lock()
-        self.process = subprocess.Popen(command, env=dict(environment), stdin=theirs, **options)
+        self.process = subprocess.Popen(command, env=dict(environment), stdin=theirs.fileno(), cwd=folder)
         theirs.close()
 
     def ready(self) -> dict[str, Any]:
@@ -74,12 +75,12 @@ def tend(ready: dict[str, Any], work: Callable[[dict[str, Any], list[int]], None
     children: set[int] = set()
     send_files(end, ready, [])
     while True:
-        readable, _, _ = select.select([end, wake], [], [])
+        readable, _, _ = select.select([end.fileno(), wake], [], [])
         if wake in readable:
             with contextlib.suppress(BlockingIOError):
                 os.read(wake, 1 << 12)
             _reap(children)
-        if end not in readable:
+        if end.fileno() not in readable:
             continue
         try:
             message, files = receive_files(end)

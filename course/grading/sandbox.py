@@ -109,6 +109,7 @@ class Cell:
         os.close(write)
         with open(read, "rb") as info:
             text = info.read()
+        assert self._bwrap.stdout
         if not self._bwrap.stdout.read(1):  # everything is in place when the shell speaks
             self._bwrap.kill()
             _, complaint = self._bwrap.communicate()

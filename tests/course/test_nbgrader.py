@@ -112,7 +112,7 @@ def test_from_release_to_feedback(course: Course) -> None:
 
 def test_the_courses_own_commands_do_the_same(course: Course) -> None:
     """`course grade` marks a submission again, the same, and `course csv` writes what nbgrader exports."""
-    assert course.run("course", "grade", ASSIGNMENT, "grace").split() == ["grace", "5.00", "of", "15"]
+    assert course.run("course", "grade", "--again", ASSIGNMENT, "grace").split() == ["grace", "5.00", "of", "15"]
     before = (course.root / "grades.csv").read_text()
     course.run("course", "csv", "again.csv")
     assert (course.root / "again.csv").read_text() == before
