@@ -29,7 +29,7 @@ class Judged(NotebookExporter):
     trust_submissions = Bool(False, help="Run learners' code without a sandbox, with your own rights.").tag(config=True)
 
     def __init__(self, **options: Any):
-        super().__init__(**options)
+        super().__init__(**options)  # type: ignore[no-untyped-call]
         self._courts: dict[str, Court] = {}
 
     def from_filename(self, filename: str, resources: Any = None, **_: Any) -> Any:
@@ -50,7 +50,6 @@ class Judged(NotebookExporter):
         for message in verdict.messages:
             self.log.warning(message)
         return nbformat.writes(verdict.notebooks[path.stem]) + "\n", {**resources, "output_extension": ".ipynb"}
-
 
     def _court(self, assignment: str) -> Court:
         """One court for all submissions of an assignment; it closes with the exporter."""

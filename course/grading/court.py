@@ -207,6 +207,7 @@ class Court:
             "HOME": home,
             "IPYTHONDIR": f"{home}/.ipython",
             "MPLCONFIGDIR": f"{home}/.matplotlib",
+            "COURSE_HOME": f"{home}/.course",
             "NODES": NODES if self.walled else str(folder / "nodes"),
             "LANG": "C.UTF-8",
             "COURSE_STATIC": "1",

@@ -36,6 +36,12 @@ def start(chapter: str, *, learner: str = "", seed: int = 0) -> "Lab":
     return Lab(_ask, told)
 
 
+def typed(node: str, command: str) -> str:
+    """What `%%node` types on a node."""
+    assert _ask, "no judge"
+    return str(_ask("node", node, command))
+
+
 class Lab:
     """The same lab as in a notebook, as far as it works from outside the cluster."""
 
@@ -82,6 +88,9 @@ class Lab:
     def restart(self, component: str) -> None:
         self._ask("restart", component)
 
+    def node(self, name: str) -> "Node":
+        return Node(self._ask, name)
+
     def flows(self, source: str, address: str, port: int, count: int = 300) -> "Output":
         return Output(self._ask("flows", source, address, port, count))
 
@@ -114,7 +123,17 @@ class Lab:
     def show(self, *_: Any, **__: Any) -> "Output":
         return _NOT_DRAWN
 
-    rollout = decision = packet = merge = owners = show
+    rollout = decision = packet = merge = owners = life = show
+
+
+class Node:
+    """A node's shell, with the judge."""
+
+    def __init__(self, ask: Ask, name: str):
+        self._ask, self.name, self.root = ask, name, Path(os.environ["NODES"], name)
+
+    def run(self, command: str) -> "Output":
+        return Output(self._ask("node", self.name, command))
 
 
 class Output(str):

@@ -387,6 +387,7 @@ def _answers(judge: Judge, told: dict[str, Any]) -> dict[str, Callable[..., Any]
         "reset": reset,
         "stop": lambda component: lab.stop(_text(component)),
         "restart": lambda component: lab.restart(_text(component)),
+        "node": lambda name, command: str(lab.node(_text(name)).run(_text(command))),
         "flows": flows,
         "lookup": lambda source, name: str(lab.lookup(_text(source), _text(name))),
         "keys": lambda prefix: str(lab.keys(_text(prefix)))[:MAX_TEXT],
@@ -402,7 +403,7 @@ def _expect(value: Any, *kinds: type) -> None:
 
 def _text(value: Any) -> str:
     _expect(value, str)
-    return str(value)[:1000]
+    return str(value)[:MAX_TEXT]
 
 
 def _clip(text: str) -> str:

@@ -77,7 +77,7 @@ def _shell() -> InteractiveShell:
     config.InteractiveShell.colors = "NoColor"
     config.InteractiveShell.separate_in = ""
     shell = _Shell.instance(config=config)
-    kernel.install()
+    kernel.install(inside.typed)
     course.start, course.Lab = inside.start, inside.Lab  # type: ignore[misc, assignment]
     shell.run_cell("1", silent=True)  # type: ignore[no-untyped-call]  # what IPython loads at its first cell
     return shell
