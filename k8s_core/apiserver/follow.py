@@ -1,8 +1,9 @@
 """Lets virtual time follow the wall clock: the only place besides the door where real time comes in.
 
 "wall": a virtual second takes a second. "elastic": the same, but when a client waits on a stream (watch, logs,
-exec) time jumps to the next thing that client may be waiting for. "still": only those jumps, so that a lesson that is
-run again shows the same ages. "step": time moves only when somebody sends it.
+exec) time jumps to the next thing that client may be waiting for. "still": only jumps, each as far as anything is
+under way, so that a lesson that is run again shows the same, however quick the machine and its clients are. "step":
+time moves only when somebody sends it.
 Whoever sends time ahead from outside (`Cluster.advance`) is not undone: only elapsed wall time is added.
 """
 
@@ -16,6 +17,8 @@ MAX_CATCH_UP = 10.0
 """Virtual seconds made up for at once: after the machine slept, the cluster has slept, too."""
 JUMP_INTERVAL = 0.02
 """Wall seconds between two jumps, so that what a jump caused is seen before the next."""
+PATIENCE = 1.0
+"""Wall seconds that a client which waits in a settled cluster has to go away, before "still" jumps further."""
 MAX_JUMPED = 600.0
 """Virtual seconds jumped over before a client has to show itself again with a request."""
 MAX_NAP = 0.1
@@ -48,7 +51,7 @@ class Follower:
 
     def request(self) -> None:
         """A client asks for something: bring time up to now."""
-        self._jumped = 0.0
+        self._jumped = self._last_jump = 0.0
         self.catch_up()
 
     def catch_up(self) -> None:
@@ -66,9 +69,11 @@ class Follower:
         if self.mode in ("elastic", "still") and self.waiting:
             due = self._loop.next_due(foreground_only=True)
             if due is not None and self._may_jump(due - self._loop.now):
-                self._last_jump = self._last
-                self._jumped += due - self._loop.now
+                before, self._last_jump = self._loop.now, self._last
                 self._loop.advance_to(due)
+                if self.mode == "still":
+                    self._loop.settle(MAX_JUMPED)
+                self._jumped += self._loop.now - before
             return JUMP_INTERVAL
         if self.mode in ("step", "still"):
             return MAX_NAP
@@ -76,4 +81,5 @@ class Follower:
         return MAX_NAP if due is None else min(max(due - self._loop.now, 0.001), MAX_NAP)
 
     def _may_jump(self, seconds: float) -> bool:
-        return self._last - self._last_jump >= JUMP_INTERVAL and self._jumped + seconds <= MAX_JUMPED
+        interval = PATIENCE if self.mode == "still" else JUMP_INTERVAL
+        return self._last - self._last_jump >= interval and self._jumped + seconds <= MAX_JUMPED

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_core.apiserver.follow import JUMP_INTERVAL, MAX_CATCH_UP, MAX_JUMPED, MAX_NAP, Follower
+from k8s_core.apiserver.follow import JUMP_INTERVAL, MAX_CATCH_UP, MAX_JUMPED, MAX_NAP, PATIENCE, Follower
 from k8s_core.apiserver.wallclock import WallClock
 from k8s_core.clock import Loop
 
@@ -133,6 +133,26 @@ def test_still_mode_only_jumps() -> None:
     wall.now += 1
     follower.tick()
     assert loop.now == 5.0
+
+
+def test_still_mode_jumps_to_where_nothing_is_under_way() -> None:
+    """One jump brings all that is under way, so a client that is slow to go away changes nothing; what is far off waits
+    until the client has had time to go."""
+    loop, wall = Loop(0.0), Wall()
+    follower = Follower(loop, "still", wall)
+    for when in (5, 6, 40, 200):
+        loop.call_later(when, lambda: None)
+    follower.request()
+    follower.waiting = 1
+    seen = []
+    for _ in range(2):
+        wall.now += PATIENCE / 2
+        follower.tick()
+        seen.append(loop.now)
+    assert seen == [40.0, 40.0]
+    wall.now += PATIENCE
+    follower.tick()
+    assert loop.now == 200.0
 
 
 def test_step_mode_stands_still() -> None:
