@@ -7,6 +7,7 @@ time moves only when somebody sends it.
 Whoever sends time ahead from outside (`Cluster.advance`) is not undone: only elapsed wall time is added.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -38,7 +39,7 @@ class Follower:
             raise ValueError(f'unknown clock mode "{mode}": one of {", ".join(MODES)}')
         self._loop, self._wall, self.mode = loop, wall, mode
         self._last = wall()
-        self._last_jump = 0.0
+        self._last_jump = -math.inf
         self._jumped = 0.0
         self.waiting = 0
         """How many clients wait on a stream."""
@@ -51,7 +52,7 @@ class Follower:
 
     def request(self) -> None:
         """A client asks for something: bring time up to now."""
-        self._jumped = self._last_jump = 0.0
+        self._jumped, self._last_jump = 0.0, -math.inf
         self.catch_up()
 
     def catch_up(self) -> None:
