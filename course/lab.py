@@ -21,7 +21,6 @@ from course.checks import Look, Report, run
 from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
-from course.manifests import ControllersFlag
 from course.widgets import browser, life, matrix, modes, packet, rollout, stages, way
 from course.widgets import merge as merging
 from course.widgets.player import ClusterView, SequenceView, static
@@ -84,7 +83,6 @@ class Lab:
         self.chapter = chapter
         self.cluster = Cluster(seed=seed, clock="step" if static() else "elastic", root=root)
         self.cluster.settle()
-        self._flag = ControllersFlag(self.cluster)
         self._began = self.cluster.loop.now
         self._moments = Moments(self.cluster.history)
 
@@ -134,7 +132,6 @@ class Lab:
 
     def settle(self) -> None:
         """Send time ahead until nothing is under way."""
-        self._flag.wait()
         self.cluster.settle()
 
     # --- looking --------------------------------------------------------------------------------------------
@@ -357,7 +354,6 @@ class Lab:
         exercise = self._exercises.get(id)
         if not exercise:
             raise LabError(f'"{id}" is read by an instructor. There is nothing to check.')
-        self._flag.wait()
         self.cluster.settle()
         self._see.since, self._see.handed = self._since.get(id, 0), handed
         return run(task.title, exercise.check, self._see, self.values, task.points)
@@ -433,7 +429,7 @@ class Lab:
         if exercise.files:
             script = ["bash", "-c", tasks.fill(exercise.files, self.values)]
             subprocess.run(script, env={**os.environ, **self.environment}, capture_output=True, check=True)
-            self._flag.wait()
+            self.cluster.settle()
         try:
             with self.cluster.lock:
                 stage.put(self.cluster.client(agent=stage.AGENT), exercise.begin(self.values))

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Literal
 
 import yaml
 
+from k8s_core import control_plane
 from k8s_core.api import Object, resources, schema
 from k8s_core.apiserver import bootstrap, kubeadm, version
 from k8s_core.apiserver.admission import Admission
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
+from k8s_core.apiserver.availability import NO_ETCD
 from k8s_core.apiserver.crds import CustomResources
 from k8s_core.apiserver.discovery import Discovery
 from k8s_core.apiserver.escalation import EscalationCheck
@@ -124,6 +126,9 @@ class Cluster:
         self.keeper = Keeper(self.apiserver.registry, self.loop, given)
         if not kubelets:  # --allocate-node-cidrs is off unless somebody sets up a Pod network
             controllers = (*controllers, "-node-ipam-controller")
+        self.apiserver.availability.changed.append(self._apiserver_changed)
+        if not etcd_servers and etcd_members == 1:
+            self.etcd_member.on_change = self._etcd_changed
         self.controller_manager = ControllerManager(
             self._controller_client,
             controllers,
@@ -140,6 +145,12 @@ class Cluster:
         )
         if scheduler:
             self.scheduler.start()
+        self._programs = {
+            **pod.programs(self.etcd_member),
+            **control_plane.programs(
+                self.apiserver, self._configure, self.controller_manager, self.scheduler if scheduler else None
+            ),
+        }
         self.kubelets: dict[str, Kubelet] = {}
         self.hosts: dict[str, Host] = {}
         """The nodes as machines: their folders, services and shells (see `node`)."""
@@ -181,14 +192,7 @@ class Cluster:
         registry.allocator = ServiceAllocator(registry.reader, loop.random, options.service_cluster_ip_range)
         nodes = NodeAuthorizer(registry.reader, bootstrap.node_rules())
         authorizer = Authorizer(registry.reader, nodes, options.authorization_mode)
-        registry.admission = Admission(
-            registry.reader,
-            loop,
-            options.enable_admission_plugins,
-            options.disable_admission_plugins,
-            guards=[EscalationCheck(authorizer)] if "RBAC" in options.authorization_mode else [],
-            authorizer=authorizer,
-        )
+        registry.admission = self._admission(registry, authorizer, options)
         tokens = Tokens(loop, self.pki.service_account_key, registry.reader)
         authenticator = Authenticator(
             lambda: loop.now, self.pki.ca.certificate, tokens, authorizer, registry.reader,
@@ -209,6 +213,32 @@ class Cluster:
             openapi=OpenAPI(kinds, served, customs.definitions),
             minor=self.minor,
         )
+
+    def _admission(self, registry: Registry, authorizer: Authorizer, options: Options) -> Admission:
+        guards = [EscalationCheck(authorizer)] if "RBAC" in options.authorization_mode else []
+        enabled, disabled = options.enable_admission_plugins, options.disable_admission_plugins
+        return Admission(registry.reader, self.loop, enabled, disabled, guards=guards, authorizer=authorizer)
+
+    def _configure(self, options: Options) -> None:
+        """kube-apiserver was started anew, maybe with other flags in its manifest."""
+        server = self.apiserver
+        server.authorizer.configure(options.authorization_mode)
+        server.authenticator.anonymous = options.allows_anonymous
+        server.registry.admission = self._admission(server.registry, server.authorizer, options)
+
+    def _apiserver_changed(self) -> None:
+        """kube-apiserver has ended, or is back: so are its watches, its own loops and its door."""
+        running = self.apiserver.availability.running
+        self.keeper.stop()
+        if running:
+            self.keeper.start()
+        else:
+            self.apiserver.registry.storage.end_watches()
+        if self.door:
+            self.door.open(running)
+
+    def _etcd_changed(self, running: bool) -> None:
+        self.apiserver.availability.set(outage="" if running else NO_ETCD)
 
     def _health(self) -> dict[str, str]:
         """What the apiserver hears when it asks the other components how they are."""
@@ -241,7 +271,7 @@ class Cluster:
             kubeadm=self.profile == "kubeadm",
             version=version.git_version(self.minor),
             fabric=self.network,
-            programs=pod.programs(self.etcd_member),
+            programs=self._programs,
             cluster_dns=self.options.dns_address,
         )
 
@@ -278,6 +308,8 @@ class Cluster:
     def settle(self, limit: float = 600.0) -> float:
         """Send time ahead until nothing is under way; returns the virtual seconds that took."""
         with self.lock:
+            for host in self.hosts.values():
+                host.kubelet.static.look()  # somebody may have worked on the node's files
             return self.loop.settle(limit)
 
     def serve(self, port: int = 0) -> "Door":

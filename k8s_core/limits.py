@@ -70,6 +70,7 @@ NODE_LEASE_DURATION = 40  # nodeLeaseDurationSeconds
 NODE_LEASE_RENEW_PERIOD = 10.0  # a quarter of it: nodeLeaseRenewIntervalFraction
 NODE_STATUS_UPDATE_FREQUENCY = 10.0  # nodeStatusUpdateFrequency: how often the kubelet looks at its node
 NODE_STATUS_REPORT_FREQUENCY = 300.0  # nodeStatusReportFrequency: how often it writes when nothing changed
+REGISTER_RETRY = 1.0  # step of registerWithAPIServer's back-off
 NODE_READY_AFTER = 1.0  # not a flag: how long the container runtime's network takes to come up
 NODE_CAPACITY = {"cpu": "1", "ephemeral-storage": "20145724Ki", "memory": "3840Mi", "pods": "110"}  # --max-pods
 PLEG_RELIST_PERIOD = 1.0  # genericPlegRelistPeriod: how late the kubelet notices what containers do, at most
@@ -95,6 +96,9 @@ EVICTION_HARD = {
     "nodefs.inodesFree": "5%",
     "imagefs.available": "15%",
 }
+APISERVER_START_SECONDS = 3.0  # not a flag: how long a kube-apiserver takes until it listens
+ETCD_DIAL_SECONDS = 20.0  # dialTimeout of the apiserver's etcd client
+LEASE_RENEW_DEADLINE = 10.0  # --leader-elect-renew-deadline
 KUBECTL_SECONDS, KUBECTL_WATCH_SECONDS = 60.0, 5.0  # not flags: wall seconds for a kubectl typed on a node, and for -w
 COMMAND_LIMIT = 600.0  # not a flag: virtual seconds after which a command typed on a node gets ^C
 STATIC_POD_CHECK_PERIOD = 20.0  # --file-check-frequency

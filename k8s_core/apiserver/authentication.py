@@ -56,7 +56,7 @@ class Authenticator:
     ) -> None:
         self._now, self._ca, self._tokens, self._authorizer, self._reader = now, client_ca, tokens, authorizer, reader
         self.static = dict(static or {})
-        self._anonymous = anonymous
+        self.anonymous = anonymous
         self._certificates: dict[bytes, tuple[User | None, float, float]] = {}
 
     def authenticate(self, request: Request) -> User:
@@ -80,7 +80,7 @@ class Authenticator:
                 return user
             logger.info("Unable to authenticate the request: %s", aggregate(problems))
             raise errors.unauthorized()
-        if request.peer_certificate or not self._anonymous:
+        if request.peer_certificate or not self.anonymous:
             raise errors.unauthorized()
         return ANONYMOUS
 

@@ -44,9 +44,15 @@ class Authorizer:
     def __init__(
         self, reader: Reader, nodes: NodeAuthorizer | None = None, modes: Sequence[str] = ("Node", "RBAC")
     ) -> None:
-        self._reader, self._nodes, self._modes = reader, nodes if "Node" in modes else None, modes
+        self._reader, self._node_authorizer = reader, nodes
         self._decisions: dict[tuple[str | tuple[str, ...], ...], Decision] = {}
         self._grants: dict[tuple[str, str], list[Grant]] | None = None
+        self.configure(modes)
+
+    def configure(self, modes: Sequence[str]) -> None:
+        """Take in --authorization-mode."""
+        self._modes, self._nodes = modes, self._node_authorizer if "Node" in modes else None
+        self.invalidate()
 
     def invalidate(self) -> None:
         """Forget every decision: a Role, ClusterRole or binding changed."""

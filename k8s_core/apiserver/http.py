@@ -76,6 +76,7 @@ class Door:
         self._clock = WallClock(lambda: self._loop.now - wall_clock())
         self._owing = False  # whether callbacks are due that the last request set off
         self._io = asyncio.new_event_loop()
+        self._listening: asyncio.Server
         self._tls = _tls(cluster.pki)
         self._tasks: set[asyncio.Task[None]] = set()
         started: list[OSError | None] = []
@@ -98,6 +99,17 @@ class Door:
         if self._thread.is_alive():
             self._io.call_soon_threadsafe(self._stop.set)
             self._thread.join()
+
+    def open(self, on: bool) -> None:
+        """Listen, or refuse connections and drop those there are: kube-apiserver is there or not. Takes a moment."""
+        self._io.call_soon_threadsafe(lambda: self._tasks.add(self._io.create_task(self._switch(on))))
+
+    async def _switch(self, on: bool) -> None:
+        if on and not self._listening.is_serving():
+            self._listening = await self._create(self.port)
+        elif not on:
+            self._listening.close()
+            await self._handler.shutdown(0.0)
 
     def bind(self, connect: Callable[..., Any], port: int = 0) -> int:
         """Listen on another real port of the loopback, for one simulated port; gives the number. OSError if taken."""
@@ -146,21 +158,31 @@ class Door:
             lingering_time=1.0,
         )
         try:
-            listening = await self._io.create_server(handler, HOST, port, ssl=self._tls, backlog=512)  # type: ignore[call-overload]  # see tls.py
+            self._listening = await self._create(port)
         except OSError as error:
             started.append(error)
             return
-        self.port: int = listening.sockets[0].getsockname()[1]
+        self.port: int = self._listening.sockets[0].getsockname()[1]
         ready.set()
         ticker = asyncio.create_task(self._tick())
         await self._stop.wait()
         ticker.cancel()
-        listening.close()
+        self._listening.close()
         handler.pre_shutdown()
         await handler.shutdown(0.2)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(ticker, *self._tasks, return_exceptions=True)
+
+    async def _create(self, port: int) -> asyncio.Server:
+        made: asyncio.Server = await self._io.create_server(
+            self._handler,
+            HOST,
+            port,
+            ssl=self._tls,
+            backlog=512,  # type: ignore[call-overload]  # see tls.py
+        )
+        return made
 
     async def _tick(self) -> None:
         while True:

@@ -5,8 +5,10 @@ made anew a moment later. Left out: what these controllers do about an object th
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from k8s_core.api import Object
+from k8s_core.api.errors import StatusError
 from k8s_core.apiserver.registry import Registry
 from k8s_core.clock import Loop, Timer
 from k8s_core.limits import KUBERNETES_SERVICE_PERIOD, SYSTEM_NAMESPACES_PERIOD
@@ -18,13 +20,17 @@ class Keeper:
     """Looks after those of `objects`, which were installed at boot, that are the apiserver's own."""
 
     def __init__(self, registry: Registry, loop: Loop, objects: Iterable[Object]):
-        self.registry = registry
+        self.registry, self.loop = registry, loop
         kept = list(objects)
-        own = [obj for obj in kept if obj["kind"] in OWN and obj["metadata"]["name"] == "kubernetes"]
-        namespaces = [obj for obj in kept if obj["kind"] == "Namespace"]
-        self._timers: list[Timer] = [
-            loop.every(KUBERNETES_SERVICE_PERIOD, self._restore, own),
-            loop.every(SYSTEM_NAMESPACES_PERIOD, self._restore, namespaces),
+        self._own = [obj for obj in kept if obj["kind"] in OWN and obj["metadata"]["name"] == "kubernetes"]
+        self._namespaces = [obj for obj in kept if obj["kind"] == "Namespace"]
+        self._timers: list[Timer] = []
+        self.start()
+
+    def start(self) -> None:
+        self._timers = [
+            self.loop.every(KUBERNETES_SERVICE_PERIOD, self._restore, self._own),
+            self.loop.every(SYSTEM_NAMESPACES_PERIOD, self._restore, self._namespaces),
         ]
 
     def stop(self) -> None:
@@ -32,6 +38,10 @@ class Keeper:
             timer.cancel()
 
     def _restore(self, objects: list[Object]) -> None:
+        with suppress(StatusError):  # without etcd nothing can be made; the next time will do
+            self._make(objects)
+
+    def _make(self, objects: list[Object]) -> None:
         for obj in objects:
             group, _, version = obj["apiVersion"].rpartition("/")
             resource = self.registry.resources.by_kind(group, version, obj["kind"])

@@ -22,6 +22,7 @@ from k8s_core.apiserver import presentation, version
 from k8s_core.apiserver.audit import AuditLog
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
+from k8s_core.apiserver.availability import Availability
 from k8s_core.apiserver.body import CONNECTIONS, decode_body
 from k8s_core.apiserver.discovery import Discovery
 from k8s_core.apiserver.lists import filter_of, list_objects, start_watch
@@ -58,7 +59,7 @@ class Server:
     openapi: OpenAPI
     minor: str = version.DEFAULT
     audit: AuditLog = field(default_factory=AuditLog)
-    ready: bool = True
+    availability: Availability = field(default_factory=Availability)
     health: Callable[[], dict[str, str]] = dict
     """What is wrong with each component, "" if nothing is; for ComponentStatuses."""
 
@@ -87,6 +88,7 @@ class Server:
 
     def call(self, request: Request) -> Object:
         """Answer a component of this process with an object; StatusError when refused."""
+        self.availability.reach(request)
         try:
             if request.resource is None:
                 raise errors.no_such_path()
@@ -101,13 +103,12 @@ class Server:
 
     def watch(self, request: Request, on_event: Sink, on_end: Callable[[], None]) -> Watch:
         """Begin a watch for a component of this process."""
+        self.availability.reach(request)
         self._authorize(request)
         return start_watch(self.registry, request, on_event, on_end)
 
     def _authorize(self, request: Request) -> None:
         resource = request.resource
-        if not self.ready and request.in_process:
-            raise errors.unavailable("apiserver not ready")
         self.authorizer.check(
             request.user,
             request.verb,
@@ -129,6 +130,7 @@ class Server:
     def _resource(self, request: Request) -> Response:
         resource = request.resource
         assert resource is not None
+        self.availability.check()
         if request.subresource:
             known = resource.subresources.get(request.subresource)
             if known is None:
@@ -312,10 +314,16 @@ class Server:
         if name and name not in checks:
             return Response(404, body=b"404 page not found\n", content_type="text/plain; charset=utf-8")
         plain = "text/plain; charset=utf-8"
-        if "verbose" not in request.query or name:
+        failed = bool(self.availability.outage) and name in ("", "etcd")
+        if not failed and ("verbose" not in request.query or name):
             return Response(body=b"ok", content_type=plain)
-        lines = "".join(f"[+]{check} ok\n" for check in checks)
-        return Response(body=f"{lines}{path.strip('/')} check passed\n".encode(), content_type=plain)
+        broken = {"etcd"} if failed else set()
+        lines = "".join(
+            f"[-]{check} failed: reason withheld\n" if check in broken else f"[+]{check} ok\n"
+            for check in ([name] if name else checks)
+        )
+        what = f"{path.strip('/')} check {'failed' if failed else 'passed'}\n"
+        return Response(500 if failed else 200, body=f"{lines}{what}".encode(), content_type=plain)
 
     def _paths(self) -> list[str]:
         groups = self.resources.groups()

@@ -79,6 +79,10 @@ class Storage:
     def close(self) -> None:
         """Let go of etcd and end every watch."""
         self._watcher.cancel()
+        self.end_watches()
+
+    def end_watches(self) -> None:
+        """The server ends: so do the watches of all its clients."""
         for cache in self._caches.values():
             for watch in cache.hub.all():
                 watch.end()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from k8s_core.etcd.flags import FLAGS, IGNORED
 from k8s_core.etcd.store import EtcdError, Store
 from k8s_core.shell.commands.etcdctl import etcdctl
 from k8s_core.shell.fs import FileError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 IMAGE = "registry.k8s.io/etcd"
 CLIENT_PORT = 2379
+KNOWN = frozenset({*FLAGS, *IGNORED.split(), "version"})
+"""The flags of etcd."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class Member:
     loop: "Loop"
     address: str
     name: str
+    on_change: Callable[[bool], None] = lambda running: None
+    """Told when etcd's program begins or ends."""
     _service: "Service | None" = None
 
     @property
@@ -92,12 +97,15 @@ def programs(member: Member) -> Mapping[str, Mapping[str, Command]]:
     """Commands by image, for Kubelet(programs=...)."""
 
     def etcd(process: Process) -> Steps:
+        unknown = [w for w in process.argv[1:] if w.lstrip("-").partition("=")[0] not in KNOWN]
+        if unknown:
+            process.err(f"flag provided but not defined: {unknown[0].partition('=')[0].replace('--', '-')}\n")
+            return 2
         flags = dict(argument.lstrip("-").partition("=")[::2] for argument in process.argv[1:])
         try:
-            server = process.fs.read(flags["cert-file"]) if "cert-file" in flags else b""
-            if "key-file" in flags:
-                process.fs.read(flags["key-file"])
-            trusted = process.fs.read(flags["trusted-ca-file"]) if "trusted-ca-file" in flags else b""
+            server, _, trusted = (
+                _read(process, flags.get(f"{name}-file", "")) for name in ("cert", "key", "trusted-ca")
+            )
         except FileError as error:
             process.err(_log(process, "fatal", "discovery failed", error=str(error)))
             return 1
@@ -112,21 +120,31 @@ def programs(member: Member) -> Mapping[str, Mapping[str, Command]]:
             return member.answer(call)
 
         network = process.machine.network
+        port = urlsplit(flags.get("listen-client-urls", "").split(",")[0]).port or CLIENT_PORT
         metrics = urlsplit(flags.get("listen-metrics-urls", "")).port
         if metrics:
             healthy = Response(200, b'{"health":"true","reason":""}')
             network.listen(metrics, process, lambda request: healthy, http=True)
-        if not network.listen(CLIENT_PORT, process, answer):
-            taken = f"listen tcp 127.0.0.1:{CLIENT_PORT}: bind: address already in use"
+        if not network.listen(port, process, answer):
+            taken = f"listen tcp 127.0.0.1:{port}: bind: address already in use"
             process.err(_log(process, "fatal", "discovery failed", error=taken))
             return 1
+        process.at_exit.append(lambda: member.on_change(False))
+        member.on_change(port == CLIENT_PORT)
         process.err(_log(process, "info", "ready to serve client requests"))
-        process.err(_log(process, "info", "serving client traffic securely", address=f"127.0.0.1:{CLIENT_PORT}"))
+        process.err(_log(process, "info", "serving client traffic securely", address=f"127.0.0.1:{port}"))
         number = yield from process.wait_signal("TERM", "INT")
         process.err(_log(process, "info", "received signal; shutting down", signal=f"{number.lower()}inated"))
         return 0
 
     return {IMAGE: {"etcd": etcd, "etcdctl": etcdctl}}
+
+
+def _read(process: Process, path: str) -> bytes:
+    try:
+        return process.fs.read(path) if path else b""
+    except FileError as error:
+        raise FileError(f"open {path}: {str(error).lower()}") from None
 
 
 def handshake(call: Call, server: bytes, trusted: bytes) -> None:

@@ -68,7 +68,7 @@ class Kubelet:
             self.fabric,
             hostname=name,
             node=name,
-            resolv_conf=lambda: network_files.node_resolv_conf(node_dir),
+            resolv_conf=lambda: network_files.node_resolv_conf(self.fs),
         )
         self.fabric.attach(self.network)
         self.fs = node_files.build(node_dir, self.runtime, lambda: self.disk_full)
@@ -133,7 +133,6 @@ class Kubelet:
         self._register()
 
     def _register(self) -> None:
-        loop = self.client.loop
         if not self.running:
             return
         try:
@@ -141,7 +140,9 @@ class Kubelet:
         except StatusError as error:
             what = f'"Unable to register node with API server" err={quoted(error)} node="{self.name}"'
             self.log("E", "kubelet_node_status.go:116", what)
-            self._timers = [loop.call_later(1.0, self._register, background=True)]
+            if not self._timers:
+                self._begin()  # static Pods need no apiserver; one of them may be it
+            self._timers.append(self.client.loop.call_later(limits.REGISTER_RETRY, self._register, background=True))
             return
         self.log("I", "kubelet_node_status.go:78", f'"Successfully registered node" node="{self.name}"')
         for reason in ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"):
@@ -149,19 +150,32 @@ class Kubelet:
         self.node.event("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
         self.node.ensure_csi_node()
         self.node.renew_lease()
+        if not self._timers:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Watch, and do what a kubelet does again and again."""
+        loop = self.client.loop
         self._nodes = self.client.informer("nodes", fields=f"metadata.name={self.name}")
         self.pods = self.client.informer("pods", fields=f"spec.nodeName={self.name}")
         self.pods.on(self._pod_added, self._pod_updated, self._pod_deleted)
         self._timers = [
             loop.call_later(0 if self.node.network else limits.NODE_READY_AFTER, self._network_ready),
             loop.every(limits.NODE_LEASE_RENEW_PERIOD, self.node.renew_lease),
-            loop.every(limits.NODE_STATUS_UPDATE_FREQUENCY, self.node.report),
+            loop.every(limits.NODE_STATUS_UPDATE_FREQUENCY, self._look_at_node),
             loop.every(limits.STATIC_POD_CHECK_PERIOD, self.static.check),
             loop.every(limits.POD_SYNC_FREQUENCY, self._refresh),
         ]
         self.static.check()
         for uid in self.workers:
             self._queue.add(uid)
+
+    def _look_at_node(self) -> None:
+        """Every ten seconds: the node's status, and Pods' statuses that could not be written before."""
+        self.node.report()
+        for worker in self.workers.values():
+            if worker.statuses.unsent:
+                self._queue.add(worker.uid)
 
     def _network_ready(self) -> None:
         self.node.network = True
@@ -188,6 +202,7 @@ class Kubelet:
         self.running = False
         for timer in self._timers:
             timer.cancel()
+        self._timers = []
         self._queue.stop()
         self.references.clear()
         self.client.stop()
@@ -421,7 +436,7 @@ class Kubelet:
 
     def resolv_conf(self, pod: Object) -> str:
         """A new Pod's /etc/resolv.conf."""
-        return network_files.resolv_conf(pod, self.cluster_dns, network_files.node_resolv_conf(self.node_dir))
+        return network_files.resolv_conf(pod, self.cluster_dns, network_files.node_resolv_conf(self.fs))
 
     def environment(
         self, pod: Object, container: Object, status: Object, image: Image, sandbox: Sandbox | None

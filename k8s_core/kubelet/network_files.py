@@ -4,12 +4,10 @@ Stands for kubelet_pods.go (ensureHostsFile) and pkg/kubelet/network/dns. /etc/r
 Pod began.
 """
 
-from pathlib import Path
-
 from k8s_core.api import Object
 from k8s_core.kubelet.runtime import Mount, Sandbox
 from k8s_core.limits import CLUSTER_DOMAIN
-from k8s_core.shell.fs import File
+from k8s_core.shell.fs import File, FileSystem
 
 LOCAL = """127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -52,10 +50,10 @@ def hosts(pod: Object, sandbox: Sandbox, node_address: str) -> str:
     return text
 
 
-def node_resolv_conf(node_dir: Path) -> str:
+def node_resolv_conf(fs: FileSystem) -> str:
     """A node's own, which the kubelet reads (--resolv-conf)."""
-    file = node_dir / "etc/resolv.conf"
-    return file.read_text() if file.is_file() else f"nameserver {NODE_NAMESERVER}\n"
+    file = fs.lookup("/etc/resolv.conf")
+    return file.read().decode(errors="replace") if isinstance(file, File) else f"nameserver {NODE_NAMESERVER}\n"
 
 
 def resolv_conf(pod: Object, cluster_dns: str, node: str) -> str:

@@ -19,6 +19,8 @@ class StatusManager:
         self.worker = worker
         self.status: Object = worker.pod.get("status") or {}
         self._written: Object | None = None
+        self.unsent = False
+        """The apiserver has not been told of the newest status yet: it could not be reached."""
 
     def make(self) -> Object:
         """The status as it should be now."""
@@ -96,5 +98,6 @@ class StatusManager:
             return
         self.status = new
         written = worker.kubelet.write_status(worker.pod, new)
+        self.unsent = written is None
         if written is not None:
             worker.pod, self._written = written, written["status"]

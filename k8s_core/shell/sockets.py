@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from k8s_core.limits import ARP_SECONDS
+from k8s_core.shell import tls
 from k8s_core.shell.pipes import Wait
 from k8s_core.shell.process import Process
 
@@ -53,6 +54,10 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     source: str = ""
+    certificate: bytes | None = None
+    """The client's, DER, if it showed one."""
+    trusted: bytes | None = None
+    """The authorities that the client trusts, PEM; None if it does not check."""
 
 
 @dataclass(slots=True)
@@ -72,6 +77,8 @@ class Listener:
     process: Process
     handler: Handler
     http: bool
+    certificate: bytes = b""
+    """PEM, where TLS is spoken."""
 
 
 class Reached(NamedTuple):
@@ -149,11 +156,13 @@ class NetworkNamespace:
         self.hosts: dict[str, str] = {"localhost": "127.0.0.1", hostname: address}
         self.listeners: dict[int, Listener] = {}
 
-    def listen(self, port: int, process: Process, handler: Handler, *, http: bool = False) -> bool:
+    def listen(
+        self, port: int, process: Process, handler: Handler, *, http: bool = False, certificate: bytes = b""
+    ) -> bool:
         """Take a port until the process ends; False if it is taken."""
         if port in self.listeners:
             return False
-        self.listeners[port] = Listener(process, handler, http)
+        self.listeners[port] = Listener(process, handler, http, certificate)
         process.at_exit.append(lambda: self.close(port, process))
         return True
 
@@ -213,6 +222,13 @@ class NetworkNamespace:
         listener, request.source = yield from self.reach(address, port, timeout)
         if not listener.http:
             raise NetworkError("empty", "Empty reply from server", address)
+        if listener.certificate:
+            if not secure:
+                return Response(400, b"Client sent an HTTP request to an HTTPS server.\n")
+            if request.trusted is not None:
+                problem = tls.problem(listener.certificate, request.trusted, request.headers.get("Host", ""))
+                if problem:
+                    raise NetworkError("certificate", problem, address)
         answer = listener.handler(request)
         if isinstance(answer, Response):
             return answer

@@ -16,7 +16,16 @@ class World:
     """One node, n1."""
 
     def __init__(self, folder: Path, *, kubeadm: bool = True, seed: int = 0) -> None:
-        self.cluster = Cluster(nodes=("n1",), profile="bare", seed=seed, kubelets=False, scheduler=False, root=folder)
+        controllers = ("node-ipam-controller", "*")  # the node's Pods get addresses of its own range
+        self.cluster = Cluster(
+            nodes=("n1",),
+            profile="bare",
+            seed=seed,
+            kubelets=False,
+            scheduler=False,
+            root=folder,
+            controllers=controllers,
+        )
         self.cluster.loop.strict = True
         self.loop = self.cluster.loop
         self.client = self.cluster.client()

@@ -23,10 +23,10 @@ FIRST_LINES = {
 HEALTH = ("/livez", "/readyz", "/healthz", "/health")
 
 
-def klog(process: Process, text: str) -> str:
+def klog(process: Process, text: str, level: str = "I") -> str:
     """A line as klog writes it."""
     now = datetime.fromtimestamp(process.machine.loop.now, UTC)
-    return f"I{now.strftime('%m%d %H:%M:%S.%f')} {process.pid:7} {text}\n"
+    return f"{level}{now.strftime('%m%d %H:%M:%S.%f')} {process.pid:7} {text}\n"
 
 
 def control_plane(process: Process) -> Steps:

@@ -2,6 +2,9 @@
 
 from collections.abc import Generator
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
 from k8s_core.shell.commands.network import header_fields, http, where
 from k8s_core.shell.commands.options import UsageError, checked, parse
 from k8s_core.shell.fs import FileError
@@ -12,9 +15,14 @@ from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Response
 LONG = {
     "silent": "s", "show-error": "S", "verbose": "v", "insecure": "k", "include": "i", "head": "I", "fail": "f",
     "location": "L", "header": "H", "request": "X", "data": "d", "data-raw": "d", "output": "o", "max-time": "m",
-    "connect-timeout": "m", "write-out": "w", "cacert": "u", "cert": "u", "key": "u", "user-agent": "A", "user": "u",
+    "connect-timeout": "m", "write-out": "w", "cacert": "C", "cert": "E", "key": "K", "user-agent": "A", "user": "u",
     "globoff": "g", "resolve": "R", "ipv4": "4", "ipv6": "6", "no-buffer": "N", "http1.1": "g", "url": "U",
 }  # fmt: skip
+MORE = (
+    "More details here: https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and "
+    "therefore could not\nestablish a secure connection to it. To learn more about this situation and\nhow to fix it, "
+    "please visit the webpage mentioned above."
+)
 REDIRECTS = 50
 GIVE_UP = 130.0
 """Seconds, when nobody says."""
@@ -30,7 +38,7 @@ class Failed(Exception):
 
 def curl(process: Process) -> Steps:
     try:
-        options, operands = parse(process, "sSvkiIfLgN46", "HXdomwAuRU", LONG, many="HRd")
+        options, operands = parse(process, "sSvkiIfLgN46", "HXdomwAuRUCEK", LONG, many="HRd")
     except UsageError as error:
         process.err(
             f"curl: option {str(error).rsplit(' ', 1)[-1]}: is unknown\n"
@@ -111,10 +119,14 @@ def _once(
         f"{name}:{number}": address
         for name, number, address in (r.split(":", 2) for r in options.get("R", "").splitlines() if r.count(":") > 1)
     }
+    certificate, trusted = _tls(process, options)
     try:
-        response, address, port, path = yield from http(process, method, url, headers, body, limit, known)
+        response, address, port, path = yield from http(
+            process, method, url, headers, body, limit, known, certificate=certificate, trusted=trusted
+        )
     except NetworkError as error:
         code, text = {
+            "certificate": (60, f"{error.message}\n{MORE}" if "local issuer" in error.message else error.message),
             "resolve": (6, f"Could not resolve host: {host}"),
             "timeout": (28, f"Connection timed out after {limit * 1000:.0f} milliseconds"),
             "empty": (52, "Empty reply from server"),
@@ -131,6 +143,30 @@ def _once(
             + "".join(f"< {line}\n" for line in _head(response).splitlines())
         )
     return response, address, port
+
+
+def _tls(process: Process, options: dict[str, str]) -> tuple[bytes | None, bytes | None]:
+    """(the client's certificate as DER, the authorities that are trusted; None with -k); raises Failed."""
+
+    def read(letter: str, code: int, what: str) -> bytes:
+        try:
+            return process.fs.read(options[letter], process.cwd)
+        except FileError:
+            raise Failed(code, f"{what} {options[letter]}") from None
+
+    certificate = None
+    if "E" in options:
+        pem = read("E", 58, "could not load PEM client certificate from")
+        if "K" in options:
+            read("K", 58, "unable to set private key file:")
+        try:
+            shown = x509.load_pem_x509_certificate(pem)
+        except ValueError:
+            raise Failed(58, f"could not load PEM client certificate from {options['E']}") from None
+        certificate = shown.public_bytes(serialization.Encoding.DER)
+    if "k" in options:
+        return certificate, None
+    return certificate, read("C", 77, "error setting certificate verify locations:  CAfile:") if "C" in options else b""
 
 
 def _head(response: Response) -> str:

@@ -23,6 +23,9 @@ def http(
     body: bytes = b"",
     timeout: float = 30.0,
     known: dict[str, str] | None = None,
+    *,
+    certificate: bytes | None = None,
+    trusted: bytes | None = None,
 ) -> Generator[Wait, None, tuple[Response, str, int, str]]:
     """(response, address, port, path); raises NetworkError, or ValueError for a bad URL.
 
@@ -39,6 +42,7 @@ def http(
         raise NetworkError("unreachable", "Network is unreachable")
     address = (known or {}).get(f"{host}:{port}") or (yield from network.resolve(host))
     request = Request(method, path, {"Host": host if not match[3] else f"{host}:{port}", **headers}, body)
+    request.certificate, request.trusted = certificate, trusted
     response = yield from network.http(address, port, request, timeout, secure=scheme == "https")
     return response, address, port, path
 
