@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
 from course import environment
 
 HOME_PAGE = "lab/tree/notebooks/00-home.ipynb"
+
+TYPED = ("curl", "openssl")  # what lessons type besides bash and what we bring
 
 HIDDEN = ["__pycache__", "*.py[co]", "*.egg-info", "[0-9][0-9]-*.md"]
 
@@ -50,8 +53,19 @@ def command(arguments: list[str]) -> list[str]:
     ]
 
 
+def advice() -> str:
+    """Which commands that lessons type are not on this machine, and how to get them; "" if all are here."""
+    missing = " ".join(name for name in TYPED if not shutil.which(name))
+    return missing and (
+        f"Some lessons type {missing}, which this machine lacks. Debian: apt-get install {missing}; "
+        f"macOS: brew install {missing}"
+    )
+
+
 def lab(arguments: list[str]) -> None:
     """Become JupyterLab; never returns."""
+    if said := advice():
+        print(said, file=sys.stderr, flush=True)
     os.environ.update(prepare())
     os.chdir(environment.ROOT)
     os.execv(sys.executable, command(arguments))

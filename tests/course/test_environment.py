@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from nbgrader.utils import get_username
 
-from course import environment, progress, syllabus
+from course import environment, jupyter, progress, syllabus
 from course.folder import Folder
 from course.homepage import home as home_page
 
@@ -96,3 +96,12 @@ def test_terminals_follow_the_newest_lab(home: Path) -> None:
         (folder.path / "kubeconfig").write_text(name)
         folder.publish(folder.path / "kubeconfig")
         assert environment.kubeconfig().read_text() == name
+
+
+def test_commands_that_lessons_type_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where curl is missing the course says so, and how to get it; where all is there it says nothing."""
+    monkeypatch.setattr(jupyter, "TYPED", ("sh",))
+    assert jupyter.advice() == ""
+    monkeypatch.setattr(jupyter, "TYPED", ("sh", "no-such-curl"))
+    assert "type no-such-curl," in jupyter.advice()
+    assert "apt-get install no-such-curl" in jupyter.advice()
