@@ -1,34 +1,26 @@
 """Print what was measured on this machine beside what it should be; nothing here fails, slow machines only print so.
 
-    python -m benchmarks                 start, https, scheduling, fuzz, network, etcd
+    python -m benchmarks                 start, https, scheduling, held, fuzz, network, etcd
     python -m benchmarks scheduling      one of them
 
 `start`: a fresh process imports the engine and boots three nodes until all are Ready. `https`: one client with a
-kept-alive connection and a client certificate creates and reads ConfigMaps. `scheduling`: Deployments on many nodes
-until every Pod is bound, without kubelets. `fuzz`: ten thousand requests made up from the served OpenAPI, each of
+kept-alive connection and a client certificate creates and reads ConfigMaps. `scheduling` and `held`: large clusters
+(scale.py). `fuzz`: ten thousand requests made up from the served OpenAPI, each of
 which must be answered as promised (fuzz.py). `network`: connections and look-ups, and kube-proxy's rules (network.py).
 `etcd`: speed beside the real etcd, and what tests/etcd proves at full length (etcd.py).
 """
 
-import base64
-import gc
-import http.client
-import json
-import os
-import ssl
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-import yaml
 
 from benchmarks.etcd import etcd
 from benchmarks.fuzz import measure
 from benchmarks.network import network
+from benchmarks.scale import held, scheduling
+from benchmarks.wire import server
 
 Figure = tuple[str, float, float, str, bool]
 """What, measured, wanted, unit, whether more is better."""
@@ -77,28 +69,6 @@ def start() -> list[Figure]:
     ]
 
 
-def connect(kubeconfig: Path) -> http.client.HTTPSConnection:
-    """A connection as the kubeconfig's user."""
-    config = yaml.safe_load(kubeconfig.read_text())
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    with tempfile.NamedTemporaryFile() as pair:
-        for part in ("client-certificate-data", "client-key-data"):
-            pair.write(base64.b64decode(user[part]))
-        pair.flush()
-        context.load_cert_chain(pair.name)
-    host, _, port = cluster["server"].removeprefix("https://").partition(":")
-    return http.client.HTTPSConnection(host, int(port), context=context)
-
-
-def call(connection: http.client.HTTPSConnection, method: str, path: str, body: object = None) -> None:
-    data = None if body is None else json.dumps(body)
-    connection.request(method, path, data, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    text = answer.read()
-    assert answer.status < 300, text
-
-
 def timed(times: int, action: Callable[[int], None]) -> list[float]:
     """Milliseconds of each call."""
     found = []
@@ -110,36 +80,17 @@ def timed(times: int, action: Callable[[int], None]) -> list[float]:
 
 
 def https() -> list[Figure]:
-    with tempfile.TemporaryDirectory() as folder:
-        kubeconfig = Path(folder, "config")
-        server = subprocess.Popen(
-            [sys.executable, "-m", "k8s_core", "serve", "--secure-port", "0", "--write-kubeconfig", str(kubeconfig)],
-            stdout=subprocess.PIPE,
-            env={**os.environ},
-            text=True,
-        )
-        assert server.stdout is not None
-        server.stdout.readline()
-        try:
-            connection = connect(kubeconfig)
-            path = "/api/v1/namespaces/default/configmaps"
+    path = "/api/v1/namespaces/default/configmaps"
+    with server() as at:
 
-            def create(index: int) -> None:
-                body = {
-                    "apiVersion": "v1",
-                    "kind": "ConfigMap",
-                    "metadata": {"name": f"c{index}"},
-                    "data": {"k": "v"},
-                }
-                call(connection, "POST", path, body)
+        def create(index: int) -> None:
+            metadata = {"name": f"c{index}"}
+            at.read("POST", path, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"k": "v"}})
 
-            time.sleep(2)  # let the boot's own work end
-            creates = timed(600, create)
-            reads = timed(600, lambda index: call(connection, "GET", f"{path}/c{index}"))
-            lists = timed(20, lambda index: call(connection, "GET", path))
-        finally:
-            server.terminate()
-            server.wait()
+        time.sleep(2)  # let the boot's own work end
+        creates = timed(600, create)
+        reads = timed(600, lambda index: at.read("GET", f"{path}/c{index}"))
+        lists = timed(20, lambda index: at.read("GET", path))
     return [
         ("create, median", statistics.median(creates), 2.0, "ms", False),
         ("create, 99th percentile", statistics.quantiles(creates, n=100)[98], 10.0, "ms", False),
@@ -147,55 +98,6 @@ def https() -> list[Figure]:
         ("list of 600, median", statistics.median(lists), 30.0, "ms", False),
         ("creates by one client", 1000 / statistics.mean(creates), 300, "a second", True),
     ]
-
-
-NODES, DEPLOYMENTS, REPLICAS = 200, 4, 250
-
-
-def scheduling() -> list[Figure]:
-    from k8s_core.cluster import Cluster  # noqa: PLC0415  the other benchmarks do without
-
-    cluster = Cluster(nodes=("cp",), profile="bare", kubelets=False)
-    client = cluster.client()
-    for index in range(NODES):
-        amounts = {"cpu": "16", "memory": "64Gi", "pods": "110"}
-        node = {
-            "apiVersion": "v1",
-            "kind": "Node",
-            "metadata": {"name": f"n{index}", "labels": {"kubernetes.io/hostname": f"n{index}"}},
-            "status": {
-                "allocatable": amounts,
-                "capacity": amounts,
-                "conditions": [{"type": "Ready", "status": "True"}],
-            },
-        }
-        client.create("nodes", node)
-    cluster.loop.run_ready()
-    for node in client.list("nodes"):  # nobody is there to say that they are ready
-        client.patch("nodes", node["metadata"]["name"], "", {"spec": {"taints": None}})
-    cluster.loop.run_ready()
-    gc.collect()
-    began = time.perf_counter()
-    for index in range(DEPLOYMENTS):
-        labels = {"app": f"d{index}"}
-        resources = {"requests": {"cpu": "100m", "memory": "64Mi"}}
-        template = {
-            "metadata": {"labels": labels},
-            "spec": {"containers": [{"name": "c", "image": "nginx", "resources": resources}]},
-        }
-        deployment = {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": f"d{index}", "namespace": "default"},
-            "spec": {"replicas": REPLICAS, "selector": {"matchLabels": labels}, "template": template},
-        }
-        client.create("deployments.apps", deployment)
-    cluster.loop.run_ready()
-    took = time.perf_counter() - began
-    bound = sum(1 for pod in client.list("pods", "default") if pod["spec"].get("nodeName"))
-    cluster.stop()
-    assert bound == DEPLOYMENTS * REPLICAS, f"{bound} bound"
-    return [(f"{bound} Pods created and bound on {NODES} nodes", bound / took, 1000, "a second", True)]
 
 
 def fuzz() -> list[Figure]:
@@ -208,6 +110,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "start": start,
     "https": https,
     "scheduling": scheduling,
+    "held": held,
     "fuzz": fuzz,
     "network": network,
     "etcd": etcd,

@@ -183,6 +183,7 @@ class Cache:
     def __init__(self) -> None:
         self.infos: dict[str, NodeInfo] = {}
         self._nodes: list[NodeInfo] | None = []
+        self._places: dict[str, int] = {}
         self._changes: dict[str, int] = {}  # node: when it last changed, the latest last
         self.generation = 0
         self.pods: dict[str, tuple[PodInfo, NodeInfo]] = {}
@@ -211,7 +212,13 @@ class Cache:
             columns = list(zones.values())
             longest = max(map(len, columns), default=0)
             self._nodes = [column[row] for row in range(longest) for column in columns if row < len(column)]
+            self._places = {node.name: place for place, node in enumerate(self._nodes)}
         return self._nodes
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Where in `nodes` each node stands."""
+        return self._places if self.nodes else {}
 
     def changed_since(self, generation: int) -> Iterator[str]:
         """Names of the nodes that came, went, changed or got other Pods after `generation`, the latest first."""

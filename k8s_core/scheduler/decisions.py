@@ -5,10 +5,10 @@ when somebody asks.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from k8s_core.api import Object
-from k8s_core.scheduler.cache import PodInfo
+from k8s_core.scheduler.cache import NodeInfo, PodInfo
 from k8s_core.scheduler.framework import ScoreTable
 from k8s_core.scheduler.plugin import Status
 
@@ -27,7 +27,7 @@ class Decision:
         time: str,
         *,
         chosen: str = "",
-        feasible: tuple[str, ...] = (),
+        feasible: Sequence[NodeInfo] = (),
         filtered: dict[str, Status] | None = None,
         table: ScoreTable | None = None,
         ties: tuple[str, ...] = (),
@@ -44,12 +44,13 @@ class Decision:
 
     def as_dict(self) -> Object:
         """Plain data: filtered is {node: {plugin, reason}}, scores {node: {plugin: {raw, normalized, weighted}}}."""
-        scores: dict[str, Object] = {node: {} for node in self.feasible}
+        feasible = [node.name for node in self.feasible]
+        scores: dict[str, Object] = {node: {} for node in feasible}
         total: dict[str, int] = {}
         if self.table:
-            total = dict(zip(self.feasible, self.table.total, strict=True))
+            total = dict(zip(feasible, self.table.total, strict=True))
             for plugin, (raw, normalized, weight) in self.table.columns.items():
-                for node, one, other in zip(self.feasible, raw, normalized, strict=True):
+                for node, one, other in zip(feasible, raw, normalized, strict=True):
                     scores[node][plugin] = {"raw": one, "normalized": other, "weighted": weight * other}
         return {
             "pod": {"namespace": self.pod.namespace, "name": self.pod.name, "uid": self.pod.uid},

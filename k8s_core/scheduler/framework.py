@@ -4,23 +4,23 @@ Stands for framework/runtime and schedule_one.go's algorithm. A `Framework` is o
 weights. It decides and changes nothing; queueing, binding and events are the Scheduler's. Left out: extenders
 and Permit.
 
-Answers of local plugins are kept in the node's memo until the node changes, so the replicas of one ReplicaSet cost
-one node each, not all of them.
+Answers of local plugins are kept until a node changes (board.py), so the replicas of one ReplicaSet cost one node
+each, not all of them.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from functools import partial
 from operator import add
-from typing import Any
 
+from k8s_core.scheduler.board import Board, Places
 from k8s_core.scheduler.cache import Cache, NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import Code, Event, Handle, Plugin, State, Status, has, unresolvable
 
 MIN_FEASIBLE_NODES = 100  # minFeasibleNodesToFind
 MIN_FEASIBLE_PERCENTAGE = 5  # minFeasibleNodesPercentageToFind
-MAX_CLASSES = 10_000
+MAX_BOARDS = 128  # kinds of Pods about which answers are kept
 
 
 NOTHING_SAID = Status(Code.UNRESOLVABLE)
@@ -110,8 +110,7 @@ class Framework:
         self._score = [p for p in chosen if has(p, "score", "scores")]
         self._pre_bind = [p for p in chosen if has(p, "pre_bind")]
         self._next_start = 0
-        self._classes: dict[bytes, int] = {}
-        self._class_ids = count(1)
+        self._boards: dict[bytes, Board] = {}
 
     # --- queueing -------------------------------------------------------------------------------------------
     def pre_enqueue(self, pod: PodInfo) -> Status | None:
@@ -139,22 +138,24 @@ class Framework:
         if not self.handle.cache.nodes:
             raise NoNodesError
         state: State = {}
-        feasible, diagnosis = self._find_feasible(state, pod)
-        if not feasible:
+        places, diagnosis = self._find_feasible(state, pod)
+        if not places.count:
             nominate, diagnosis.post_filter_message = self._run_post_filter(state, pod, diagnosis)
             raise FitError(diagnosis, nominate)
+        feasible = places.take(self.handle.cache.nodes)
         if len(feasible) == 1:
             return Result(feasible[0].name, feasible, diagnosis.nodes, None, [])
-        table = self._run_score(state, pod, feasible)
+        state["places"] = places
+        table = self._run_score(state, pod, feasible, places)
         best = max(table.total)
-        ties = [node.name for node, total in zip(feasible, table.total, strict=True) if total == best]
+        ties = [feasible[index].name for index, total in enumerate(table.total) if total == best]
         if len(ties) == 1:
             return Result(ties[0], feasible, diagnosis.nodes, table, [])
         random = self.handle.random_index
         node = ties[random(len(ties))] if random else feasible[top_of_heap(table.total)].name
         return Result(node, feasible, diagnosis.nodes, table, ties)
 
-    def _find_feasible(self, state: State, pod: PodInfo) -> tuple[list[NodeInfo], Diagnosis]:
+    def _find_feasible(self, state: State, pod: PodInfo) -> tuple[Places, Diagnosis]:
         cache = self.handle.cache
         diagnosis = Diagnosis(total=len(cache.nodes))
         names, refusal = self.run_pre_filter(state, pod, cache.nodes)
@@ -162,24 +163,22 @@ class Framework:
             diagnosis.absent = refusal
             diagnosis.pre_filter_message = refusal.message
             diagnosis.plugins.add(refusal.plugin)
-            return [], diagnosis
-        nominated = cache.get((pod.pod.get("status") or {}).get("nominatedNodeName", ""))
-        if nominated is not None:
-            feasible = self._run_filters(state, pod, [nominated], diagnosis)
-            if feasible:
-                return feasible, diagnosis
-        nodes = cache.nodes
+            return Places(), diagnosis
+        nominated = (pod.pod.get("status") or {}).get("nominatedNodeName", "")
+        if nominated in cache.places:
+            found = self._run_filters(state, pod, Places(listed=[cache.places[nominated]]), diagnosis)
+            if found.count:
+                return found, diagnosis
         if names is not None:
             allowed, restricting = names
-            nodes = [node for name in sorted(allowed) if (node := cache.get(name))]
+            possible = Places(listed=[cache.places[name] for name in sorted(allowed) if name in cache.places])
             diagnosis.absent = unresolvable(f"node(s) didn't satisfy plugin(s) [{' '.join(restricting)}]")
             diagnosis.plugins.update(restricting)
         else:
-            start = self._next_start % len(nodes)
-            nodes = nodes[start:] + nodes[:start] if start else nodes
-        feasible = self._run_filters(state, pod, nodes, diagnosis)
-        self._next_start = (self._next_start + len(feasible) + len(diagnosis.nodes)) % len(cache.nodes)
-        return feasible, diagnosis
+            possible = Places(self._next_start % len(cache.nodes), len(cache.nodes))
+        found = self._run_filters(state, pod, possible, diagnosis)
+        self._next_start = (self._next_start + found.count + len(diagnosis.nodes)) % len(cache.nodes)
+        return found, diagnosis
 
     def run_pre_filter(
         self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]
@@ -218,14 +217,15 @@ class Framework:
         active = [plugin for plugin in self._filter if plugin.name not in skip]
         return [p for p in active if p.local], [p for p in active if not p.local]
 
-    def _class(self, pod: PodInfo) -> int:
-        """A number for all Pods of this signature: the memo's key for their filter, negative for their scores."""
-        known = self._classes.get(pod.signature)
-        if known is None:
-            if len(self._classes) >= MAX_CLASSES:
-                self._classes.clear()
-            known = self._classes[pod.signature] = next(self._class_ids)
-        return known
+    def _board(self, pod: PodInfo) -> Board:
+        """What is known of all nodes for Pods of this signature."""
+        board = self._boards.pop(pod.signature, None)
+        if board is None:
+            if len(self._boards) >= MAX_BOARDS:
+                del self._boards[next(iter(self._boards))]
+            board = Board()
+        self._boards[pod.signature] = board  # the one used last is dropped last
+        return board.renew(self.handle.cache)
 
     def _nodes_to_find(self, total: int) -> int:
         """numFeasibleNodesToFind: all of a small cluster, a shrinking share of a large one."""
@@ -238,38 +238,35 @@ class Framework:
             percentage = max(50 - total // 125, MIN_FEASIBLE_PERCENTAGE)
         return max(total * percentage // 100, MIN_FEASIBLE_NODES)
 
-    def _run_filters(
-        self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo], diagnosis: Diagnosis
-    ) -> list[NodeInfo]:
-        wanted = self._nodes_to_find(len(nodes))
-        feasible: list[NodeInfo] = []
+    def _run_filters(self, state: State, pod: PodInfo, places: Places, diagnosis: Diagnosis) -> Places:
+        wanted = self._nodes_to_find(places.count)
         local, wide = state["filters"]
-        key = self._class(pod)
-        nominated = self.handle.nominated
+        board, nodes, nominated = self._board(pod), self.handle.cache.nodes, self.handle.nominated
+
+        def ask(node: NodeInfo) -> Status | None:
+            return _first_refusal(local, state, pod, node)
+
         if not nominated and not wide:  # the usual case of a known kind of Pod, at the speed of a list
-            first = list(nodes[:wanted])
-            answers = [node.memo.get(key, key) for node in first]
-            for index in _gaps(answers, key):
-                answers[index] = first[index].remember(key, _first_refusal(local, state, pod, first[index]))
-            if not any(answers):
+            first = Places(places.start, wanted) if places.listed is None else Places(listed=places.listed[:wanted])
+            if not any(board.refused(first, ask)):
                 return first
-        for node in nodes:
+        found: list[int] = []
+        for place in places.within(len(nodes)):
+            node = nodes[place]
             if nominated and node.name in nominated:
                 status = self.filter_with_nominated(state, pod, node)
             else:
-                status = node.memo.get(key, key)
-                if status == key:
-                    status = node.remember(key, _first_refusal(local, state, pod, node))
+                status = board.refused(Places(place, 1), ask)[0]
                 if status is None and wide:
                     status = _first_refusal(wide, state, pod, node)
             if status is None:
-                feasible.append(node)
-                if len(feasible) >= wanted:
+                found.append(place)
+                if len(found) >= wanted:
                     break
             else:
                 diagnosis.nodes[node.name] = status
                 diagnosis.plugins.add(status.plugin)
-        return feasible
+        return Places(listed=found)
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
         """Run every filter on one node, without memory."""
@@ -313,40 +310,24 @@ class Framework:
                 reasons.extend(status.reasons)
         return nominate, ", ".join(reasons)
 
-    def _run_score(self, state: State, pod: PodInfo, nodes: list[NodeInfo]) -> ScoreTable:
-        active = [plugin for plugin in self._score if plugin.pre_score(state, pod, nodes)]
-        local = [plugin for plugin in active if plugin.local]
-        raw: dict[str, Sequence[int]] = {}
-        if local:
-            key = -self._class(pod)
-            rows = [node.memo.get(key) for node in nodes]
-            for index in _gaps(rows, None):
-                row = tuple([plugin.score(state, pod, nodes[index]) for plugin in local])
-                rows[index] = nodes[index].remember(key, row)
-            raw = dict(zip([plugin.name for plugin in local], zip(*rows, strict=True), strict=True))
+    def _run_score(self, state: State, pod: PodInfo, nodes: list[NodeInfo], places: Places) -> ScoreTable:
+        board = self._board(pod)
         total = [0] * len(nodes)
         columns: dict[str, tuple[Sequence[int], Sequence[int], int]] = {}
-        for plugin in active:
-            scores = raw[plugin.name] if plugin.local else plugin.scores(state, pod, nodes)
+        for plugin in [plugin for plugin in self._score if plugin.pre_score(state, pod, nodes)]:
+            if plugin.local:
+                scores = board.scored(plugin.name, places, partial(plugin.score, state, pod))
+            else:
+                scores = plugin.scores(state, pod, nodes)
             normalized: Sequence[int] = scores
             if has(plugin, "normalize"):
                 normalized = plugin.normalize(state, list(scores), nodes)
             weight = self.weights[plugin.name]
             columns[plugin.name] = (scores, normalized, weight)
-            weighted = normalized if weight == 1 else [weight * score for score in normalized]
-            total = list(map(add, total, weighted))
+            if any(normalized):
+                weighted = normalized if weight == 1 else list(map(weight.__mul__, normalized))
+                total = list(map(add, total, weighted))
         return ScoreTable(columns, total)
-
-
-def _gaps(values: list[Any], missing: Any) -> Iterator[int]:
-    """The indexes at which a value is missing; cheap when few are."""
-    index = -1
-    try:
-        while True:
-            index = values.index(missing, index + 1)
-            yield index
-    except ValueError:
-        return
 
 
 def top_of_heap(scores: Sequence[int]) -> int:

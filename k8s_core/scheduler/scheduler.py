@@ -194,7 +194,7 @@ class Scheduler:
                 pod,
                 self.loop.timestamp(),
                 chosen=result.node,
-                feasible=tuple([node.name for node in result.feasible]),
+                feasible=result.feasible,
                 filtered=result.filtered,
                 table=result.table,
                 ties=tuple(result.ties),

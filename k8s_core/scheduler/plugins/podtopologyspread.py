@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from operator import add
+from typing import Any
 
 import orjson
 
 from k8s_core.api import Object
 from k8s_core.api.selectors import Selector
+from k8s_core.scheduler.board import Column
 from k8s_core.scheduler.cache import HOSTNAME, ZONE, Cache, NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import (
     MAX_NODE_SCORE,
@@ -99,11 +101,16 @@ class Tally:
         self._domain_of: dict[str, str] = {}
         self._nodes_in: Counter[str] = Counter()
         self._generation = -1
+        self.counts = Column(lambda name, node: self.by_node.get(name, 0))
+        self.domains = Column(lambda name, node: node.labels.get(constraint.key) if node else None)
 
     def refresh(self, cache: Cache) -> "Tally":
         """Count again what changed since the last time."""
-        for name in cache.changed_since(self._generation):
+        changed = list(cache.changed_since(self._generation))
+        for name in changed:
             self.set(name, cache.get(name))
+        for column in (self.counts, self.domains):
+            column.renew(cache, changed)
         self._generation = cache.generation
         return self
 
@@ -209,33 +216,33 @@ class PodTopologySpread(Plugin):
         required = [constraint.key for constraint in constraints] if require_all else []
         tallies = [self._tally(constraint, pod, required) for constraint in constraints]
         # More domains, fewer Pods in each: the logarithm keeps the counts of zones and of nodes comparable.
-        domains = [[node.labels.get(constraint.key) for node in nodes] for constraint in constraints]
-        kept = [node.name not in ignored for node in nodes]
-        weights = [math.log(len(set(compress(column, kept))) + 2) for column in domains]
+        domains = [state["places"].take(tally.domains.values) for tally in tallies]
+        kept = [node.name not in ignored for node in nodes] if ignored else None
+        weights = [math.log(len(set(compress(column, kept) if kept else column)) + 2) for column in domains]
         state[self.name + "/score"] = Soft(tallies, domains, weights, ignored)
         return True
 
     def scores(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int]:
         soft: Soft = state[self.name + "/score"]
-        sums = [0.5] * len(nodes)
+        sums: list[float] = []
         for tally, column, weight in zip(soft.tallies, soft.domains, soft.weights, strict=True):
             extra = tally.constraint.max_skew - 1
             if tally.constraint.key == HOSTNAME:
-                counts = [tally.by_node[node.name] for node in nodes]
+                counts = state["places"].take(tally.counts.values)
+                worth: dict[Any, float] = {count: count * weight + extra for count in set(counts)}
+                points = list(map(worth.__getitem__, counts))
                 if None in column:
-                    points = [c * weight + extra if d else 0.0 for c, d in zip(counts, column, strict=True)]
-                else:
-                    points = [count * weight + extra for count in counts]
+                    points = [point if domain else 0.0 for point, domain in zip(points, column, strict=True)]
             else:
-                worth: dict[str | None, float] = {
+                worth = {
                     domain: tally.by_domain.get(domain, 0) * weight + extra
                     for domain in set(column)
                     if domain is not None
                 }
                 worth[None] = 0.0
-                points = [worth[domain] for domain in column]
-            sums = list(map(add, sums, points))
-        scores = list(map(int, sums))
+                points = list(map(worth.__getitem__, column))
+            sums = list(map(add, sums, points)) if sums else points
+        scores = list(map(int, map((0.5).__add__, sums)))
         if not soft.ignored:
             return scores
         return [0 if node.name in soft.ignored else score for score, node in zip(scores, nodes, strict=True)]
@@ -265,10 +272,13 @@ class PodTopologySpread(Plugin):
 
     def normalize(self, state: State, scores: list[int], nodes: Sequence[NodeInfo]) -> list[int]:
         ignored = state[self.name + "/score"].ignored
-        valid = [score for score, node in zip(scores, nodes, strict=True) if node.name not in ignored]
+        valid = scores
+        if ignored:
+            valid = [score for score, node in zip(scores, nodes, strict=True) if node.name not in ignored]
         low, high = min(valid, default=0), max(valid, default=0)
         if high:
-            scores = [MAX_NODE_SCORE * (high + low - score) // high for score in scores]
+            scaled = {score: MAX_NODE_SCORE * (high + low - score) // high for score in set(scores)}
+            scores = list(map(scaled.__getitem__, scores))
         else:
             scores = [MAX_NODE_SCORE] * len(scores)
         if not ignored:
