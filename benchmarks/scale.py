@@ -29,16 +29,17 @@ def add_nodes(at: Server, count: int) -> None:
 def scheduling() -> list[tuple[str, float, float, str, bool]]:
     with server(*BARE) as at:
         add_nodes(at, 1000)
-        began = time.perf_counter()
+        began, used = time.perf_counter(), at.processor()
         for index in range(DEPLOYMENTS):
             body = _deployment(f"d{index}", REPLICAS)
             at.read("POST", "/apis/apps/v1/namespaces/default/deployments", body)
         while not _all_bound(at):
-            time.sleep(0.05)
-        took = time.perf_counter() - began
+            time.sleep(0.2)
+        took, used = time.perf_counter() - began, at.processor() - used
         pods = DEPLOYMENTS * REPLICAS
         return [
             (f"{pods} Pods created and bound on 1000 nodes", pods / took, 1000, "a second", True),
+            ("the same by the server's processor time", pods / used, 1000, "a second", True),
             ("memory with them", at.memory(), 1000, "MB", False),
         ]
 

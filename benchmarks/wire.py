@@ -35,6 +35,14 @@ class Server:
         assert answer.status < 300, text
         return text
 
+    def processor(self) -> float:
+        """Seconds of processor time that the process has used (Linux)."""
+        times = Path(f"/proc/{self.pid}/stat")
+        if not times.exists():
+            return float("nan")
+        user, system = times.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def memory(self) -> float:
         """Megabytes that the process holds now (Linux)."""
         status = Path(f"/proc/{self.pid}/status")

@@ -18,6 +18,9 @@ from k8s_core.api.fieldpath import EMPTY, SELF, Set, difference, has, insert, in
 from k8s_core.api.managers import Entry, Identity
 from k8s_core.api.schema import Type
 
+_TEMPLATES, _TEMPLATE_SIZE = 256, 16_384
+_templates: dict[tuple[bytes, int, str], Set] = {}
+
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 # Fields that nobody owns (stripmeta.go).
@@ -58,10 +61,11 @@ def update(
     live: list[Entry] = (old["metadata"].get("managedFields") or []) if old is not None else []
     entries = _requested(live, new["metadata"].get("managedFields"), subresource)
     if old is None:
-        old = _empty(type, new)
+        changed, removed = _created(new, type, subresource), EMPTY
     elif not entries:
         return []
-    changed, removed = typed.compare(old, new, type, _skipped(subresource, new["kind"]))
+    else:
+        changed, removed = typed.compare(old, new, type, _skipped(subresource, new["kind"]))
     if not changed and not removed:
         return entries
     me = (manager or "unknown", "Update", new["apiVersion"], subresource)
@@ -163,6 +167,22 @@ def _exclude(fields: Set, skip: typed.Skip) -> Set:
         elif (inner := skip[name]) is not None and (below := _exclude(node, inner)):
             result[element] = below
     return result
+
+
+def _created(new: Object, type: Type | None, subresource: str) -> Set:
+    """The fields that creating an object sets. Objects made from one template, a thousand Pods, set the same ones."""
+    meta, key = new["metadata"], (b"", 0, "")
+    if meta.get("generateName"):
+        alike = {name: value for name, value in meta.items() if name not in _UNOWNED_META}
+        key = (orjson.dumps({**new, "metadata": alike}), id(type), subresource)
+        if key in _templates:
+            return _templates[key]
+    found = typed.compare(_empty(type, new), new, type, _skipped(subresource, new["kind"]))[0]
+    if 0 < len(key[0]) < _TEMPLATE_SIZE:
+        if len(_templates) >= _TEMPLATES:
+            del _templates[next(iter(_templates))]
+        _templates[key] = found
+    return found
 
 
 def _empty(type: Type | None, value: Object) -> Object:

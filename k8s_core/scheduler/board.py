@@ -5,14 +5,12 @@ the answers of local plugins for one kind of Pods and forgets those of nodes tha
 ReplicaSet cost one node each; `Places` takes the nodes of one cycle out of any column at the speed of a list.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from k8s_core.scheduler.cache import Cache, NodeInfo
 
 T = TypeVar("T")
-ASK: Any = object()
-"""An answer that is not known."""
 
 
 class Places:
@@ -30,13 +28,17 @@ class Places:
             return column[self.start : end] + (column[: end - len(column)] if end > len(column) else [])
         return list(map(column.__getitem__, self.listed))
 
-    def within(self, size: int) -> Iterator[int]:
-        """The places, of nodes that are so many in all."""
+    def among(self, some: set[int], size: int) -> list[int]:
+        """Those of some places that are these nodes'."""
         if self.listed is not None:
-            yield from self.listed
-            return
-        for place in range(self.start, self.start + self.count):
-            yield place % size
+            return [place for place in self.listed if place in some]
+        if len(some) > self.count:
+            return [place for index in range(self.count) if (place := (self.start + index) % size) in some]
+        return [place for place in some if (place - self.start) % size < self.count]
+
+    def place(self, index: int, size: int) -> int:
+        """Where the node with this number stands among all, which are so many."""
+        return (self.start + index) % size if self.listed is None else self.listed[index]
 
 
 class Column:
@@ -59,45 +61,54 @@ class Column:
                 self.values[place] = self._say(name, self._nodes[place])
 
 
+class Answers:
+    """One column of answers that are asked for when they are needed, and only once."""
+
+    __slots__ = ("unknown", "values")
+
+    def __init__(self, size: int):
+        self.values: list[Any] = [None] * size
+        self.unknown = set(range(size))
+
+    def take(self, places: Places, nodes: list[NodeInfo], ask: Callable[[NodeInfo], Any]) -> list[Any]:
+        """What is answered for these nodes."""
+        if self.unknown:
+            wanted = places.among(self.unknown, len(nodes))
+            for place in wanted:
+                self.values[place] = ask(nodes[place])
+            self.unknown.difference_update(wanted)
+        return places.take(self.values)
+
+
 class Board:
     """What the local plugins say of each node to one kind of Pods."""
 
     def __init__(self) -> None:
         self._nodes: list[NodeInfo] = []
         self._generation = -1
-        self.refusals: list[Any] = []
-        self.scores: dict[str, list[Any]] = {}
+        self._refusals = Answers(0)
+        self._scores: dict[str, Answers] = {}
 
     def renew(self, cache: Cache) -> "Board":
         """Forget what was said of nodes that have changed."""
         if cache.nodes is not self._nodes:
             self._nodes = cache.nodes
-            self.refusals = [ASK] * len(self._nodes)
-            self.scores.clear()
-        else:
-            for name in cache.changed_since(self._generation):
-                place = cache.places.get(name)
-                if place is not None:
-                    for column in (self.refusals, *self.scores.values()):
-                        column[place] = ASK
+            self._refusals = Answers(len(self._nodes))
+            self._scores.clear()
+        elif self._generation != cache.generation:
+            names = cache.changed_since(self._generation)
+            changed = [place for name in names if (place := cache.places.get(name)) is not None]
+            for answers in (self._refusals, *self._scores.values()):
+                answers.unknown.update(changed)
         self._generation = cache.generation
         return self
 
     def refused(self, places: Places, ask: Callable[[NodeInfo], Any]) -> list[Any]:
         """What each of these nodes is refused for, None if it is not."""
-        return self._take(self.refusals, places, ask)
+        return self._refusals.take(places, self._nodes, ask)
 
     def scored(self, plugin: str, places: Places, ask: Callable[[NodeInfo], int]) -> list[int]:
-        column = self.scores.get(plugin)
-        if column is None:
-            column = self.scores[plugin] = [ASK] * len(self._nodes)
-        return self._take(column, places, ask)
-
-    def _take(self, column: list[Any], places: Places, ask: Callable[[NodeInfo], Any]) -> list[Any]:
-        found = places.take(column)
-        if ASK not in found:
-            return found
-        for index, place in enumerate(places.within(len(column))):
-            if found[index] is ASK:
-                found[index] = column[place] = ask(self._nodes[place])
-        return found
+        answers = self._scores.get(plugin)
+        if answers is None:
+            answers = self._scores[plugin] = Answers(len(self._nodes))
+        return answers.take(places, self._nodes, ask)

@@ -251,7 +251,8 @@ class Framework:
             if not any(board.refused(first, ask)):
                 return first
         found: list[int] = []
-        for place in places.within(len(nodes)):
+        for index in range(places.count):
+            place = places.place(index, len(nodes))
             node = nodes[place]
             if nominated and node.name in nominated:
                 status = self.filter_with_nominated(state, pod, node)
@@ -312,7 +313,7 @@ class Framework:
 
     def _run_score(self, state: State, pod: PodInfo, nodes: list[NodeInfo], places: Places) -> ScoreTable:
         board = self._board(pod)
-        total = [0] * len(nodes)
+        constant, telling = 0, list[tuple[int, Sequence[int]]]()
         columns: dict[str, tuple[Sequence[int], Sequence[int], int]] = {}
         for plugin in [plugin for plugin in self._score if plugin.pre_score(state, pod, nodes)]:
             if plugin.local:
@@ -324,9 +325,13 @@ class Framework:
                 normalized = plugin.normalize(state, list(scores), nodes)
             weight = self.weights[plugin.name]
             columns[plugin.name] = (scores, normalized, weight)
-            if any(normalized):
-                weighted = normalized if weight == 1 else list(map(weight.__mul__, normalized))
-                total = list(map(add, total, weighted))
+            if normalized.count(normalized[0]) == len(normalized):
+                constant += weight * normalized[0]
+            else:
+                telling.append((weight, normalized))
+        total = [constant] * len(nodes)
+        for weight, said in telling:
+            total = list(map(add, total, said if weight == 1 else [weight * score for score in said]))
         return ScoreTable(columns, total)
 
 

@@ -6,10 +6,9 @@ with the other Pods of its Services and its owner, softly (the system defaults).
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from operator import add
 from typing import Any
 
 import orjson
@@ -57,10 +56,13 @@ class Constraint:
 
     def count(self, node: NodeInfo, namespace: str) -> int:
         """How many Pods of the node match, those being deleted left aside."""
-        return sum(
-            pod.namespace == namespace and not pod.terminating and self.selector.matches(pod.labels)
-            for pod in node.pods.values()
-        )
+        key = (self.identity, namespace)  # constraints for zones and for nodes mostly have the same selector
+        found: int | None = node.memo.get(key)
+        if found is None:
+            matches = self.selector.matches
+            mine = [pod for pod in node.pods.values() if pod.namespace == namespace and not pod.terminating]
+            found = node.remember(key, sum(matches(pod.labels) for pod in mine))
+        return found
 
     def includes(self, pod: PodInfo, node: NodeInfo) -> bool:
         """nodeAffinityPolicy and nodeTaintsPolicy: whether the node's domain counts at all."""
@@ -101,8 +103,15 @@ class Tally:
         self._domain_of: dict[str, str] = {}
         self._nodes_in: Counter[str] = Counter()
         self._generation = -1
-        self.counts = Column(lambda name, node: self.by_node.get(name, 0))
+        self.counts = Column(
+            lambda name, node: self.by_node.get(name, 0) if node and constraint.key in node.labels else None
+        )
         self.domains = Column(lambda name, node: node.labels.get(constraint.key) if node else None)
+
+    @property
+    def unique(self) -> bool:
+        """Whether every node is a domain of its own."""
+        return len(self._nodes_in) == len(self.by_node)
 
     def refresh(self, cache: Cache) -> "Tally":
         """Count again what changed since the last time."""
@@ -150,6 +159,17 @@ class Soft:
     """By constraint, the domain of each node."""
     weights: list[float]
     ignored: set[str]
+
+
+class Worth(dict[tuple[Any, ...], int]):
+    """Scores by what they are computed from, each computed once."""
+
+    def __init__(self, compute: Callable[[tuple[Any, ...]], int]):
+        self._compute = compute
+
+    def __missing__(self, row: tuple[Any, ...]) -> int:
+        found = self[row] = self._compute(row)
+        return found
 
 
 class PodTopologySpread(Plugin):
@@ -218,34 +238,35 @@ class PodTopologySpread(Plugin):
         # More domains, fewer Pods in each: the logarithm keeps the counts of zones and of nodes comparable.
         domains = [state["places"].take(tally.domains.values) for tally in tallies]
         kept = [node.name not in ignored for node in nodes] if ignored else None
-        weights = [math.log(len(set(compress(column, kept) if kept else column)) + 2) for column in domains]
+        sizes = [
+            len(column) if not kept and tally.unique else len(set(compress(column, kept) if kept else column))
+            for tally, column in zip(tallies, domains, strict=True)
+        ]
+        weights = [math.log(size + 2) for size in sizes]
         state[self.name + "/score"] = Soft(tallies, domains, weights, ignored)
         return True
 
     def scores(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int]:
         soft: Soft = state[self.name + "/score"]
-        sums: list[float] = []
-        for tally, column, weight in zip(soft.tallies, soft.domains, soft.weights, strict=True):
-            extra = tally.constraint.max_skew - 1
-            if tally.constraint.key == HOSTNAME:
-                counts = state["places"].take(tally.counts.values)
-                worth: dict[Any, float] = {count: count * weight + extra for count in set(counts)}
-                points = list(map(worth.__getitem__, counts))
-                if None in column:
-                    points = [point if domain else 0.0 for point, domain in zip(points, column, strict=True)]
-            else:
-                worth = {
-                    domain: tally.by_domain.get(domain, 0) * weight + extra
-                    for domain in set(column)
-                    if domain is not None
-                }
-                worth[None] = 0.0
-                points = list(map(worth.__getitem__, column))
-            sums = list(map(add, sums, points)) if sums else points
-        scores = list(map(int, map((0.5).__add__, sums)))
+        # By node the number of Pods there, for domains of nodes the domain; there are few different rows of them.
+        columns = [
+            state["places"].take(tally.counts.values) if tally.constraint.key == HOSTNAME else column
+            for tally, column in zip(soft.tallies, soft.domains, strict=True)
+        ]
+        worth = Worth(lambda row: self._worth(soft, row))
+        scores = list(map(worth.__getitem__, zip(*columns, strict=True)))
         if not soft.ignored:
             return scores
         return [0 if node.name in soft.ignored else score for score, node in zip(scores, nodes, strict=True)]
+
+    def _worth(self, soft: Soft, row: Sequence[Any]) -> int:
+        """The score of nodes of which the columns of `scores` say this."""
+        points = 0.0
+        for tally, weight, what in zip(soft.tallies, soft.weights, row, strict=True):
+            if what is not None:
+                count = what if tally.constraint.key == HOSTNAME else tally.by_domain.get(what, 0)
+                points += count * weight + tally.constraint.max_skew - 1
+        return int(points + 0.5)
 
     def _tally(self, constraint: Constraint, pod: PodInfo, required: Sequence[str]) -> Tally:
         """The running count for this constraint and for Pods that look at nodes as this one does."""
