@@ -44,13 +44,13 @@ def story(history: History, name: str, namespace: str) -> Story:
     if not mine:
         return {"name": name, "rows": [], "marks": [], "moments": []}
     start = mine[0].time
-    marks = [
+    marks: list[tuple[float, str, str]] = [
         (change.time - start, *told)
         for change in history.changes(resource="events", namespace=namespace)
         if (told := _mark(change, uids[-1]))
     ]
     end = next((change.time - start for change in mine if change.new is None), None)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": "phase", "spans": _spans(mine, _phase, start, end)},
         {"name": "ready", "spans": _spans(mine, _ready, start, end)},
     ]
