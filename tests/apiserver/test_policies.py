@@ -103,6 +103,15 @@ def test_an_expression_that_cannot_be_read_is_refused(control_plane: Cluster) ->
         policy(control_plane, {"expression": "foo == 1"})
 
 
+def test_a_policy_may_ask_the_authorizer(control_plane: Cluster) -> None:
+    """`authorizer` knows who sent the request, and what a ServiceAccount might."""
+    mine = "authorizer.group('').resource('secrets').namespace('default').check('delete').allowed()"
+    theirs = "!authorizer.serviceAccount('default', 'default').group('').resource('pods').check('get').allowed()"
+    asked = "authorizer.requestResource.check('create').allowed() && !authorizer.path('/x').check('get').errored()"
+    policy(control_plane, {"expression": mine}, {"expression": theirs}, {"expression": asked})
+    config_map(control_plane)
+
+
 def test_a_policy_changes_objects(control_plane: Cluster) -> None:
     """ApplyConfiguration merges, JSONPatch patches."""
     configuration = {"expression": 'Object{metadata: Object.metadata{labels: {"added": "yes"}}}'}

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from k8s_core.api import Object, cel, names
+from k8s_core.api.cel import schemas
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
 from k8s_core.api.validation import meta
 from k8s_core.api.validation.common import (
@@ -141,10 +142,10 @@ def _definition_version(version: Object, path: str, schema_path: str) -> Errors:
             yield required(f"{place}.JSONPath")
 
 
-def _structural(schema: Object, path: str) -> Errors:
+def _structural(schema: Object, path: str, *, root: bool = True) -> Errors:
     """A schema and all below it: types are there, rules can be compiled."""
     for place, rule in each(schema, "x-kubernetes-validations", path):
-        yield from _compiles(f"{place}.rule", text(rule, "rule"), RULE_VARIABLES, rule)
+        yield from _compiles(f"{place}.rule", text(rule, "rule"), RULE_VARIABLES, rule, schema, root=root)
     if schema.get("properties") and schema.get("additionalProperties"):
         yield forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
     below = [
@@ -157,7 +158,7 @@ def _structural(schema: Object, path: str) -> Errors:
         untyped = not (inner.get("x-kubernetes-int-or-string") or inner.get("x-kubernetes-preserve-unknown-fields"))
         if untyped and not inner.get("type"):
             yield required(f"{place}.type", f"must not be empty for specified {what}")
-        yield from _structural(inner, place)
+        yield from _structural(inner, place, root=bool(inner.get("x-kubernetes-embedded-resource")))
 
 
 def _definition_names(given: Object, path: str) -> Errors:
@@ -317,9 +318,15 @@ def admission_policy(obj: Object) -> Errors:
         yield from _compiles(f"{place}.expression", text(variable, "expression"), POLICY_VARIABLES)
 
 
-def _compiles(path: str, source: str, variables: tuple[str, ...], shown: object = None) -> Errors:
+def _compiles(
+    path: str, source: str, variables: tuple[str, ...], shown: object = None, schema: Object | None = None,
+    *, root: bool = False,
+) -> Errors:  # fmt: skip
     try:
         cel.compiled(source, variables)
+        problems = schemas.undefined_fields(source, schema, root=root) if schema is not None else ()
+        if problem := next(iter(problems), None):
+            raise problem
     except cel.CelError as error:
         yield invalid(path, source if shown is None else shown, str(error))
 

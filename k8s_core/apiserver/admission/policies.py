@@ -1,17 +1,17 @@
 """ValidatingAdmissionPolicy and MutatingAdmissionPolicy: rules in CEL that a cluster's administrator adds.
 
 A policy does nothing without a binding; a binding may give it parameters. Stands for apiserver's
-admission/plugin/policy. Mutations: `Object{...}` is read as a map and merged as server-side apply would, JSONPatch is
-a list of operations. Leaves out: `authorizer`, type checking, audit annotations, reinvocation.
+admission/plugin/policy. Mutations: `Object{...}` is a map, merged as server-side apply would; JSONPatch is a list of
+operations. Leaves out: type checking, reinvocation.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from k8s_core.api import Object, cel, defaults, errors, patch
 from k8s_core.api.selectors import from_label_selector
 from k8s_core.apiserver.admission.matching import ABOUT_ITSELF, VARIABLES, about, conditions_hold, matches, namespace_of
+from k8s_core.apiserver.admission.permissions import asked_of
 from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin, forbidden
 from k8s_core.apiserver.request import Request
 
@@ -42,8 +42,14 @@ class _Policies(Plugin):
             if not matches(binding["spec"].get("matchResources") or {}, request, obj, old, self.reader):
                 continue
             for params in self._parameters(request, policy, binding):
-                values = {"object": obj, "oldObject": old, "request": about(request, obj, old), "params": params}
+                values: Object = {
+                    "object": obj,
+                    "oldObject": old,
+                    "request": about(request, obj, old),
+                    "params": params,
+                }
                 values["namespaceObject"] = namespace_of(request, self.reader)
+                values["authorizer"] = asked_of(self.authorizer, request)
                 if self._wanted(request, policy, values):
                     values["variables"] = _variables(policy, values)
                     yield policy, binding, values
@@ -161,14 +167,9 @@ class MutatingAdmissionPolicy(_Policies):
                 defaults.apply(obj)
 
 
-_LITERAL = re.compile(r"\b(?:Object|JSONPatch)(?:\.\w+)*\s*\{")
-_KEY = re.compile(r"([{,]\s*)([A-Za-z_]\w*)\s*:")
-
-
 def _mutated(mutation: Object, obj: Object, values: Object) -> Object:
     kind = "applyConfiguration" if mutation.get("patchType") == "ApplyConfiguration" else "jsonPatch"
-    source = _KEY.sub(r'\1"\2":', _LITERAL.sub("{", mutation[kind]["expression"]))
-    found = cel.compiled(source, VARIABLES)(values)
+    found = cel.compiled(mutation[kind]["expression"], VARIABLES)(values)
     if kind == "jsonPatch":
         return patch.apply("json", obj, found, None)
     merged: Object = _merged(obj, found)

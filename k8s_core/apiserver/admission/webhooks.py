@@ -16,6 +16,7 @@ import orjson
 from k8s_core.api import Object, cel, defaults, errors, patch
 from k8s_core.api.gojson import load, plain
 from k8s_core.apiserver.admission.matching import ABOUT_ITSELF, about, conditions_hold, matches
+from k8s_core.apiserver.admission.permissions import asked_of
 from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
 from k8s_core.apiserver.request import Request
 
@@ -43,7 +44,8 @@ class _Webhooks(Plugin):
     def _ask(self, request: Request, hook: Object, obj: Object | None, old: Object | None, *, mutating: bool) -> None:
         told = about(request, obj, old)
         try:
-            values = {"object": obj, "oldObject": old, "request": told}
+            values: Object = {"object": obj, "oldObject": old, "request": told}
+            values["authorizer"] = asked_of(self.authorizer, request)
             if not conditions_hold(hook.get("matchConditions") or (), values):
                 return
             uid = self.loop.uid()
