@@ -186,10 +186,17 @@ class Server:
             if obj is None:
                 raise errors.not_found(request.resource, request.name)
         else:
+            self._confirm(request)
             obj = self.registry.get(request.resource, request.namespace, request.name)
         return Response(object=obj if request.in_process else presentation.one(request, obj, self.loop))
 
+    def _confirm(self, request: Request) -> None:
+        """A read without a resourceVersion is a quorum read; the components in this process read their caches."""
+        if not (request.in_process or request.param("resourceVersion") or request.param("continue")):
+            self.registry.storage.confirm()
+
     def _list(self, request: Request) -> Response:
+        self._confirm(request)
         items, meta = list_objects(self.registry, request)
         if request.in_process:
             return Response(object={"items": items, "metadata": meta})

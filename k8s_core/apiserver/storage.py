@@ -97,6 +97,13 @@ class Storage:
         ]
 
     # --- reading --------------------------------------------------------------------------------------------
+    def confirm(self) -> None:
+        """Before a read that must see the latest: a 500 in etcd's words if it has no quorum, or is not there."""
+        try:
+            self.store.confirm()
+        except EtcdError as error:
+            raise errors.StatusError(500, "", error.message) from error
+
     def cache(self, prefix: str) -> Cache:
         """The cache of one resource, e.g. "pods" or "services/specs"; filled from etcd when first asked for."""
         found = self._caches.get(prefix)

@@ -89,13 +89,13 @@ class Node:
             self.group.pump()
 
     # --- requests -------------------------------------------------------------------------------------------
-    def call(self, name: str, request: Any, done: Callable[[Answer], None]) -> None:
+    def call(self, name: str, request: Any, done: Callable[[Answer], None], token: str = "") -> None:
         """Answer one request, some time later; after REQUEST_TIMEOUT with an error that leaves open what happened."""
         if not self.alive:
             done(EtcdError("UNAVAILABLE", "connection refused"))
             return
         try:
-            self.service.prepare(name, request)
+            self.service.prepare(name, request, token)
         except EtcdError as error:
             done(error)
             return
@@ -270,49 +270,57 @@ class Group:
 class GroupStore(Store):
     """A client's view of a group, in the shape of a Store: what it writes is agreed on first, or refused.
 
-    It applies what the members apply, so that reads and watches need nobody; only writes need a quorum.
+    It applies what the members apply, so that watches need nobody; writes need a quorum, and so does `confirm`.
     """
 
     def __init__(self, group: Group):
         super().__init__(group.loop)
         self.group, self._kv = group, KV(self, group.loop)
-        self.on_lease_expired = self._expired
+        self.on_lease_expired = self.expire
         group.watch_applied.append(self._follow)
         group.elect()
 
-    def propose(self, name: str, request: Any) -> Any:
-        """The members' answer to a write; EtcdError if there is no quorum."""
+    def ask(self, name: str, request: Any, token: str = "") -> Any:
+        """What the leader answers, or without one any member that is alive; EtcdError if there is no quorum."""
         answers: list[Answer] = []
         alive = [node for node in self.group.nodes.values() if node.alive]
         for node in sorted(alive, key=lambda node: not node.leads)[:1]:
-            node.call(name, request, answers.append)
+            node.call(name, request, answers.append, token)
         if not answers:
             raise timed_out()
         if isinstance(answers[0], EtcdError):
             raise answers[0]
         return answers[0]
 
+    def confirm(self) -> None:
+        self.ask("range", rpc_pb2.RangeRequest(key=b"health"))
+
+    def service(self) -> Service:
+        """The group as clients see it who have all members' addresses."""
+        return GroupService(self, self.group.loop)
+
     def txn(self, compares: Iterable[Compare], success: Sequence[Op], failure: Sequence[Op] = ()) -> TxnResult:
         """As Store.txn, but without the responses of the single operations."""
-        answer = self.propose("txn", txn_to_pb(compares, success, failure))
+        answer = self.ask("txn", txn_to_pb(compares, success, failure))
         return TxnResult(answer.succeeded, answer.header.revision, [])
 
     def lease_grant(self, ttl: int, id: int = 0) -> Lease:
         id = id or self.group.loop.random.getrandbits(62) | 1 << 61
-        self.propose("lease_grant", rpc_pb2.LeaseGrantRequest(ID=id, TTL=ttl))
+        self.ask("lease_grant", rpc_pb2.LeaseGrantRequest(ID=id, TTL=ttl))
         return self.leases[id]
 
     def lease_revoke(self, id: int) -> None:
-        self.propose("lease_revoke", rpc_pb2.LeaseRevokeRequest(ID=id))
+        self.ask("lease_revoke", rpc_pb2.LeaseRevokeRequest(ID=id))
 
     def compact(self, revision: int) -> None:
-        self.propose("compact", rpc_pb2.CompactionRequest(revision=revision))
+        self.ask("compact", rpc_pb2.CompactionRequest(revision=revision))
 
-    def _expired(self, id: int) -> None:
+    def expire(self, id: int) -> None:
+        """A lease's time is up: the members must agree on its end."""
         try:
             self.lease_revoke(id)
         except EtcdError:  # no quorum now
-            self.group.loop.call_later(EXPIRY_RETRY, self._expired, id, background=True)
+            self.group.loop.call_later(EXPIRY_RETRY, self.expire, id, background=True)
 
     def _follow(self, index: int, entry: Entry) -> None:
         """Do here what the members did, with the same result."""
@@ -329,3 +337,15 @@ class GroupStore(Store):
                     super().compact(request.revision)
                 case "put" | "delete_range" | "txn":
                     getattr(self._kv, entry.name)(request)
+
+
+class GroupService(Service):
+    """Passes every request on to the group. Only watches, snapshots and API 2 are this view's own."""
+
+    store: GroupStore
+
+    def call(self, name: str, request: Any, token: str = "", common_name: str = "") -> Any:
+        return self.store.ask(name, request, token)
+
+    def _expired(self, id: int) -> None:
+        self.store.expire(id)

@@ -69,8 +69,8 @@ class Member:
 
             members = Members(self.store, name=self.name, client_url=f"https://{self.address}:{CLIENT_PORT}")
             members.members[members.id].peerURLs[:] = [f"https://{self.address}:2380"]
-            propose = getattr(self.store, "propose", None)  # a GroupStore's: the members must agree
-            self._service = Service(self.store, self.loop, members, propose)
+            own = getattr(self.store, "service", None)  # a group has one
+            self._service = own() if own else Service(self.store, self.loop, members)
         return self._service
 
     def answer(self, call: Call) -> Any:

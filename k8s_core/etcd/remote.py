@@ -64,6 +64,11 @@ class RemoteStore(Store):
             text = error.details()
             raise EtcdError(error.code().name, text) from error
 
+    def confirm(self) -> None:
+        """Take what the watch brings until the copy is as new as the etcd was when it was asked."""
+        answer = self._ask(self._kv.Range, rpc_pb2.RangeRequest(key=b"health", count_only=True))
+        self._catch_up(answer.header.revision)
+
     # --- writing --------------------------------------------------------------------------------------------
     def txn(self, compares: Iterable[Compare], success: Sequence[Op], failure: Sequence[Op] = ()) -> TxnResult:
         """As Store.txn, but without the responses of the single operations."""

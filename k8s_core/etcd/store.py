@@ -91,6 +91,9 @@ class Store:
         """Let go of what lies outside; a store in memory has nothing to let go of."""
 
     # --- reading --------------------------------------------------------------------------------------------
+    def confirm(self) -> None:
+        """Make sure that what is read next is the newest there is; EtcdError if nobody can say. One member knows."""
+
     def get(self, key: bytes) -> KeyValue | None:
         found: KeyValue | None = self._current.get(key)
         return found

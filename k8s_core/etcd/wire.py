@@ -186,7 +186,9 @@ class Wire:
         try:
             with self._entered():
                 journal = self.service.journal
-                if not self.service.prepare(name, request, *caller) or journal is None:
+                if journal is None:
+                    return self.service.call(name, request, *caller)
+                if not self.service.prepare(name, request, *caller):
                     return self.service.answer(name, request)
                 answer: asyncio.Future[Message | EtcdError] = self._io.create_future()
                 journal.add(name, request, lambda found: _resolve(answer, found))

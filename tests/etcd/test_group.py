@@ -8,6 +8,7 @@ from aetcd.rpc import rpc_pb2
 
 from conftest import MakeCluster
 from k8s_core.api.errors import StatusError
+from k8s_core.apiserver.request import Request, User
 from k8s_core.clock import Loop
 from k8s_core.etcd import state
 from k8s_core.etcd.group import Group, GroupStore
@@ -128,7 +129,13 @@ def test_a_store_on_a_group_is_a_store_that_needs_a_quorum() -> None:
 
 def test_a_cluster_on_three_members(make_cluster: MakeCluster) -> None:
     """The cluster works on a group; without a quorum nothing can be written, and with one again all goes on."""
-    cluster = make_cluster(profile="bare", scheduler=False, kubelets=False, etcd_members=3)
+    cluster = make_cluster(
+        profile="bare",
+        scheduler=False,
+        kubelets=False,
+        etcd_members=3,
+        token_users={"t": User("root", ("system:masters",))},
+    )
     client = cluster.client()
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
     client.create("configmaps", config, "default")
@@ -138,8 +145,38 @@ def test_a_cluster_on_three_members(make_cluster: MakeCluster) -> None:
     with pytest.raises(StatusError) as refused:
         client.create("configmaps", {**config, "metadata": {"name": "b"}}, "default")
     assert refused.value.status["message"] == "etcdserver: request timed out"
-    assert client.get("configmaps", "a", "default")
+    assert client.get("configmaps", "a", "default")  # a component's cache
+    where: Any = {
+        "method": "GET",
+        "path": "/api/v1/namespaces/default/configmaps/a",
+        "headers": {"authorization": "Bearer t"},
+    }
+    read = cluster.apiserver.handle(Request(**where))
+    assert (read.code, read.object["message"]) == (500, "etcdserver: request timed out")
+    assert cluster.apiserver.handle(Request(**where, query={"resourceVersion": ["0"]})).code == 200
     group.nodes[1].start()
     cluster.advance("10s")
     assert client.create("configmaps", {**config, "metadata": {"name": "b"}}, "default")
     assert list(group.leader.service.store.live()) == list(cluster.etcd.live())
+    assert cluster.apiserver.handle(Request(**where)).code == 200
+
+
+def test_clients_of_a_group_see_its_members_users_and_leases() -> None:
+    """What a client asks goes to the members: lists, users and reads are theirs, and fail with them."""
+    group = Group(Loop(0, 6), latency=None)
+    store = GroupStore(group)
+    service = store.service()
+    assert [m.name for m in service.call("member_list", rpc_pb2.MemberListRequest()).members] == ["m1", "m2", "m3"]
+    service.call("user_add", rpc_pb2.AuthUserAddRequest(name="joe", password="p"))
+    assert service.call("user_list", rpc_pb2.AuthUserListRequest()).users == ["joe"]
+    service.call("lease_grant", rpc_pb2.LeaseGrantRequest(ID=4, TTL=60))
+    service.call("put", rpc_pb2.PutRequest(key=b"k", value=b"v", lease=4))
+    read = rpc_pb2.RangeRequest(key=b"k")
+    assert service.call("range", read).kvs[0].value == b"v"
+    group.loop.advance(61)
+    assert not service.call("range", read).kvs and not store.leases
+    for id in (1, 2):
+        group.nodes[id].kill()
+    with pytest.raises(EtcdError, match="request timed out"):
+        service.call("range", read)
+    assert service.call("range", rpc_pb2.RangeRequest(key=b"k", serializable=True)).count == 0
