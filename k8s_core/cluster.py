@@ -177,7 +177,9 @@ class Cluster:
         if servers:
             from k8s_core.etcd.remote import RemoteStore  # noqa: PLC0415  gRPC comes with it
 
-            return RemoteStore(self.loop, servers)
+            given = self.options
+            files = (given.etcd_cafile, given.etcd_certfile, given.etcd_keyfile)
+            return RemoteStore(self.loop, servers, files, given.etcd_compaction_interval)
         if members == 1:
             return Store(self.loop)
         from k8s_core.etcd.group import Group, GroupStore  # noqa: PLC0415  gRPC's modules come with it

@@ -15,6 +15,7 @@ KUBERNETES_SERVICE_PERIOD = 10.0  # EndpointReconciler's interval: how soon the 
 SYSTEM_NAMESPACES_PERIOD = 60.0  # how soon a system namespace is there again
 WATCH_CACHE_WINDOW = 1024  # events a resource's watch cache keeps before it falls back on etcd
 BOOKMARK_PERIOD = 60.0  # a watch that allows bookmarks gets one about this often
+ETCD_COMPACTION_INTERVAL = 300.0  # --etcd-compaction-interval, on a real etcd; our own keeps all its history
 AUDIT_LOG_SIZE = 10_000  # entries kept for learners and checks
 SERVICE_CIDR = "10.96.0.0/12"  # --service-cluster-ip-range
 NODE_PORT_RANGE = (30000, 32767)  # --service-node-port-range

@@ -16,6 +16,7 @@ from k8s_core.apiserver.request import User
 from k8s_core.apiserver.version import DEFAULT
 from k8s_core.cluster import NODES, Cluster
 from k8s_core.etcd import flags as etcd_flags
+from k8s_core.etcd.store import EtcdError
 from k8s_core.limits import POD_CIDR
 from k8s_core.pki import kubeconfig
 
@@ -48,7 +49,6 @@ def parser() -> argparse.ArgumentParser:
         help="where Pods have their addresses (%(default)s)",
     )  # fmt: skip
     apiserver_options.add_flags(serve)
-    serve.add_argument("--etcd-servers", default="", metavar="URL", help="keep all objects in that etcd")
     serve.add_argument("--seed", type=int, default=0, help="same seed: same names, certificates and tokens")
     return top
 
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stop.wait()
         finally:
             cluster.stop()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EtcdError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -4,23 +4,29 @@ import argparse
 import ipaddress
 from collections.abc import Container
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from k8s_core.api.times import parse_duration
 from k8s_core.apiserver.admission import PLUGINS, UNBUILT
-from k8s_core.limits import SERVICE_CIDR
+from k8s_core.limits import ETCD_COMPACTION_INTERVAL, SERVICE_CIDR
 
 MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which plugins and authorizers are on, in upstream's words, and where Services have their addresses."""
+    """Which plugins and authorizers are on, where Services have their addresses, how a real etcd is reached."""
 
     enable_admission_plugins: tuple[str, ...] = ()
     disable_admission_plugins: tuple[str, ...] = ()
     authorization_mode: tuple[str, ...] = ("Node", "RBAC")
     service_cluster_ip_range: str = SERVICE_CIDR
     anonymous_auth: bool = True
+    etcd_cafile: Path | None = None
+    etcd_certfile: Path | None = None
+    etcd_keyfile: Path | None = None
+    etcd_compaction_interval: float = ETCD_COMPACTION_INTERVAL
 
     @property
     def allows_anonymous(self) -> bool:
@@ -54,6 +60,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     about = "where Services have their cluster IPs (%(default)s)"
     group.add_argument("--service-cluster-ip-range", type=cidr, default=SERVICE_CIDR, metavar="CIDR", help=about)
+    group.add_argument("--etcd-servers", default="", metavar="URLS", help="keep all objects in that etcd")
+    for name, about in (("cafile", "its CA"), ("certfile", "our certificate for it"), ("keyfile", "its key")):
+        group.add_argument(f"--etcd-{name}", type=Path, metavar="FILE", help=about)
+    about = "how often old revisions are forgotten there; 0 never (5m0s)"
+    group.add_argument(
+        "--etcd-compaction-interval", type=parse_duration, default=ETCD_COMPACTION_INTERVAL, metavar="TIME", help=about
+    )
 
 
 def from_flags(options: argparse.Namespace) -> Options:
@@ -64,6 +77,10 @@ def from_flags(options: argparse.Namespace) -> Options:
         options.authorization_mode,
         options.service_cluster_ip_range,
         options.anonymous_auth,
+        options.etcd_cafile,
+        options.etcd_certfile,
+        options.etcd_keyfile,
+        options.etcd_compaction_interval,
     )
 
 

@@ -175,6 +175,8 @@ class Registry:
             return obj  # a kind that this version does not have
         obj = copy(obj)
         meta = obj["metadata"]
+        if there := self.find(resource, meta.get("namespace", ""), meta["name"]):
+            return there  # a real etcd has it from an earlier cluster
         meta["uid"], meta["creationTimestamp"] = self.loop.uid(), self.loop.timestamp()
         status = obj.get("status")
         defaults.apply(obj)

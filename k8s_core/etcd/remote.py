@@ -10,20 +10,25 @@ copy takes from it when somebody writes, and every tenth of a second of the loop
 
 import contextlib
 import queue
+import re
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 from aetcd.rpc import rpc_pb2, rpc_pb2_grpc
 
 from k8s_core.clock import Loop
 from k8s_core.etcd.kv import from_pb, txn_to_pb
-from k8s_core.etcd.store import Compare, EtcdError, Event, KeyValue, Lease, Op, Store, TxnResult
+from k8s_core.etcd.store import Compare, EtcdError, Event, KeyValue, Lease, Op, Put, Store, TxnResult
 
 TIMEOUT = 10.0
 LOOK = 0.1
 PAUSE = 0.5  # seconds between two tries to connect
+COMPACT_KEY = b"compact_rev_key"
+Files = tuple[Path | None, Path | None, Path | None]
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 ALL = {"key": b"\0", "range_end": b"\0"}
 Batch = tuple[int, list[Event] | None, list[KeyValue] | None]
@@ -31,26 +36,33 @@ Batch = tuple[int, list[Event] | None, list[KeyValue] | None]
 
 
 class RemoteStore(Store):
-    """A copy of the etcd at `servers` ("http://127.0.0.1:2379"; of several the first). EtcdError if it is not there."""
+    """A copy of the etcd at `servers` ("http://127.0.0.1:2379", several with commas between). EtcdError without one.
 
-    def __init__(self, loop: Loop, servers: str):
+    `files` are the CA, our certificate and its key for https. Every `compaction` seconds what is older than the last
+    time is forgotten there, by one of all the apiservers that use it; 0 leaves that to others.
+    """
+
+    def __init__(self, loop: Loop, servers: str, files: Files = (None, None, None), compaction: float = 0):
         super().__init__(None)
         self._clock = loop
-        address = servers.split(",", maxsplit=1)[0].removeprefix("http://")
-        self._channel = grpc.insecure_channel(address, options=OPTIONS)
+        self._channel = _channel(servers, files)
         self._kv, self._leasing = rpc_pb2_grpc.KVStub(self._channel), rpc_pb2_grpc.LeaseStub(self._channel)
         self._arrived: queue.Queue[Batch] = queue.Queue()
         self._closing = threading.Event()
         self._stream: Any = None
         found = self._ask(self._kv.Range, rpc_pb2.RangeRequest(**ALL))
         self.restore(found.header.revision, map(from_pb, found.kvs))
-        self._timer = loop.every(LOOK, self._look)
+        self._timers = [loop.every(LOOK, self._look)]
+        self._turn, self._forgettable = 0, 0
+        if compaction:
+            self._timers.append(loop.every(compaction, self._forget))
         self._thread = threading.Thread(target=self._watch, name="etcd-watch", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         self._closing.set()
-        self._timer.cancel()
+        for timer in self._timers:
+            timer.cancel()
         if self._stream:
             self._stream.cancel()
         self._channel.close()
@@ -61,8 +73,9 @@ class RemoteStore(Store):
         try:
             return method(request, timeout=TIMEOUT, wait_for_ready=True)
         except grpc.RpcError as error:
-            text = error.details()
-            raise EtcdError(error.code().name, text) from error
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise EtcdError("UNAVAILABLE", "etcdserver: request timed out") from error
+            raise EtcdError(error.code().name, error.details()) from error
 
     def confirm(self) -> None:
         """Take what the watch brings until the copy is as new as the etcd was when it was asked."""
@@ -80,6 +93,24 @@ class RemoteStore(Store):
         self._ask(self._kv.Compact, rpc_pb2.CompactionRequest(revision=revision))
         if revision > self.compact_revision:
             super().compact(revision)
+
+    def _forget(self) -> None:
+        """kube-apiserver's compactor: a key's version says whose turn it is; then the revision of last time goes."""
+        request = txn_to_pb(
+            [Compare(COMPACT_KEY, "version", "=", self._turn)], [Put(COMPACT_KEY, b"%d" % self.revision)], ()
+        )
+        request.failure.add(request_range=rpc_pb2.RangeRequest(key=COMPACT_KEY))
+        try:
+            answer = self._ask(self._kv.Txn, request)
+            last, self._forgettable = self._forgettable, answer.header.revision
+            if not answer.succeeded:
+                self._turn = answer.responses[0].response_range.kvs[0].version
+                return
+            self._turn += 1
+            if last > self.compact_revision:
+                self.compact(last)
+        except EtcdError as error:
+            self._clock.log("kube-apiserver", f"compaction failed: {error}")
 
     def lease_grant(self, ttl: int, id: int = 0) -> Lease:
         answer = self._ask(self._leasing.LeaseGrant, rpc_pb2.LeaseGrantRequest(TTL=ttl, ID=id))
@@ -169,6 +200,18 @@ class RemoteStore(Store):
         events = [Event("DELETE", KeyValue(key, b"", 0, revision, 0), None) for key in gone]
         changed = [kv for kv in kvs if self._current.get(kv.key) != kv]
         return events + [Event("PUT", kv, None) for kv in sorted(changed, key=lambda kv: kv.mod_revision)]
+
+
+def _channel(servers: str, files: Files) -> grpc.Channel:
+    """To the first of several addresses that answers; of several names to the first."""
+    urls = [urlsplit(server if "//" in server else f"http://{server}") for server in servers.split(",")]
+    numbers = all(re.fullmatch(r"[\d.]+", url.hostname or "") for url in urls)
+    target = f"ipv4:{','.join(url.netloc for url in urls)}" if numbers else urls[0].netloc
+    if urls[0].scheme != "https":
+        return grpc.insecure_channel(target, options=OPTIONS)
+    ca, certificate, key = (path.read_bytes() if path else None for path in files)
+    named = [*OPTIONS, ("grpc.default_authority", urls[0].netloc)]
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(ca, key, certificate), options=named)
 
 
 def _by_revision(events: Iterable[Any]) -> list[tuple[int, list[Event]]]:
