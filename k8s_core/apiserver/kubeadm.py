@@ -74,7 +74,7 @@ def mark_control_plane(client: "Client", node: str) -> None:
     A kubelet may not do that itself: NodeRestriction reserves these labels.
     """
     try:
-        taints = client.get("nodes", node)["spec"].get("taints") or []
+        taints = [taint for taint in client.get("nodes", node)["spec"].get("taints") or [] if taint != ROLE_TAINT]
         changed = {"metadata": {"labels": ROLE_LABELS}, "spec": {"taints": [*taints, ROLE_TAINT]}}
         client.patch("nodes", node, "", changed, kind="merge")
     except errors.StatusError as error:

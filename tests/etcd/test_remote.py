@@ -79,3 +79,20 @@ def test_over_tls_with_a_certificate_and_on_the_first_address_that_answers(tmp_p
     assert store.txn([], [Put(b"k", b"v")]).revision == 2 and store.get(b"k")
     store.close()
     wire.close()
+
+
+def test_a_whole_cluster_comes_back_on_its_etcd(make_cluster: MakeCluster) -> None:
+    """Ended and started again, it has the Pods and nodes that it had, and goes on with them."""
+    loop = Loop()
+    wire = Wire(Service(Store(loop), loop))
+    names = []
+    for _ in range(2):
+        cluster = make_cluster(etcd_servers=wire.url)
+        cluster.settle()
+        cluster.advance("2m")
+        pods = cluster.client().list("pods")
+        assert {pod["status"]["phase"] for pod in pods} == {"Running"}
+        names.append(sorted(pod["metadata"]["name"] for pod in pods))
+        cluster.stop()
+    assert names[0] == names[1]
+    wire.close()
