@@ -18,6 +18,7 @@ from k8s_core.cluster import NODES, Cluster
 from k8s_core.etcd import flags as etcd_flags
 from k8s_core.etcd.store import EtcdError
 from k8s_core.limits import POD_CIDR
+from k8s_core.network import ingress
 from k8s_core.pki import kubeconfig
 
 ADMIN = User("admin", ("system:masters",))
@@ -48,6 +49,14 @@ def parser() -> argparse.ArgumentParser:
         "--cluster-cidr", type=apiserver_options.cidr, default=POD_CIDR, metavar="CIDR",
         help="where Pods have their addresses (%(default)s)",
     )  # fmt: skip
+    serve.add_argument(
+        "--load-balancer", action="store_true", help="give Services of type LoadBalancer an address, as a cloud does"
+    )
+    serve.add_argument("--ingress", action="store_true", help="install ingress-nginx")
+    serve.add_argument(
+        "--expose", type=_exposed, action="append", default=[], metavar="NODEPORT[:PORT]",
+        help="bind a node port to a port of the loopback, for browsers; may be repeated",
+    )  # fmt: skip
     apiserver_options.add_flags(serve)
     serve.add_argument("--seed", type=int, default=0, help="same seed: same names, certificates and tokens")
     return top
@@ -58,6 +67,11 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise argparse.ArgumentTypeError(f'"{text}" is not a port number (0-65535)')
     return port
+
+
+def _exposed(text: str) -> tuple[int, int]:
+    node_port, _, real = text.partition(":")
+    return _port(node_port), _port(real or "0")
 
 
 def _nodes(text: str) -> tuple[str, ...]:
@@ -130,7 +144,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             collect_seldom()
             if options.write_kubeconfig:
                 _write_kubeconfig(options, cluster, door.url, users)
+            cluster.load_balancer = options.load_balancer
+            if options.ingress:
+                cluster.install(ingress.MANIFEST)
+            exposed = [(node_port, cluster.expose(node_port, port=real)) for node_port, real in options.expose]
             print(f"k8s_core {cluster.apiserver.minor} serving on {door.url}", flush=True)
+            for node_port, address in exposed:
+                print(f"node port {node_port} on {address}", flush=True)
             stop.wait()
         finally:
             cluster.stop()

@@ -134,7 +134,7 @@ class Server:
                 )
 
         for port in {b.port for b in blocks}:
-            namespace.listen(port, process, answer)
+            namespace.listen(port, process, answer, protocols=("udp", "tcp"))
         process.at_exit.append(self.loop.every(COREDNS_RELOAD_PERIOD, reload).cancel)
         return ""
 

@@ -79,6 +79,7 @@ class Listener:
     http: bool
     certificate: bytes = b""
     """PEM, where TLS is spoken."""
+    protocols: tuple[str, ...] = ("tcp",)
 
 
 class Reached(NamedTuple):
@@ -157,12 +158,19 @@ class NetworkNamespace:
         self.listeners: dict[int, Listener] = {}
 
     def listen(
-        self, port: int, process: Process, handler: Handler, *, http: bool = False, certificate: bytes = b""
+        self,
+        port: int,
+        process: Process,
+        handler: Handler,
+        *,
+        http: bool = False,
+        certificate: bytes = b"",
+        protocols: tuple[str, ...] = ("tcp",),
     ) -> bool:
-        """Take a port until the process ends; False if it is taken."""
+        """Take a port until the process ends; False if it is taken (by whichever protocol)."""
         if port in self.listeners:
             return False
-        self.listeners[port] = Listener(process, handler, http, certificate)
+        self.listeners[port] = Listener(process, handler, http, certificate, protocols)
         process.at_exit.append(lambda: self.close(port, process))
         return True
 
@@ -211,7 +219,7 @@ class NetworkNamespace:
             raise
         yield ROUND_TRIP
         listener = there.namespace.listeners.get(there.port)
-        if listener is None:
+        if listener is None or protocol not in listener.protocols:
             raise NetworkError("refused", "Connection refused", address)
         return listener, there.seen_from
 

@@ -75,6 +75,40 @@ def test_the_apiserver_proxies_to_services_and_pods(served: tuple[Cluster, dict[
     assert 'no service port "99" found for service "web"' in raw("services/web:99").stderr
 
 
+def test_serve_opens_node_ports_and_gives_balancers(tmp_path: Path) -> None:
+    """serve --expose, --load-balancer and --cluster-cidr: a page on a real port, an EXTERNAL-IP, Pods elsewhere."""
+    config = tmp_path / "config"
+    flags = ["--secure-port=0", f"--write-kubeconfig={config}", "--expose=30080", "--load-balancer", "--ingress"]
+    command = [sys.executable, "-m", "k8s_core", "serve", *flags, "--cluster-cidr=10.64.0.0/12"]
+    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        process.stdout.readline()
+        url = process.stdout.readline().split(" on ")[1].strip()
+        env = {**os.environ, "KUBECONFIG": str(config), "HOME": str(tmp_path)}
+
+        def kubectl(line: str) -> str:
+            done = subprocess.run([KUBECTL, *line.split()], env=env, text=True, capture_output=True, check=True)
+            return done.stdout
+
+        kubectl("run web --image=nginx --port=80")
+        kubectl("create service nodeport web --tcp=80 --node-port=30080")
+        kubectl("set selector service web run=web")
+        kubectl("create service loadbalancer ball --tcp=80")
+        ready = "--for=jsonpath={.endpoints[*].conditions.ready}=true endpointslice -l kubernetes.io/service-name=web"
+        kubectl(f"wait {ready} --timeout=60s")
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            assert b"Welcome to nginx" in answer.read()
+        assert kubectl("get pod web -o jsonpath={.status.podIP}").startswith("10.64.")
+        kubectl("wait --for=jsonpath={.status.loadBalancer.ingress} service/ball --timeout=60s")
+        assert "nginx" in kubectl("get ingressclass")
+        rules = kubectl("exec -n kube-system ds/kube-proxy -- iptables-save -t nat")
+        assert "! -s 10.64.0.0/12" in rules
+    finally:
+        process.terminate()
+        process.communicate()
+
+
 def test_a_node_port_on_a_real_port(served: tuple[Cluster, dict[str, str]]) -> None:
     """cluster.expose binds a node's port to the loopback; the flow comes from outside and is recorded."""
     cluster, _ = served

@@ -24,6 +24,8 @@ def agnhost(process: Process) -> Steps:
         port = int(_option(arguments, "http-port" if what == "netexec" else "port", str(default)))
         process.machine.network.listen(port, process, lambda request: _netexec(process, request, what), http=True)
         if what == "netexec":
+            udp = int(_option(arguments, "udp-port", "8081"))
+            process.machine.network.listen(udp, process, lambda data: _datagram(process, data), protocols=("udp",))
             process.err(f"{stamps(process)['slashed']} {stamps(process)['time']} Started HTTP server on port {port}\n")
         return (yield from idle(process))
     process.err(f'Error: unknown command "{what}" for "app"\n')
@@ -37,6 +39,12 @@ def _option(arguments: list[str], name: str, default: str) -> str:
         if argument == f"--{name}" and index + 1 < len(arguments):
             return arguments[index + 1]
     return default
+
+
+def _datagram(process: Process, data: bytes) -> bytes:
+    """netexec's other door: "hostname" and "echo TEXT" over UDP."""
+    word, _, rest = data.decode(errors="replace").strip().partition(" ")
+    return {"hostname": process.machine.hostname.lower(), "echo": rest}.get(word.lower(), "").encode()
 
 
 def _netexec(process: Process, request: Request, what: str) -> Response:

@@ -12,6 +12,7 @@ from k8s_core.shell.commands import (
     curl,
     files,
     filters,
+    interfaces,
     listing,
     names,
     netfilter,
@@ -45,6 +46,7 @@ BUSYBOX: dict[str, Command] = {
     **network.TOOLS,
     **names.BUSYBOX,
     **netfilter.TOOLS,
+    **interfaces.BUSYBOX,
 }
 TOOLS: Mapping[str, Mapping[str, Command]] = {
     "none": {},
@@ -53,7 +55,7 @@ TOOLS: Mapping[str, Mapping[str, Command]] = {
     "debian": DEBIAN,
     "curl": curl.TOOLS,
     "procps": processes.PROCPS,
-    "network": {**network.TOOLS, **curl.TOOLS, **names.BIND, **netfilter.NODE, **netfilter.TOOLS},
-    "netfilter": netfilter.NODE,
+    "network": {**network.TOOLS, **curl.TOOLS, **interfaces.TOOLS, **names.BIND, **netfilter.NODE, **netfilter.TOOLS},
+    "netfilter": {**netfilter.NODE, **interfaces.TOOLS},
 }
 """The sets by the name that the image catalogue uses."""

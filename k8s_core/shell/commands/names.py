@@ -141,16 +141,22 @@ def nslookup(process: Process) -> Steps:
     return 0
 
 
+def _dotted(record: Any) -> str:
+    """A record's data as dig writes it: names with their last dot."""
+    return f"{record.data.rstrip('.')}." if record.type == "CNAME" else str(record.data)
+
+
 def dig(process: Process) -> Steps:
     config = _config(process)
-    server, name, kind, short, searching = config.servers[0], "", "A", False, False
+    server, name, kind = config.servers[0], "", "A"
+    asked: set[str] = set()  # options that begin with +
     words = process.argv[1:]
     while words:
         word = words.pop(0)
         if word.startswith("@"):
             server = word[1:]
         elif word.startswith("+"):
-            short, searching = short or word == "+short", searching or word == "+search"
+            asked.add(word[1:])
         elif word == "-x" and words:
             name, kind = _reverse(words.pop(0)), "PTR"
         elif word in ("-t", "-q", "-p") and words:
@@ -163,7 +169,7 @@ def dig(process: Process) -> Steps:
     if server.replace(".", "").isdigit() is False:
         server = yield from process.machine.network.resolve(server)
     answer: Answer | None = None
-    for candidate in config.candidates(name) if searching else [name.rstrip(".")]:
+    for candidate in config.candidates(name) if "search" in asked else [name.rstrip(".")]:
         name = candidate
         answer = yield from _ask(process, server, candidate, kind)
         if answer is None:
@@ -172,13 +178,17 @@ def dig(process: Process) -> Steps:
         if answer.code == NOERROR:
             break
     assert answer is not None
-    if short:
-        process.out("".join(f"{r.data}\n" for r in answer.records))
+    if "short" in asked:
+        process.out("".join(f"{_dotted(r)}\n" for r in answer.records))
+        return 0
+    if "noall" in asked:
+        lines = [f"{r.name + '.':<23} {r.ttl}\tIN\t{r.type}\t{_dotted(r)}\n" for r in answer.records]
+        process.out("".join(lines) if "answer" in asked else "")
         return 0
     flags = "qr aa rd" if answer.authoritative else "qr rd ra"
 
     def section(title: str, records: list[Any]) -> str:
-        lines = (f"{r.name + '.':<23} {r.ttl}\tIN\t{r.type}\t{r.data}\n" for r in records)
+        lines = (f"{r.name + '.':<23} {r.ttl}\tIN\t{r.type}\t{_dotted(r)}\n" for r in records)
         return f";; {title} SECTION:\n{''.join(lines)}\n" if records else ""
 
     authority = 0 if answer.records else 1
@@ -224,11 +234,19 @@ def getent(process: Process) -> Steps:
     network = process.machine.network
     if len(process.argv) < 3 or process.argv[1] not in ("hosts", "ahosts", "ahostsv4") or network is None:
         return process.fail("usage: getent hosts NAME") if len(process.argv) < 3 else 2
+    name = process.argv[2]
+    known = network.hosts.get(name)
     try:
-        address = yield from network.resolve(process.argv[2])
-    except NetworkError:
+        if known or _reverse(name):
+            full, address = name, known or name
+        else:
+            full, answer = yield from network.fabric.resolver.search(network, name)
+            address = next(iter(answer.addresses()), "")
+    except (NetworkError, AttributeError):  # no answer, or a network without DNS
         return 2
-    process.out(f"{address:<15} {process.argv[2]}\n")
+    if not address:
+        return 2
+    process.out(f"{address:<15} {full}\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Commands that show what a kernel's network does: conntrack, ss, traceroute. Its rules are iptables.py's."""
+"""Commands that show what a kernel does with packets: conntrack, traceroute. Its rules are iptables.py's."""
 
 from k8s_core.shell.commands import iptables
 from k8s_core.shell.commands.iptables import host_of
@@ -32,17 +32,6 @@ def _pid(process: Process, listener: Listener) -> int:
     return owner.pid if owner.machine is process.machine else owner.host_pid
 
 
-def ss(process: Process) -> Steps:
-    network = process.machine.network
-    process.out("Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process\n")
-    for port, listener in sorted(network.listeners.items()) if network else ():
-        program = listener.process.argv[0].rsplit("/", 1)[-1].rstrip(":")
-        users = f'users:(("{program}",pid={_pid(process, listener)},fd=6))'
-        process.out(f"tcp   LISTEN 0      511    {f'0.0.0.0:{port}':>18} {'0.0.0.0:*':>17} {users}\n")
-    return 0
-    yield 0.0
-
-
 def traceroute(process: Process) -> Steps:
     name = next((w for w in process.argv[1:] if not w.startswith("-")), "")
     network = process.machine.network
@@ -65,6 +54,5 @@ def traceroute(process: Process) -> Steps:
 NODE: dict[str, Command] = {
     **iptables.COMMANDS,
     "conntrack": checked(conntrack),
-    "ss": checked(ss),
 }
-TOOLS: dict[str, Command] = {"ss": checked(ss), "traceroute": checked(traceroute)}
+TOOLS: dict[str, Command] = {"traceroute": checked(traceroute)}

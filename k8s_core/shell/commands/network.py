@@ -1,4 +1,4 @@
-"""Commands that talk over the network: wget, nc, ping, ip, netstat; curl is curl.py's.
+"""Commands that talk over the network: wget, nc, ping; curl is curl.py's.
 
 What they need of it is NetworkNamespace (k8s_core/shell/sockets.py), their machine's `network`; a machine without one
 has no network. The way of a packet through Services and DNS belongs to k8s_core/network, which plugs in behind that.
@@ -8,7 +8,7 @@ import re
 from collections.abc import Generator
 
 from k8s_core.shell.commands.options import checked, parse
-from k8s_core.shell.pipes import Steps, Wait
+from k8s_core.shell.pipes import Steps, Wait, Waiters
 from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Request, Response
 
@@ -146,11 +146,7 @@ def nc(process: Process) -> Steps:
     options, operands = parse(process, "zvlnuk", "wpe")
     network = process.machine.network
     if "l" in options:
-        port = int(options.get("p") or (operands[-1] if operands else "0"))
-        if network is None or not network.listen(port, process, lambda data: b""):
-            return process.fail("bind: Address already in use")
-        yield from process.wait_signal("TERM", "INT")
-        return 0
+        return (yield from _serve(process, options, operands))
     if len(operands) < 2 or not operands[1].isdigit():
         return process.fail("usage: nc [OPTIONS] HOST PORT")
     host, port = operands[0], int(operands[1])
@@ -159,7 +155,8 @@ def nc(process: Process) -> Steps:
             raise NetworkError("unreachable", "Network is unreachable")
         address = yield from network.resolve(host)
         data = b"" if "z" in options else (yield from process.stdin.read_all())
-        answer = yield from network.tcp(address, port, data, float(options.get("w", "130")))
+        protocol = "udp" if "u" in options else "tcp"
+        answer = yield from network.tcp(address, port, data, float(options.get("w", "130")), protocol)
     except NetworkError as error:
         if error.kind == "resolve":
             return process.fail(f"bad address '{host}'")
@@ -167,6 +164,29 @@ def nc(process: Process) -> Steps:
     if "v" in options:
         process.err(f"{host} ({address}:{port}) open\n")
     process.out(answer)
+    return 0
+
+
+def _serve(process: Process, options: dict[str, str], operands: list[str]) -> Steps:
+    """nc -l: print what comes, answer with what standard input says; one connection, or with -k any number."""
+    network = process.machine.network
+    port = int(options.get("p") or (operands[-1] if operands else "0"))
+    said = yield from process.stdin.read_all()
+    waiters = Waiters()
+    served = 0
+
+    def answer(data: bytes) -> bytes:
+        nonlocal served
+        served += 1
+        process.out(data)
+        waiters.notify()
+        return said
+
+    protocols = ("udp",) if "u" in options else ("tcp",)
+    if network is None or not network.listen(port, process, answer, protocols=protocols):
+        return process.fail("bind: Address already in use")
+    while not served or "k" in options:
+        yield waiters
     return 0
 
 
@@ -197,50 +217,10 @@ def ping(process: Process) -> Steps:
     return int(not got)
 
 
-def ip(process: Process) -> Steps:
-    network = process.machine.network
-    address = network.address if network else "127.0.0.1"
-    words = [w for w in process.argv[1:] if not w.startswith("-")]
-    if words[:1] and "route".startswith(words[0]):
-        gateway = address.rsplit(".", 1)[0] + ".1"
-        subnet = f"{gateway.rsplit('.', 1)[0]}.0/24"
-        process.out(f"default via {gateway} dev eth0 \n{subnet} dev eth0 scope link  src {address} \n")
-        return 0
-    process.out(
-        "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue qlen 1000\n"
-        "    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00\n    inet 127.0.0.1/8 scope host lo\n"
-        "       valid_lft forever preferred_lft forever\n"
-    )
-    if network:
-        mac = ":".join(f"{int(part):02x}" for part in address.split("."))
-        process.out(
-            "2: eth0@if7: <BROADCAST,MULTICAST,UP,LOWER_UP,M-DOWN> mtu 1450 qdisc noqueue \n"
-            f"    link/ether 0a:58:{mac} brd ff:ff:ff:ff:ff:ff\n"
-            f"    inet {address}/24 brd {address.rsplit('.', 1)[0]}.255 scope global eth0\n"
-            "       valid_lft forever preferred_lft forever\n"
-        )
-    return 0
-    yield 0.0
-
-
-def netstat(process: Process) -> Steps:
-    process.out(
-        "Active Internet connections (only servers)\n"
-        "Proto Recv-Q Send-Q Local Address           Foreign Address         State       \n"
-    )
-    network = process.machine.network
-    for port in sorted(network.listeners) if network else ():
-        process.out(f"tcp        0      0 {f'0.0.0.0:{port}':23} 0.0.0.0:*               LISTEN      \n")
-    return 0
-    yield 0.0
-
-
 TOOLS: dict[str, Command] = {
     name: checked(c)
     for name, c in {
         "ping": ping,
-        "ip": ip,
-        "netstat": netstat,
         "nc": nc,
         "wget": wget,
     }.items()

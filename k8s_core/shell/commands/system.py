@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 
 from k8s_core.shell.commands.options import parse, table
+from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Discard, Pipe, Steps
 from k8s_core.shell.process import Command, Process
 
@@ -85,12 +86,25 @@ def printenv(process: Process) -> Steps:
     yield 0.0
 
 
+def _full_name(process: Process) -> str:
+    """What /etc/hosts puts first in the line of the machine's own name."""
+    name = process.machine.hostname
+    try:
+        lines = process.fs.read("/etc/hosts").decode(errors="replace").splitlines()
+    except FileError:
+        return name
+    return next((line.split()[1] for line in lines if name in line.split()[1:]), name)
+
+
 def hostname(process: Process) -> Steps:
     machine = process.machine
     if len(process.argv) > 1 and process.argv[1] in ("-i", "-I"):
         process.out(f"{getattr(machine.network, 'address', '127.0.0.1')}\n")
-    elif len(process.argv) > 1 and process.argv[1] in ("-s", "-f"):
+    elif len(process.argv) > 1 and process.argv[1] == "-s":
         process.out(f"{machine.hostname}\n")
+    elif len(process.argv) > 1 and process.argv[1] in ("-f", "--fqdn", "-d"):
+        full = _full_name(process)
+        process.out(f"{full.partition('.')[2] if process.argv[1] == '-d' else full}\n")
     elif len(process.argv) > 1:
         return process.fail("sethostname: Operation not permitted")
     else:
