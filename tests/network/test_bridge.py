@@ -91,7 +91,9 @@ def test_serve_opens_node_ports_and_gives_balancers(tmp_path: Path) -> None:
             done = subprocess.run([KUBECTL, *line.split()], env=env, text=True, capture_output=True, check=True)
             return done.stdout
 
-        kubectl("run web --image=nginx --port=80")
+        probe = '"readinessProbe":{"tcpSocket":{"port":80},"periodSeconds":1}'
+        spec = f'{{"spec":{{"containers":[{{"name":"web","image":"nginx",{probe}}}]}}}}'
+        kubectl(f"run web --image=nginx --port=80 --overrides={spec}")
         kubectl("create service nodeport web --tcp=80 --node-port=30080")
         kubectl("set selector service web run=web")
         kubectl("create service loadbalancer ball --tcp=80")
