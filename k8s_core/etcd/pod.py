@@ -125,7 +125,7 @@ def programs(member: Member) -> Mapping[str, Mapping[str, Command]]:
         if metrics:
             healthy = Response(200, b'{"health":"true","reason":""}')
             network.listen(metrics, process, lambda request: healthy, http=True)
-        if not network.listen(port, process, answer):
+        if not network.listen(port, process, answer, health=lambda service: "SERVING"):
             taken = f"listen tcp 127.0.0.1:{port}: bind: address already in use"
             process.err(_log(process, "fatal", "discovery failed", error=taken))
             return 1

@@ -12,6 +12,7 @@ from k8s_core.kubelet import images
 from k8s_core.kubelet.environment import ConfigError, expand
 from k8s_core.kubelet.images import Image, PullError
 from k8s_core.kubelet.prober import SUCCESS
+from k8s_core.kubelet.programs import behaviour
 from k8s_core.kubelet.runtime import EXITED, Container, ContainerConfig, Mount, RuntimeFailure
 from k8s_core.kubelet.volumes import below
 
@@ -122,6 +123,14 @@ class Launcher:
 
         self.worker.loop.call_later(self.worker.loop.random.uniform(low, high), start)
 
+    def _behaviour(self, container: str) -> str:
+        text = behaviour.of(self.worker.pod, container)
+        try:
+            behaviour.parse(text)
+        except behaviour.BadBehaviour as error:
+            raise ConfigError(str(error)) from None
+        return text
+
     def _host_path(self, name: str) -> str:
         """Where a volume is on the node."""
         worker = self.worker
@@ -183,6 +192,7 @@ class Launcher:
             cpu_limit=quantity.milli(limit.get("cpu") or "0"),
             cpu_request=quantity.milli(request.get("cpu") or "0"),
             reference=container["image"],
+            behaviour=self._behaviour(container["name"]),
         )
 
     def _start(self, container: Object, image: Image) -> None:

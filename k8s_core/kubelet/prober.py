@@ -51,7 +51,7 @@ class Actions:
         elif "tcpSocket" in handler:
             self._task(self._tcp(handler["tcpSocket"], spec, run, timeout), run, once)
         elif "grpc" in handler:
-            self._task(self._tcp(handler["grpc"], spec, run, timeout), run, once)
+            self._task(self._grpc(handler["grpc"], run, timeout), run, once)
         elif "sleep" in handler:
             self.loop.call_later(float(handler["sleep"].get("seconds", 0)), once, SUCCESS, "")
         else:
@@ -109,6 +109,19 @@ class Actions:
             reason = "i/o timeout" if error.kind == "timeout" else f"connect: {error.message.lower()}"
             return FAILURE, f"dial tcp {host}:{port}: {reason}"
         return SUCCESS, ""
+
+    def _grpc(self, action: Object, run: Container, timeout: float) -> Generator[Wait, None, tuple[str, str]]:
+        address, port = run.sandbox.network.address, int(action["port"])
+        try:
+            listener, _ = yield from self.network.reach(address, port, timeout)
+        except NetworkError:
+            what = f'timeout: failed to connect service "{address}:{port}" within {timeout:g}s'
+            return FAILURE, f"{what}: context deadline exceeded"
+        if listener.health is None:
+            what = "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"
+            return FAILURE, f"{what}: unknown service grpc.health.v1.Health"
+        status = listener.health(str(action.get("service") or ""))
+        return (SUCCESS, "") if status == "SERVING" else (FAILURE, f'service unhealthy (responded with "{status}")')
 
     def _exec(self, command: list[str], run: Container, timeout: float, done: Done) -> None:
         if not command or run.machine is None or self.runtime.fake:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from k8s_core.kubelet import programs
 from k8s_core.kubelet.images import KUBERNETES, Image, ImageStore, parse
 from k8s_core.kubelet.logs import ContainerLog
+from k8s_core.kubelet.programs import behaviour
 from k8s_core.kubelet.usage import Usage
 from k8s_core.shell.fs import Directory, File, FileSystem, Node
 from k8s_core.shell.pipes import Output, Pipe, Sink
@@ -121,11 +122,16 @@ class ContainerMachine(Machine):
         self.shell = str(config.image.data.get("shell", "dash"))
         self.container = container
         self.usage = Usage(self)
+        self.answer: Callable[[Callable[[Any], Any], Any], Any] | None = None
+        """What stands between the container's servers and who asks them (programs/behaviour.py)."""
         self.network = container.sandbox.network
         self.extra["image"] = config.image
 
     def background(self) -> bool:
         return self.loop.now >= self.container.waited_for_until
+
+    def serving(self, handler: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda request: self.answer(handler, request) if self.answer else handler(request)
 
     def account(self) -> None:
         self.usage.settle()
@@ -333,6 +339,9 @@ class Runtime:
         machine.host_pids = self.pids
         container.machine = machine
         program = programs.idle if self.fake else self._program(machine, argv)
+        wanted = behaviour.parse(config.behaviour) if config.behaviour and not self.fake else None
+        if wanted:
+            program = behaviour.delayed(program, wanted.start_after)
         container.state, container.started = RUNNING, self.loop.now
         machine.started = self.loop.now
         if not config.stdin:
@@ -348,6 +357,8 @@ class Runtime:
             on_exit=container.exited,
             tty=config.tty,
         )
+        if wanted:
+            behaviour.Acting(container, wanted)
 
     def _program(self, machine: ContainerMachine, argv: list[str]) -> Command:
         found, problem = resolve(machine, argv[0])

@@ -68,13 +68,16 @@ class Volumes:
 
         try:
             if "configMap" in volume:
-                return Directory(_keys(volume["configMap"], "configmap", volume["configMap"].get("name", ""), get))
+                source = volume["configMap"]
+                return _nest(_keys(source, "configmap", source.get("name", ""), get, _mode(source)))
             if "secret" in volume:
-                return Directory(_keys(volume["secret"], "secret", volume["secret"].get("secretName", ""), get))
+                source = volume["secret"]
+                return _in_memory(_nest(_keys(source, "secret", source.get("secretName", ""), get, _mode(source))))
             if "downwardAPI" in volume:
-                return Directory(self._downward(pod, status, volume["downwardAPI"]))
+                source = volume["downwardAPI"]
+                return _in_memory(_nest(self._downward(pod, status, source, _mode(source))))
             if "projected" in volume:
-                return self._projected(pod, status, volume["projected"], get)
+                return _in_memory(self._projected(pod, status, volume["projected"], get))
             if "hostPath" in volume:
                 return self._host_path(volume["hostPath"])
             if "persistentVolumeClaim" in volume:
@@ -83,17 +86,19 @@ class Volumes:
             raise MountError(name, str(error)) from None
         except FileError as error:
             raise MountError(name, str(error)) from None
-        return Directory()  # emptyDir, ephemeral, and what needs machines this cluster has not
+        made = Directory(mode=0o777)  # emptyDir, ephemeral, and what needs machines this cluster has not
+        made.tmpfs = (volume.get("emptyDir") or {}).get("medium") == "Memory"
+        return made
 
     def _projected(self, pod: Object, status: Object, source: Object, get: Get) -> Directory:
-        entries: dict[str, Node] = {}
+        entries, mode = dict[str, Node](), _mode(source)
         for part in source.get("sources") or ():
             if "configMap" in part:
-                entries |= _keys(part["configMap"], "configmap", part["configMap"].get("name", ""), get)
+                entries |= _keys(part["configMap"], "configmap", part["configMap"].get("name", ""), get, mode)
             elif "secret" in part:
-                entries |= _keys(part["secret"], "secret", part["secret"].get("name", ""), get)
+                entries |= _keys(part["secret"], "secret", part["secret"].get("name", ""), get, mode)
             elif "downwardAPI" in part:
-                entries |= self._downward(pod, status, part["downwardAPI"])
+                entries |= self._downward(pod, status, part["downwardAPI"], mode)
             elif "serviceAccountToken" in part:
                 entries[part["serviceAccountToken"]["path"]] = self._token(pod, part["serviceAccountToken"])
         return _nest(entries)
@@ -108,14 +113,17 @@ class Volumes:
 
         return File(read=read)
 
-    def _downward(self, pod: Object, status: Object, source: Object) -> dict[str, Node]:
+    def _downward(self, pod: Object, status: Object, source: Object, mode: int) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         for item in source.get("items") or ():
             if "fieldRef" in item:
                 value = field_value(pod, status, item["fieldRef"]["fieldPath"], self.node_ip)
             else:
-                value = resource_value(pod, pod["spec"]["containers"][0], item["resourceFieldRef"])
-            entries[item["path"]] = File(value.encode())
+                named = item["resourceFieldRef"].get("containerName")
+                containers = pod["spec"]["containers"]
+                container = next((c for c in containers if c["name"] == named), containers[0])
+                value = resource_value(pod, container, item["resourceFieldRef"])
+            entries[item["path"]] = File(value.encode(), mode=int(item.get("mode") or mode))
         return entries
 
     def _host_path(self, source: Object) -> Node:
@@ -152,7 +160,18 @@ class Volumes:
 _KINDS = {"File": "file", "Socket": "socket", "CharDevice": "character device", "BlockDevice": "block device"}
 
 
-def _keys(source: Object, word: str, name: str, get: Get) -> dict[str, Node]:
+def _mode(source: Object) -> int:
+    """defaultMode."""
+    given = source.get("defaultMode")
+    return 0o644 if given is None else int(given)
+
+
+def _in_memory(directory: Directory) -> Directory:
+    directory.tmpfs = True
+    return directory
+
+
+def _keys(source: Object, word: str, name: str, get: Get, mode: int) -> dict[str, Node]:
     """The files of a ConfigMap or Secret: all its keys, or the items that are named."""
     obj = get(f"{word}s", name)
     if obj is None:
@@ -162,16 +181,16 @@ def _keys(source: Object, word: str, name: str, get: Get) -> dict[str, Node]:
     data = contents(obj)
     items = source.get("items")
     if not items:
-        return {key: File(value) for key, value in data.items()}
+        return {key: File(value, mode=mode) for key, value in data.items()}
     entries: dict[str, Node] = {}
     for item in items:
         if item["key"] in data:
-            entries[item["path"]] = File(data[item["key"]])
+            entries[item["path"]] = File(data[item["key"]], mode=int(item.get("mode") or mode))
         elif not source.get("optional"):
             raise ConfigError(
                 f"references non-existent {'config' if word == 'configmap' else 'secret'} key: {item['key']}"
             )
-    return _nest(entries).entries
+    return entries
 
 
 def _nest(entries: dict[str, Node]) -> Directory:

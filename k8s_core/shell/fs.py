@@ -89,11 +89,11 @@ class Device:
 class Directory:
     """A directory in memory."""
 
-    __slots__ = ("entries", "mode", "mtime", "read_only")
+    __slots__ = ("entries", "mode", "mtime", "read_only", "tmpfs")
 
     def __init__(self, entries: dict[str, Node] | None = None, *, mode: int = 0o755) -> None:
         self.entries: dict[str, Node] = entries if entries is not None else {}
-        self.mode, self.mtime, self.read_only = mode, 0.0, False
+        self.mode, self.mtime, self.read_only, self.tmpfs = mode, 0.0, False, False
 
     def get(self, name: str) -> Node | None:
         return self.entries.get(name)

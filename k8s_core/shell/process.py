@@ -168,6 +168,10 @@ class Machine:
         pid, self._next_pid = self._next_pid, self._next_pid + 1
         return pid
 
+    def serving(self, handler: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """A server's handler as its clients meet it."""
+        return handler
+
     def account(self) -> None:
         """A process's load is about to change, or has changed."""
 

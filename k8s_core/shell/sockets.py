@@ -79,6 +79,8 @@ class Listener:
     http: bool
     certificate: bytes = b""
     """PEM, where TLS is spoken."""
+    health: Callable[[str], str] | None = None
+    """gRPC's health protocol, where it is spoken: "SERVING" or another status of a service."""
     protocols: tuple[str, ...] = ("tcp",)
 
 
@@ -166,11 +168,12 @@ class NetworkNamespace:
         http: bool = False,
         certificate: bytes = b"",
         protocols: tuple[str, ...] = ("tcp",),
+        health: Callable[[str], str] | None = None,
     ) -> bool:
         """Take a port until the process ends; False if it is taken (by whichever protocol)."""
         if port in self.listeners:
             return False
-        self.listeners[port] = Listener(process, handler, http, certificate, protocols)
+        self.listeners[port] = Listener(process, process.machine.serving(handler), http, certificate, health, protocols)
         process.at_exit.append(lambda: self.close(port, process))
         return True
 

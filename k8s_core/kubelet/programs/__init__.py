@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from k8s_core.kubelet.images import Image
-from k8s_core.kubelet.programs import addons, agnhost, data, web
+from k8s_core.kubelet.programs import addons, agnhost, data, stress, web
 from k8s_core.kubelet.programs.rootfs import root
 from k8s_core.kubelet.programs.simple import generic, http_program, idle, logged_server, wrapper
 from k8s_core.shell.commands import TOOLS
@@ -30,7 +30,9 @@ PROGRAMS: dict[str, dict[str, Command]] = {
     "registry.k8s.io/ingress-nginx/controller": addons.INGRESS_NGINX,
     "registry.k8s.io/e2e-test-images/agnhost": {"agnhost": agnhost.agnhost},
     "registry.k8s.io/liveness": {"server": agnhost.liveness},
-    "docker.io/polinux/stress": {"stress": idle},
+    "docker.io/polinux/stress": {"stress": stress.stress},
+    "docker.io/vish/stress": {"stress": stress.vish},
+    "registry.k8s.io/hpa-example": {"apache2-foreground": stress.php_apache},
 }
 """What an image has of its own."""
 BY_NAME: dict[str, Command] = {

@@ -69,7 +69,7 @@ def generic(process: Process) -> Steps:
             return respond(process, 200, f"Hello from {process.machine.hostname}:{port}{request.path}\n")
 
         if process.machine.network:
-            process.machine.network.listen(port, process, answer, http=True)
+            process.machine.network.listen(port, process, answer, http=True, health=lambda service: "SERVING")
     return (yield from idle(process))
 
 

@@ -11,6 +11,8 @@ from k8s_core.shell.pipes import Pipe, Steps, Wait
 from k8s_core.shell.process import Command, Process
 
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "e": "\033"}
+ZERO_SECONDS, ZERO_BYTES = 0.1, 64 << 20
+"""How fast `tail /dev/zero` eats memory."""
 FOLLOW_POLL = 1.0
 """tail -f looks at its file once a second."""
 
@@ -121,6 +123,9 @@ def tail(process: Process) -> Steps:
     options, operands = parse(process, "fFqv", "nc", {"lines": "n", "bytes": "c", "follow": "f"})
     amount = options.get("n", "10")
     status = 0
+    while operands[:1] == ["/dev/zero"]:  # it looks for the end of a line, and keeps all that it has read
+        yield ZERO_SECONDS
+        process.use_memory(process.memory + ZERO_BYTES)
     texts = yield from sources(process, operands)
     for name, text in texts:
         if text == "\0":
