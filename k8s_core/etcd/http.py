@@ -1,4 +1,4 @@
-"""etcd's HTTP door: /version, /health, /metrics and the v2 API. Stands for api/etcdhttp and the routes of v2http."""
+"""etcd's HTTP door: /version, /health, /metrics, v2, and v3 as JSON. Stands for api/etcdhttp and v2http's routes."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,11 +9,13 @@ import orjson
 from aetcd.rpc import rpc_pb2
 from aiohttp import web
 
+from k8s_core.etcd import gateway
 from k8s_core.etcd.members import CLUSTER_VERSION
 from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.tree import Event, TreeError
 from k8s_core.etcd.v2 import Answer, KeyRequest, encode, error_answer, event_body
+from k8s_core.etcd.watching import WatchStream
 
 Enter = Callable[[], Any]
 WATCH_TIMEOUT = 300.0  # defaultWatchTimeout
@@ -23,6 +25,8 @@ METHODS = {
     "stats": ("GET",),
     "machines": ("GET", "HEAD"),
 }
+ALARMS = ("NONE", "NOSPACE", "CORRUPT")
+Message = Any
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -42,8 +46,9 @@ class Api:
         match request.path:
             case "/version":
                 return _json({"etcdserver": self.service.members.version, "etcdcluster": CLUSTER_VERSION})
-            case "/health":
-                return self._health()
+            case "/health" | "/livez" | "/readyz":
+                with enter():
+                    return self._health(request)
             case "/metrics":
                 with enter():
                     return web.Response(text=self._metrics(), content_type="text/plain")
@@ -53,7 +58,55 @@ class Api:
                 allowed = ",".join(METHODS[area])
                 return web.Response(status=405, text="Method Not Allowed\n", headers={"Allow": allowed})
             return await self._v2(area, rest, request, enter)
+        if root == "v3":
+            return await self._v3("/".join((area, rest)).rstrip("/"), request, enter)
         return web.Response(status=404, text="404 page not found\n")
+
+    # --- v3 -------------------------------------------------------------------------------------------------
+    async def _v3(self, path: str, request: web.BaseRequest, enter: Enter) -> web.StreamResponse:
+        name, token = gateway.PATHS.get(path), request.headers.get("Authorization", "")
+        if name is None:
+            return web.Response(status=404, text="Not Found\n")
+        if request.method != "POST":
+            return web.Response(status=405, text="Method Not Allowed\n")
+        try:
+            asked = gateway.parse(name, await request.read())
+            if name == "watch":
+                return await self._watch(asked, token, request, enter)
+            with enter():
+                body = gateway.render(self.service.call(name, asked, token), streamed=name in gateway.STREAMS)
+            return web.Response(body=body, content_type="application/json")
+        except EtcdError as error:
+            status, body = gateway.refuse(error)
+            return web.Response(status=status, body=body, content_type="application/json")
+
+    async def _watch(self, asked: Message, token: str, request: web.BaseRequest, enter: Enter) -> web.StreamResponse:
+        """Every answer a line, until the client goes away."""
+        outlet: asyncio.Queue[Message] = asyncio.Queue()
+        io = asyncio.get_running_loop()
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.enable_chunked_encoding()
+
+        def put(told: Message) -> None:
+            io.call_soon_threadsafe(outlet.put_nowait, told)
+
+        with enter():
+            stream = WatchStream(
+                self.service,
+                put,
+                lambda: self.service.auth.user_of(token),
+            )
+            stream.receive(asked)
+        try:
+            await response.prepare(request)
+            while True:
+                await response.write(gateway.render(await outlet.get(), streamed=True))
+        except ConnectionError:
+            pass
+        finally:
+            with enter():
+                stream.close()
+        return response
 
     # --- v2 -------------------------------------------------------------------------------------------------
     async def _v2(self, area: str, rest: str, request: web.BaseRequest, enter: Enter) -> web.StreamResponse:
@@ -134,10 +187,20 @@ class Api:
             return Answer(404, encode({"message": f"No such member: {id}"}).rstrip(b"\n"))
 
     # --- health ---------------------------------------------------------------------------------------------
-    def _health(self) -> web.Response:
-        alarms = {alarm for _, alarm in self.service.members.alarms}
-        reason = "ALARM NOSPACE" if 1 in alarms else "ALARM CORRUPT" if 2 in alarms else ""
-        return _json({"health": "false" if reason else "true", "reason": reason}, 503 if reason else 200)
+    def _health(self, request: web.BaseRequest) -> web.Response:
+        """Sick if there is an alarm, but for those that `exclude` names, or no leader."""
+        query = parse_qs(request.query_string)
+        alarms = {ALARMS[alarm] for _, alarm in self.service.members.alarms} - set(query.get("exclude", ()))
+        reason = f"ALARM {sorted(alarms)[-1]}" if alarms else ""
+        if not reason and query.get("serializable", ["false"])[0] != "true":
+            try:
+                self.service.call("range", rpc_pb2.RangeRequest(key=b"health"))
+            except EtcdError as error:
+                reason = "" if "user name is empty" in error.message else f"QGET ERROR:{error.message}"
+        if request.path != "/health":
+            return web.Response(status=503 if reason else 200, text=f"{reason or 'ok'}\n")
+        body = orjson.dumps({"health": "false" if reason else "true", "reason": reason})
+        return web.Response(status=503 if reason else 200, text=body.decode())
 
     def _metrics(self) -> str:
         store = self.service.store
@@ -153,8 +216,8 @@ class Api:
         return "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in values.items())
 
 
-def _json(body: Any, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
+def _json(body: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(body), content_type="application/json")
 
 
 def _response(answer: Answer) -> web.Response:
