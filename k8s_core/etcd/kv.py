@@ -103,7 +103,7 @@ class KV:
         )
         order = request.sort_order or (1 if request.sort_target else 0)  # a target alone means ascending
         later = any(bounds) or request.sort_order  # filter or sort first, cut afterwards
-        limit = request.limit + 1 if request.limit > 0 and not later else 0
+        limit = 1 if request.count_only else request.limit + 1 if request.limit > 0 and not later else 0
         past = request.revision if request.revision <= self.store.revision else 0
         found = self.store.range(request.key, request.range_end, limit=limit, revision=past)
         response = rpc_pb2.RangeResponse(header=_revision(now), count=found.count)

@@ -106,8 +106,13 @@ class Store:
             kvs = [one] if one else []
             return RangeResult(kvs, len(kvs), False, self.revision)
         if 0 < revision < self.revision:
-            found = (self._at(k, revision) for k in self._keys(self._history, key, range_end))
-            kvs = [kv for kv in found if kv]
+            history, kvs = self._history, []
+            for each in self._keys(history, key, range_end):
+                kv = history[each][-1]
+                if kv.mod_revision > revision:
+                    kv = self._at(each, revision)
+                if kv and kv.version:
+                    kvs.append(kv)
             count = len(kvs)
             kvs = kvs[:limit] if limit > 0 else kvs
         else:
