@@ -10,7 +10,9 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from course.wire import Answer, Wire
 from k8s_core.api.errors import StatusError, is_not_found
 from k8s_core.cluster import Cluster
 from k8s_core.kubelet.host import Host
+from k8s_core.kubelet.units import Systemd, Unit
 from k8s_core.shell.sockets import NetworkError
 
 WITH_SOLUTION = "done with the solution"
@@ -328,7 +331,9 @@ class Lab:
         parts: dict[str, Any] = {
             "kube-scheduler": self.cluster.scheduler,
             "kube-controller-manager": self.cluster.controller_manager,
-            **{f"kubelet {node}": kubelet for node, kubelet in self.cluster.kubelets.items()},
+            **{
+                f"kubelet {node}": Service(host.systemd, host.kubelet_unit) for node, host in self.cluster.hosts.items()
+            },
         }
         if name not in parts:
             raise LabError(f'There is no component "{name}" to stop. There are: {", ".join(parts)}.')
@@ -415,6 +420,7 @@ class Lab:
         exercise = self._exercises.get(id)
         for component in exercise.stops if exercise and id in self._begun else ():
             self.restart(tasks.fill(component, self.values))
+        self._type(exercise.mended if exercise else ())
         owned = [tasks.fill(each, self.values).split("/") for each in (exercise.owns if exercise else ())]
         with self.cluster.lock:
             stage.take_away(self.cluster.client(), owned)
@@ -426,6 +432,7 @@ class Lab:
         assert exercise.begin
         for component in exercise.stops:
             self.stop(tasks.fill(component, self.values))
+        self._type(exercise.typed)
         if exercise.files:
             script = ["bash", "-c", tasks.fill(exercise.files, self.values)]
             subprocess.run(script, env={**os.environ, **self.environment}, capture_output=True, check=True)
@@ -442,6 +449,10 @@ class Lab:
             self.cluster.settle()
         self._since[id] = self.cluster.etcd.revision
 
+    def _type(self, lines: Sequence[tuple[str, str]]) -> None:
+        for node, commands in lines:
+            self.node(tasks.fill(node, self.values)).run(tasks.fill(commands, self.values))
+
     def _task(self, id: str) -> syllabus.Task:
         try:
             return self.chapter.task(id)
@@ -453,6 +464,13 @@ class Lab:
 def _shell(command: str, variables: dict[str, str]) -> str:
     done = subprocess.run(["bash", "-c", command], env=variables, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
+
+
+class Service:
+    """A service of a node, started and stopped as systemctl does it."""
+
+    def __init__(self, systemd: Systemd, unit: Unit):
+        self.start, self.stop = partial(systemd.start, unit), partial(systemd.stop, unit)
 
 
 class Node:

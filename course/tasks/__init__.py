@@ -27,6 +27,7 @@ class Exercise:
     `then` are kubectl commands that follow `begin` when a beginning has a past, such as several revisions; {names} in
     them are the learner's own values. `files` is a shell command that changes files of the nodes, below $NODES, before
     all that. `stops` are components that are stopped before all that, as `lab.stop` names them; a reset starts them.
+    `typed` is what is typed on nodes before all that, (node, commands); `mended` is what a reset types there.
     """
 
     check: Callable[[Look, Values], Points]
@@ -35,6 +36,8 @@ class Exercise:
     then: tuple[str, ...] = ()
     files: str = ""
     stops: tuple[str, ...] = ()
+    typed: tuple[tuple[str, str], ...] = ()
+    mended: tuple[tuple[str, str], ...] = ()
 
 
 def load(chapter: Chapter, learner: str) -> tuple[Values, Mapping[str, Exercise]]:

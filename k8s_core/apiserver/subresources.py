@@ -7,6 +7,7 @@ which gives the kubelet's server of a node, as the apiserver dials port 10250.
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlencode
 
 from k8s_core.api import Object, errors, field, jsonpath
 from k8s_core.api.custom import with_value
@@ -198,7 +199,10 @@ class Subresources:
 
     def log(self, request: Request) -> Response:
         pod, container = self._container(request)
-        server = self._kubelet(request, pod)
+        asked = {name: values for name, values in request.query.items() if name != "container"}
+        query = f"?{urlencode(asked, doseq=True)}" if asked else ""
+        path = f"containerLogs/{request.namespace}/{request.name}/{container}{query}"
+        server = self._kubelet(request, pod, path)
         if server is None:
             return Response(body=b"", content_type="text/plain")
         stream = server.container_logs(
@@ -310,15 +314,16 @@ class Subresources:
             text += f" or one of the init containers: [{' '.join(inits)}]"
         raise errors.bad_request(text)
 
-    def _kubelet(self, request: Request, pod: Object) -> KubeletServer | None:
+    def _kubelet(self, request: Request, pod: Object, path: str = "") -> KubeletServer | None:
+        """The kubelet's server that has the Pod, None before it has a node. `path` is asked for, else dialled only."""
         node = pod["spec"].get("nodeName", "")
         if not node:
             return None
         server = self.dial(node)
         if server is None:
-            raise errors.StatusError(
-                500, "InternalError", f'Get "https://{node}:10250/": dial tcp: connect: connection refused'
-            )
+            address = f"{(pod.get('status') or {}).get('hostIP', node)}:10250"
+            what = f'Get "https://{address}/{path}"' if path else "error dialing backend"
+            raise errors.StatusError(500, "", f"{what}: dial tcp {address}: connect: connection refused")
         request.note("kubelet", f"asked the kubelet of {node}")
         return server
 

@@ -66,6 +66,7 @@ def read(fs: FileSystem) -> Config:
         told.get("containerRuntimeEndpoint") or flags.get("container-runtime-endpoint") or f"unix://{SOCKET}"
     )
     server = _server(fs, flags.get("kubeconfig", KUBECONFIG))
+    _client_ca(fs, told)
     _reachable(fs, endpoint)
     try:
         return Config(
@@ -111,6 +112,20 @@ def _server(fs: FileSystem, path: str) -> str:
         raise BadConfig(missing) from None
     except (yaml.YAMLError, LookupError, TypeError):
         raise BadConfig(f'failed to run Kubelet: error loading config file "{path}": invalid configuration') from None
+
+
+def _client_ca(fs: FileSystem, told: dict[str, Any]) -> None:
+    """authentication.x509.clientCAFile: by it the kubelet knows the apiserver."""
+    x509 = (told.get("authentication") or {}).get("x509") or {}
+    path = str(x509.get("clientCAFile") or "")
+    try:
+        if path:
+            fs.read(path)
+    except FileError:
+        raise BadConfig(
+            f"failed to construct kubelet dependencies: unable to load client CA file {path}: open {path}: no such "
+            "file or directory"
+        ) from None
 
 
 def _reachable(fs: FileSystem, endpoint: str) -> None:

@@ -252,3 +252,21 @@ def test_logs_are_files(cluster: Cluster) -> None:
     line = ran(cluster, "head -1 /var/log/containers/web_default_web-*.log", "worker1")
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z std(out|err) F ", line)
     assert ran(cluster, "ls -d /var/log/pods/default_web_*/web/0.log", "worker1").count("\n") == 1
+
+
+def test_a_missing_client_ca_keeps_the_kubelet_from_starting() -> None:
+    """The log names the file, the node's logs cannot be read meanwhile, and the right name lets it start again."""
+    with Cluster() as cluster:
+        cluster.settle()
+        config, host = "/var/lib/kubelet/config.yaml", cluster.node("worker1")
+        host.run(f"sed -i s,pki/ca.crt,pki/no.crt, {config}; systemctl restart kubelet")
+        told = host.run("systemctl is-active kubelet; journalctl -u kubelet --no-pager | tail -3").stdout
+        assert "unable to load client CA file /etc/kubernetes/pki/no.crt: open /etc/kubernetes/pki/no.crt" in told
+        pod = next(p for p in cluster.client().list("pods", "kube-system") if p["spec"]["nodeName"] == "worker1")
+        container = pod["spec"]["containers"][0]["name"]
+        logs = cluster.node("cp").run(f"kubectl logs -n kube-system {pod['metadata']['name']} --tail=1").stderr
+        server = "10.0.0.5:10250"
+        url = f"https://{server}/containerLogs/kube-system/{pod['metadata']['name']}/{container}?tailLines=1"
+        assert logs.strip() == f'Error from server: Get "{url}": dial tcp {server}: connect: connection refused'
+        host.run(f"sed -i s,pki/no.crt,pki/ca.crt, {config}")
+        assert host.run("sleep 15; systemctl is-active kubelet").stdout == "active\n"
