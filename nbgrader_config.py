@@ -1,8 +1,8 @@
 """nbgrader's configuration: `exercises/` is its source tree; what it makes goes to `grading/`.
 
 Works as it is, from this folder, with `nbgrader ...`, the formgrader in JupyterLab and `course grade`. For a class,
-set `c.Exchange.root` to a folder that everybody can reach, and `c.CourseDirectory.db_url` if the gradebook is in
-PostgreSQL.
+COURSE_EXCHANGE names a folder that everybody can reach, and COURSE_GRADEBOOK the gradebook's URL if it is not the
+SQLite file, such as postgresql://user:password@host/gradebook.
 """
 
 import os
@@ -11,7 +11,8 @@ from pathlib import Path
 
 c = get_config()  # noqa: F821  # given by the loader
 root = Path(__file__).resolve().parent
-exchange = Path(os.environ.get("COURSE_HOME") or root / ".course") / "exchange"
+home = Path(os.environ.get("COURSE_HOME") or root / ".course")
+exchange = Path(os.environ.get("COURSE_EXCHANGE") or home / "exchange")
 exchange.mkdir(parents=True, exist_ok=True)
 (root / "grading").mkdir(exist_ok=True)
 # nbgrader starts alembic, and learners' cells kubectl, by name.
@@ -22,7 +23,7 @@ c.CourseDirectory.root = str(root)
 c.CourseDirectory.source_directory = "exercises"
 for step in ("release", "submitted", "autograded", "feedback"):
     setattr(c.CourseDirectory, f"{step}_directory", f"grading/{step}")
-c.CourseDirectory.db_url = f"sqlite:///{root / 'grading' / 'gradebook.db'}"
+c.CourseDirectory.db_url = os.environ.get("COURSE_GRADEBOOK") or f"sqlite:///{root / 'grading' / 'gradebook.db'}"
 # *.md is the assignments' text, with the solutions
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", "*.md"]
 c.Exchange.root = str(exchange)

@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and options.command != "lab":
+    if rest and options.command not in ("lab", "hub"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     return int(_COMMANDS[options.command](options, rest) or 0)
 
@@ -21,7 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="course", description="A Kubernetes course you can take apart.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("lab", help="open the course in JupyterLab; further arguments go to jupyter lab")
+    lab = commands.add_parser("lab", help="open the course in JupyterLab; further arguments go to jupyter lab")
+    lab.add_argument("--hub", action="store_true", help=argparse.SUPPRESS)  # JupyterHub starts it so, for one user
+    hub = commands.add_parser("hub", help="a class's JupyterHub (class.yaml); further arguments go to jupyterhub")
+    hub.add_argument("--trial", action="store_true", help="everybody runs as you, with one password")
     check = commands.add_parser("check", help="check a task on a cluster of your own")
     check.add_argument("chapter")
     check.add_argument("task")
@@ -46,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("assignment")
     grade.add_argument("student", nargs="*", help="only these; everybody otherwise")
     grade.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="how many at once")
+    grade.add_argument("--dask", metavar="ADDRESS", help="on the workers of this Dask cluster, such as tcp://host:8786")
     grade.add_argument("--again", action="store_true", help="also what has not changed since it was graded")
     grade.add_argument("--trust-submissions", action="store_true", help="run their code without a sandbox")
     feedback = commands.add_parser("feedback", help="make the feedback pages of an assignment")
@@ -53,13 +57,22 @@ def _parser() -> argparse.ArgumentParser:
     feedback.add_argument("--release", action="store_true", help="and put them into the exchange")
     csv = commands.add_parser("csv", help="every mark as CSV")
     csv.add_argument("file", type=Path)
+    csv.add_argument("--for", dest="form", choices=("canvas", "moodle"), default="", help="as its gradebook imports it")
+    csv.add_argument("--roster", type=Path, help="the file that it exports, which says who is who")
+    csv.add_argument("--assignment", action="append", default=[], help="only this one; may be repeated")
+    commands.add_parser("report", help="how the class did in an assignment").add_argument("assignment")
     return parser
 
 
 def _lab(options: argparse.Namespace, rest: list[str]) -> int:
     from course import jupyter  # noqa: PLC0415  # each command loads only what it needs
 
-    jupyter.lab(rest)
+    if options.command == "hub":
+        jupyter.hub(rest, trial=options.trial)
+    elif options.hub:
+        jupyter.hub_user(rest)
+    else:
+        jupyter.lab(rest)
     return 0
 
 
@@ -133,7 +146,10 @@ def _grading(options: argparse.Namespace, rest: list[str]) -> int:
         elif options.command == "feedback":
             grading.feedback(options.assignment, release=options.release)
         elif options.command == "csv":
-            grading.csv(options.file)
+            for student in grading.csv(options.file, options.form, options.assignment, options.roster):
+                print(f"{student} is not in {options.roster}, and gets no mark there.", file=sys.stderr)
+        elif options.command == "report":
+            _report(options.assignment)
         else:
             {"generate": grading.generate, "release": grading.release, "collect": grading.collect}[options.command](
                 options.assignment
@@ -149,6 +165,14 @@ def _grade(options: argparse.Namespace) -> None:
 
     from course import grading  # noqa: PLC0415
 
+    court = None
+    if options.dask:
+        from course.grading.many import Many  # noqa: PLC0415
+
+        try:
+            court = Many(options.dask, options.assignment, trust=options.trust_submissions)
+        except (ImportError, ConnectionError) as error:
+            raise grading.GradingError(str(error)) from None
     students = options.student or grading.submitted(options.assignment)
     bar = Progress(TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True)
     with bar:
@@ -157,6 +181,7 @@ def _grade(options: argparse.Namespace) -> None:
             options.assignment,
             options.student or None,
             workers=max(options.workers, 1),
+            court=court,
             trust=options.trust_submissions,
             again=options.again,
         ):
@@ -167,15 +192,25 @@ def _grade(options: argparse.Namespace) -> None:
             for message in done.verdict.messages:
                 bar.console.print(f"    {message}", markup=False, highlight=False)
             bar.advance(task)
+    _report(options.assignment)
+
+
+def _report(assignment: str) -> None:
+    from course import grading  # noqa: PLC0415
+    from course.grading import report  # noqa: PLC0415
+
+    found, page = grading.report(assignment)
+    print(f"\n{report.table(found)}\n\nWith a picture: {page.relative_to(environment.ROOT)}")
 
 
 _COMMANDS = {
     "lab": _lab,
+    "hub": _lab,
     "check": _check,
     "build": _build,
     "new": _new,
     "site": _site,
-    **dict.fromkeys(("generate", "release", "collect", "grade", "feedback", "csv"), _grading),
+    **dict.fromkeys(("generate", "release", "collect", "grade", "feedback", "csv", "report"), _grading),
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ comments and feedback stand in nbgrader's gradebook (gradebook.py), so everythin
 `nbgrader ...` and the formgrader, whose autograding goes the same way (converter.py).
 """
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from course.grading.verdict import Result, Verdict
 
 if TYPE_CHECKING:
     from course.grading.court import Bench
+    from course.grading.report import Summary
     from course.grading.sandbox import Limits
 
 
@@ -122,13 +124,40 @@ def feedback(assignment: str, *, release: bool = False) -> None:
         _done(nbgrader.release_feedback(assignment), f"release feedback for {assignment}")
 
 
-def csv(target: Path) -> None:
-    """Every mark as CSV, as `nbgrader export` writes it."""
+def csv(target: Path, form: str = "", assignments: Iterable[str] = (), roster: Path | None = None) -> list[str]:
+    """Every mark as CSV, as `nbgrader export` writes it, or in the `form` that "canvas" or "moodle" import.
+
+    Returns the students of whom the roster knows nothing.
+    """
     from nbgrader.plugins.export import CsvExportPlugin  # noqa: PLC0415  # takes 3 s to load
+
+    from course.grading import exports  # noqa: PLC0415
 
     nbgrader = api()
     with nbgrader.gradebook as book:
-        CsvExportPlugin(to=str(target)).export(book)
+        if form:
+            return exports.write(target, form, book, assignments, roster)
+        CsvExportPlugin(to=str(target), assignment=list(assignments)).export(book)
+    return []
+
+
+def report(assignment: str) -> "tuple[Summary, Path]":
+    """How the class did, with the gradebook's scores; also written to grading/reports/. GradingError before grading."""
+    from nbgrader.api import MissingEntry  # noqa: PLC0415
+
+    from course.grading import report as reports  # noqa: PLC0415
+
+    found = []
+    nbgrader = api()
+    with nbgrader.gradebook as book:
+        for verdict in verdicts(assignment):
+            with contextlib.suppress(MissingEntry):
+                entry = book.find_submission(assignment, verdict.student)
+                score = max(entry.score - (entry.late_submission_penalty or 0.0), 0.0)
+                found.append(Result(verdict, score, entry.max_score, fresh=False))
+    if not found:
+        raise GradingError(f"Nothing of {assignment} has been graded. First: course grade {assignment}")
+    return reports.write(found, environment.ROOT / "grading" / "reports")
 
 
 def _done(result: dict[str, Any], what: str) -> None:
