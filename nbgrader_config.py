@@ -2,7 +2,7 @@
 
 Works as it is, from this folder, with `nbgrader ...`, the formgrader in JupyterLab and `course grade`. For a class,
 COURSE_EXCHANGE names a folder that everybody can reach, and COURSE_GRADEBOOK the gradebook's URL if it is not the
-SQLite file, such as postgresql://user:password@host/gradebook.
+SQLite file, such as postgresql+psycopg://user:password@host/gradebook.
 """
 
 import os

@@ -199,7 +199,7 @@ def _report(assignment: str) -> None:
     from course import grading  # noqa: PLC0415
     from course.grading import report  # noqa: PLC0415
 
-    found, page = grading.report(assignment)
+    found, page = grading.class_report(assignment)
     print(f"\n{report.table(found)}\n\nWith a picture: {page.relative_to(environment.ROOT)}")
 
 

@@ -141,7 +141,7 @@ def csv(target: Path, form: str = "", assignments: Iterable[str] = (), roster: P
     return []
 
 
-def report(assignment: str) -> "tuple[Summary, Path]":
+def class_report(assignment: str) -> "tuple[Summary, Path]":
     """How the class did, with the gradebook's scores; also written to grading/reports/. GradingError before grading."""
     from nbgrader.api import MissingEntry  # noqa: PLC0415
 

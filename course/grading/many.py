@@ -16,6 +16,8 @@ from course.grading.intake import Submission
 from course.grading.sandbox import DEFAULT, Limits
 from course.grading.verdict import Verdict
 
+CONNECT = "10s"
+"""How long a scheduler may take to answer."""
 AHEAD = 2
 """Submissions that are sent out for each thread of a worker, so that none waits for the next."""
 TRIES = 3
@@ -30,7 +32,7 @@ class Many:
 
         self.assignment, self.limits, self.trust = assignment, limits, trust
         try:
-            self.client = Client(address, timeout="10s", set_as_default=False)
+            self.client = Client(address, timeout=CONNECT, set_as_default=False)
         except OSError as error:
             raise ConnectionError(f"There is no Dask scheduler at {address}: {error}") from None
         self.threads = sum(self.client.nthreads().values())
@@ -54,7 +56,7 @@ class Many:
 
         out: dict[Any, Submission] = {}
         coming = iter(submissions)
-        done: Any = as_completed()
+        done: Any = as_completed(loop=self.client.loop)
         limits = asdict(self.limits)
         while True:
             while len(out) < AHEAD * self.threads and (submission := next(coming, None)) is not None:

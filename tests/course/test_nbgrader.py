@@ -112,7 +112,12 @@ def test_from_release_to_feedback(course: Course) -> None:
 
 def test_the_courses_own_commands_do_the_same(course: Course) -> None:
     """`course grade` marks a submission again, the same, and `course csv` writes what nbgrader exports."""
-    assert course.run("course", "grade", "--again", ASSIGNMENT, "grace").split() == ["grace", "5.00", "of", "15"]
+    told = course.run("course", "grade", "--again", ASSIGNMENT, "grace")
+    assert told.split()[:4] == ["grace", "5.00", "of", "15"]
+    assert f"{ASSIGNMENT}: 3 submissions, mean 6.00, median 5, of 15 points" in told
+    assert "read by an instructor" in told
+    assert (course.root / "grading" / "reports" / f"{ASSIGNMENT}.png").exists()
+    assert course.run("course", "report", ASSIGNMENT).strip() in told
     before = (course.root / "grades.csv").read_text()
     course.run("course", "csv", "again.csv")
     assert (course.root / "again.csv").read_text() == before
