@@ -25,6 +25,7 @@ from k8s_core.apiserver.discovery import Discovery
 from k8s_core.apiserver.escalation import EscalationCheck
 from k8s_core.apiserver.follow import wall_clock
 from k8s_core.apiserver.keeper import Keeper
+from k8s_core.apiserver.metrics import ResourceMetrics
 from k8s_core.apiserver.node_authorizer import NodeAuthorizer
 from k8s_core.apiserver.openapi import OpenAPI
 from k8s_core.apiserver.options import Options
@@ -213,6 +214,7 @@ class Cluster:
             subresources=Subresources(registry, tokens, self._dial),
             discovery=Discovery(served, f"10.0.0.4:{self.secure_port}"),
             openapi=OpenAPI(kinds, served, customs.definitions),
+            metrics=ResourceMetrics(registry, self._dial),
             minor=self.minor,
         )
 

@@ -26,6 +26,7 @@ from k8s_core.apiserver.availability import Availability
 from k8s_core.apiserver.body import CONNECTIONS, decode_body
 from k8s_core.apiserver.discovery import Discovery
 from k8s_core.apiserver.lists import filter_of, list_objects, start_watch
+from k8s_core.apiserver.metrics import ResourceMetrics
 from k8s_core.apiserver.openapi import OpenAPI
 from k8s_core.apiserver.registry import Registry, copy
 from k8s_core.apiserver.request import Request, Response, resolve
@@ -57,6 +58,7 @@ class Server:
     subresources: Subresources
     discovery: Discovery
     openapi: OpenAPI
+    metrics: ResourceMetrics
     minor: str = version.DEFAULT
     audit: AuditLog = field(default_factory=AuditLog)
     availability: Availability = field(default_factory=Availability)
@@ -181,13 +183,15 @@ class Server:
     # --- verbs ----------------------------------------------------------------------------------------------
     def _get(self, request: Request) -> Response:
         assert request.resource is not None
-        if request.resource.group_resource == "componentstatuses":
-            obj = next((c for c in self._components() if c["metadata"]["name"] == request.name), None)
-            if obj is None:
-                raise errors.not_found(request.resource, request.name)
-        else:
+        computed = self._computed(request)
+        if computed is None:
             self._confirm(request)
             obj = self.registry.get(request.resource, request.namespace, request.name)
+        else:
+            found = next((each for each in computed if each["metadata"]["name"] == request.name), None)
+            if found is None:
+                raise errors.not_found(request.resource, request.name)
+            obj = found
         return Response(object=obj if request.in_process else presentation.one(request, obj, self.loop))
 
     def _confirm(self, request: Request) -> None:
@@ -197,15 +201,24 @@ class Server:
 
     def _list(self, request: Request) -> Response:
         self._confirm(request)
-        items, meta = list_objects(self.registry, request)
+        computed = self._computed(request)
+        if computed is None:
+            items, meta = list_objects(self.registry, request)
+        else:
+            items = list(filter(filter_of(request), computed))
+            meta = {"resourceVersion": ""}
         if request.in_process:
             return Response(object={"items": items, "metadata": meta})
-        if request.resource and request.resource.group_resource == "componentstatuses":
-            items = self._components()
         return Response(object=presentation.many(request, items, meta, self.loop))
 
+    def _computed(self, request: Request) -> list[Object] | None:
+        """The objects of a kind that is not stored but asked for each time; None for one that is stored."""
+        assert request.resource is not None
+        if request.resource.group_resource == "componentstatuses":
+            return self._components()
+        return self.metrics.objects(request) if self.metrics.serves(request.resource) else None
+
     def _components(self) -> list[Object]:
-        """ComponentStatuses: not stored, asked for each time."""
         return [
             {
                 "apiVersion": "v1",

@@ -114,6 +114,18 @@ class KubeletServer:
             return None
         return state.current
 
+    # --- figures --------------------------------------------------------------------------------------------
+    def usage(self) -> dict[tuple[str, str], dict[str, tuple[float, int]]]:
+        """What the running containers use now: (namespace, Pod) -> container -> (processors, bytes)."""
+        found: dict[tuple[str, str], dict[str, tuple[float, int]]] = {}
+        for worker in self.kubelet.workers.values():
+            for container, state in worker.running():
+                machine = state.current.machine if state.current else None
+                if machine is not None:
+                    pod = found.setdefault((worker.namespace, worker.name), {})
+                    pod[container["name"]] = (machine.usage.cores, machine.usage.memory)
+        return found
+
     # --- exec and attach ------------------------------------------------------------------------------------
     def exec(
         self,

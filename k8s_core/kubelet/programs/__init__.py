@@ -43,6 +43,7 @@ BY_NAME: dict[str, Command] = {
     "kube-controller-manager": addons.control_plane,
     "kube-scheduler": addons.control_plane,
     "kube-proxy": addons.kube_proxy,
+    "metrics-server": addons.control_plane,
     "flanneld": idle,
     "launch.sh": idle,
     "python3": idle,

@@ -19,6 +19,7 @@ FIRST_LINES = {
     "kube-apiserver": 'server.go:183] "Golang settings" GOGC="" GOMAXPROCS="" GOTRACEBACK=""',
     "kube-controller-manager": 'controllermanager.go:215] "Starting" version="{version}"',
     "kube-scheduler": 'server.go:163] "Starting Kubernetes Scheduler" version="{version}"',
+    "metrics-server": 'secure_serving.go:211] "Serving securely on [::]:10250"',
 }
 HEALTH = ("/livez", "/readyz", "/healthz", "/health")
 
@@ -30,7 +31,7 @@ def klog(process: Process, text: str, level: str = "I") -> str:
 
 
 def control_plane(process: Process) -> Steps:
-    """kube-apiserver, kube-controller-manager, kube-scheduler, etcd: ports and health."""
+    """kube-apiserver, kube-controller-manager, kube-scheduler, etcd, metrics-server: ports and health."""
     name = process.argv[0].rsplit("/", 1)[-1]
 
     def answer(request: Request) -> Response:
