@@ -10,6 +10,7 @@ from course.tasks import Exercise, Values
 _PKI = "/etc/kubernetes/pki/etcd"
 _V3 = f"--cacert {_PKI}/ca.crt --cert {_PKI}/server.crt --key {_PKI}/server.key"
 _V2 = f"--ca-file {_PKI}/ca.crt --cert-file {_PKI}/server.crt --key-file {_PKI}/server.key"
+LINES = 4  # in the diary of the task "follow"
 _TYPED = 'kubectl exec etcd-cp -n kube-system -- sh -c "{}"'
 
 
@@ -17,7 +18,7 @@ def values(draw: random.Random) -> Values:
     """Names and words that differ from learner to learner."""
     words = ["heron", "otter", "badger", "lynx", "marten", "falcon"]
     draw.shuffle(words)
-    return Values(
+    values = Values(
         key=draw.choice(("planet", "river", "colour", "island")),
         new=words[0] + str(draw.randint(10, 99)),
         old=words[1] + str(draw.randint(10, 99)),
@@ -25,7 +26,11 @@ def values(draw: random.Random) -> Values:
         vault=draw.choice(("vault", "ledger", "archive")),
         word=words[2] + str(draw.randint(100, 999)),
         owner=draw.choice(("ana", "bruno", "chen", "dora")),
+        diary=draw.choice(("diary", "journal", "logbook")),
     )
+    for number, word in enumerate(draw.sample(("rain", "sun", "fog", "hail", "snow"), LINES)):
+        setattr(values, f"line{number}", word + str(draw.randint(10, 99)))
+    return values
 
 
 def _etcdctl(see: Look, command: str) -> str:
@@ -115,6 +120,34 @@ def recover(see: Look, v: Values) -> Points:
     )
 
 
+def follow(see: Look, v: Values) -> Points:
+    written = [getattr(v, f"line{number}") for number in range(LINES)]
+    told = str(see.get("configmaps", "story")["data.lines"] or "")
+    lines = [line.strip() for line in told.split(",") if line.strip()]
+    get = "kubectl get configmap story -o jsonpath='{.data.lines}'"
+    yield point(
+        "the first line is there",
+        written[0] if written[0] in lines else told,
+        written[0],
+        get,
+        why="It was written when the ConfigMap was made. A watch that begins with --rev=1 is told that, too.",
+    )
+    yield point(
+        "no line is missing, and none is invented",
+        sorted(set(lines)),
+        sorted(written),
+        get,
+        why="Each write of the key is one event of the watch. The deletion has no value.",
+    )
+    yield point(
+        "they are in the order in which they were written",
+        lines,
+        written,
+        get,
+        why="A watch tells events in the order of their revisions. Keep it.",
+    )
+
+
 def _stored(see: Look, v: Values) -> Any:
     try:
         text = _etcdctl(see, f"etcdctl get /registry/configmaps/default/{v.vault} --print-value-only {_V3}")
@@ -149,5 +182,14 @@ TASKS = {
         owns=("configmaps/{vault}",),
         begin=lambda v: _config(v.vault, word=v.word, owner=v.owner),
         then=('patch configmap {vault} --type=merge -p \'{"data":{"word":"oops","owner":null}}\'',),
+    ),
+    "follow": Exercise(
+        follow,
+        owns=("configmaps/story",),
+        begin=lambda v: _config(v.diary, line=v.line0),
+        then=(
+            *(f'patch configmap {{diary}} -p \'{{"data":{{"line":"{{line{n}}}"}}}}\'' for n in range(1, LINES)),
+            "delete configmap {diary}",
+        ),
     ),
 }
