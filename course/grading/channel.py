@@ -21,7 +21,11 @@ _FD = struct.calcsize("i")
 
 
 class ChannelClosed(Exception):
-    """The other end is gone, or has said what is no message."""
+    """The other end is gone."""
+
+
+class ChannelBroken(ChannelClosed):
+    """The other end has said what is no message."""
 
 
 class ChannelTimeout(Exception):
@@ -82,7 +86,7 @@ class Channel:
             return None
         (size,) = _HEAD.unpack_from(self._read)
         if size > self.limit:
-            raise ChannelClosed(f"a message of {size} bytes was announced")
+            raise ChannelBroken(f"a message of {size} bytes was announced")
         if len(self._read) < _HEAD.size + size:
             return None
         data = bytes(self._read[_HEAD.size : _HEAD.size + size])
@@ -90,9 +94,9 @@ class Channel:
         try:
             message = json.loads(data)
         except (ValueError, RecursionError):
-            raise ChannelClosed("what came is no JSON") from None
+            raise ChannelBroken("what came is no JSON") from None
         if not isinstance(message, dict):
-            raise ChannelClosed("what came is no message")
+            raise ChannelBroken("what came is no message")
         return message
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ them, there is a verdict: what was not judged when time was up has no points and
 """
 
 import dataclasses
+import itertools
 import os
 import queue
 import shutil
@@ -60,9 +61,11 @@ class Court:
         self._uid = FIRST_UID if self.walled and os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="course-judge-")).resolve()
         self._give(self.folder)
+        self._numbers = itertools.count(1)
         self._places: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(1, workers + 1):
             self._places.put(number)
+        self._sweeper = ThreadPoolExecutor(1, "sweeper")
         self._judges = self._kernels = None
         try:
             self._judges = self._nursery("judge", str(self.folder), self.chapter.id)
@@ -74,6 +77,7 @@ class Court:
             raise SourceError("The judge could not start; what it said stands above.") from None
 
     def close(self) -> None:
+        self._sweeper.shutdown()
         for nursery in (self._judges, self._kernels):
             if nursery:
                 nursery.close()
@@ -129,7 +133,7 @@ class Court:
 
     # --- one notebook ---------------------------------------------------------------------------------------
     def _hear(self, hearing: "_Hearing", submission: Submission, place: int) -> None:
-        folder = self.folder / f"{place}-{submission.digest[:12]}"
+        folder = self.folder / f"{place}-{submission.digest[:12]}-{next(self._numbers)}"
         (folder / "nodes").mkdir(parents=True, exist_ok=True)
         for each in (folder, folder / "nodes"):
             self._give(each)
@@ -163,14 +167,20 @@ class Court:
             hearing.stopped = "The judge ended before it was done."
         finally:
             if walls:
-                walls.close()
+                walls.kill()
             for nursery, child in reversed(children):
                 nursery.kill(child)
             for end in (report, theirs, kernel, judge, control, watch):
                 end.close()
             for file in (out, to_out, error, to_error, *doors):
                 os.close(file)
-            shutil.rmtree(folder, ignore_errors=True)
+            self._sweeper.submit(self._sweep, walls, folder)
+
+    def _sweep(self, walls: Cell | None, folder: Path) -> None:
+        """What nobody has to wait for."""
+        if walls:
+            walls.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _listen(self, hearing: "_Hearing", channel: Channel, walls: Cell | None) -> None:
         """Take down what the judge says, until it is done or time or memory are used up."""
@@ -184,10 +194,10 @@ class Court:
                     hearing.stopped = f"The submission ran longer than {self.limits.submission:g} s."
                     return
                 late = time.monotonic() > end
-                if walls and not killed and (late or walls.memory() > self.limits.memory):
-                    walls.close()  # the judge goes on, and looks at what was made so far
+                what = f"ran longer than {self.limits.submission:g} s" if late else walls.used() if walls else ""
+                if walls and what and not killed:
+                    walls.kill()  # the judge goes on, and looks at what was made so far
                     killed = True
-                    what = f"ran longer than {self.limits.submission:g} s" if late else "used too much memory"
                     hearing.note = f"The submission {what}. Its processes were ended."
                 continue
             if "done" in message:

@@ -8,6 +8,7 @@ writes the same rows once more: nothing is lost or doubled. A mark that an instr
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import nbformat
 from nbgrader import utils
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.preprocessors import AssignLatePenalties
+from sqlalchemy.exc import SAWarning
 
 from course.grading.intake import SourceError, Submission
 from course.grading.verdict import Result, Verdict
@@ -93,9 +95,11 @@ class Ledger:
 
     def _mark(self, submission: Submission, verdict: Verdict) -> None:
         book, student = self.book, verdict.student
-        book.update_or_create_student(student)
         stamp = {"timestamp": submission.timestamp} if _is_time(submission.timestamp) else {}
-        entry = book.update_or_create_submission(self.assignment, student, **stamp)
+        with warnings.catch_warnings():  # SQLAlchemy's, about how nbgrader makes new rows
+            warnings.simplefilter("ignore", SAWarning)
+            book.update_or_create_student(student)
+            entry = book.update_or_create_submission(self.assignment, student, **stamp)
         marks = {mark.cell: mark for mark in verdict.marks}
         for notebook in entry.notebooks:
             taken = next((each for each in submission.notebooks if each.source.name == notebook.name), None)

@@ -23,13 +23,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from course import syllabus
+from course import syllabus, tasks
 from course.checks import Report
-from course.grading.channel import MAX_JOB, Channel, ChannelClosed, ChannelTimeout, receive_files
+from course.grading.channel import MAX_JOB, Channel, ChannelBroken, ChannelClosed, ChannelTimeout, receive_files
 from course.grading.nursery import tend
 from course.grading.sandbox import Limits
 from course.kernel import LabError
 from course.lab import Lab
+from k8s_core.apiserver import http  # noqa: F401  # loaded before the forks, not after each
 
 GRACE = 5.0
 """Seconds that a kernel has to start, or to stop after it was interrupted."""
@@ -39,6 +40,8 @@ MAX_TEXT = 20_000
 """Letters of one thing observed, or of one error, that are kept."""
 MAX_MEMORY = 4 << 30
 """Bytes of address space of a judge: what a learner puts into the cluster lies here."""
+LINE = 12
+"""Bytes that a line of output takes in a notebook besides its letters."""
 _PICTURES = ("image/png", "image/jpeg")
 _CUT = "[The output is cut here: a submission may print {} kB.]\n"
 
@@ -191,6 +194,8 @@ class Judge:
                     self.kernel.fill()
                 elif sockets[1] in readable:  # the kernel is gone, though something it left may hold its socket
                     raise ChannelClosed
+            except ChannelBroken:
+                self.end("The kernel was ended: it sent the judge what is no message.")
             except ChannelClosed:
                 self.drain()
                 self.end()
@@ -219,7 +224,6 @@ class Judge:
         if not code:  # it lives, and cannot be talked to
             with contextlib.suppress(OSError):
                 self.control.send(b"k")
-            code = "" if why else "broken"
         self.ended = why or _REASONS.get(code, "The kernel was ended by the code in a cell.")
 
     def exit_code(self) -> str:
@@ -260,13 +264,16 @@ class Judge:
             self.outputs.append({"output_type": "stream", "name": name, "text": text})
 
     def within(self, text: str) -> str:
-        """As much of a text as may still be kept."""
+        """As much of a text as may still be kept. A line costs more than its letters: so it does in a notebook."""
         if self.room <= 0:
             return ""
-        self.room -= len(text)
-        if self.room > 0:
+        cost = len(text) + LINE * text.count("\n")
+        if cost < self.room:
+            self.room -= cost
             return text
-        return text[: self.room + len(text)] + "\n" + _CUT.format(self.limits.output >> 10)
+        kept = text[: len(text) * self.room // cost]
+        self.room = 0
+        return f"{kept}\n{_CUT.format(self.limits.output >> 10)}"
 
     def output(self, kind: str, what: Any) -> None:
         if kind in ("display", "result") and isinstance(what, dict):
@@ -422,7 +429,6 @@ def _encoded(text: str) -> str:
 
 
 _REASONS = {
-    "broken": "The kernel was ended: it sent the judge what is no message.",
     "0": "The kernel was ended by the code in a cell (exit code 0).",
     "-9": "The kernel was killed: by the code in a cell, or because it used too much memory.",
     "-24": "The kernel was ended: it had used up its processor time.",
@@ -458,6 +464,7 @@ def main() -> None:
     template.mkdir()
     os.chdir(template)
     bench = Bench(syllabus.chapter(chapter))
+    tasks.load(bench.chapter, "")
 
     def work(message: dict[str, Any], files: list[int]) -> None:
         mine = folder / message["folder"]

@@ -65,6 +65,7 @@ class _Shell(InteractiveShell):
     displayhook_class = Type(_Result)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
+        self._last_traceback = stb
         _tell("error", {"ename": getattr(etype, "__name__", "Error"), "evalue": str(evalue), "traceback": list(stb)})
 
     def enable_gui(self, gui: Any = None) -> None:

@@ -84,7 +84,7 @@ class Cell:
     """The walls for one submission; a context manager. `nodes` is a folder that is seen inside as NODES."""
 
     def __init__(self, nodes: Path | None, *, uid: int | None = None, limits: Limits = DEFAULT):
-        self.uid = os.geteuid() if uid is None else uid
+        self.nodes, self.limits = nodes, limits
         arguments = [
             *(as_user(uid, [nodes] if nodes else []) if uid is not None else ()),
             *("bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session"),
@@ -124,9 +124,17 @@ class Cell:
         first = fcntl.ioctl(found["mnt"], _NS_GET_USERNS)
         return [first, *(found[kind] for kind in _NAMESPACES)]
 
+    def used(self) -> str:
+        """What has been used up, in words; empty if nothing has."""
+        if self.memory() > self.limits.memory:
+            return "used too much memory"
+        if self.nodes and _size(self.nodes) > self.limits.disk:
+            return "wrote too much into the nodes' folders"
+        return ""
+
     def memory(self) -> int:
-        """Bytes of memory that the processes inside hold together, shared pages counted once for each."""
-        return sum(_resident(pid) for pid in self._processes())
+        """Bytes of memory that the processes inside hold together; pages that several share are counted once."""
+        return sum(_share(pid) for pid in self._processes())
 
     def _processes(self) -> Iterator[str]:
         for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -134,11 +142,16 @@ class Cell:
                 if os.readlink(f"/proc/{pid}/ns/pid") == self.processes_namespace:
                     yield pid
 
-    def close(self) -> None:
+    def kill(self) -> None:
         """End every process inside. Safe to call twice."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)  # the first process of the namespace: all others go with it
-        self._bwrap.kill()
+        if self._bwrap.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)  # the first process of the namespace: all others go with it
+            self._bwrap.kill()
+
+    def close(self) -> None:
+        """The same, and wait until nothing is left of it: a second on a busy machine."""
+        self.kill()
         self._bwrap.communicate()
 
     def __enter__(self) -> "Cell":
@@ -230,18 +243,31 @@ def limit(limits: Limits) -> None:
     """The limits that hold with and without a sandbox."""
     for what, most in (
         (resource.RLIMIT_AS, limits.memory),
-        (resource.RLIMIT_CPU, limits.processor),
+        (resource.RLIMIT_CPU, limits.processor + 1),  # beyond it comes SIGKILL, and at what is set below SIGXCPU
         (resource.RLIMIT_FSIZE, limits.file),
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(what)
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
         with contextlib.suppress(ValueError):  # macOS has no such limit
-            resource.setrlimit(what, (allowed, allowed))
+            resource.setrlimit(what, (allowed - (what == resource.RLIMIT_CPU), allowed))
 
 
-def _resident(pid: str) -> int:
-    try:
-        return int(Path("/proc", pid, "statm").read_text().split()[1]) * resource.getpagesize()
-    except (OSError, IndexError, ValueError):
-        return 0
+def _size(folder: Path) -> int:
+    """Bytes of the files below a folder; a file counts as one block at least."""
+    total = 0
+    for where, folders, names in os.walk(folder):
+        total += 4096 * (len(folders) + len(names))
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_size
+    return total
+
+
+def _share(pid: str) -> int:
+    """A process's own memory and its share of what it shares, in bytes."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc", pid, "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) << 10
+    return 0

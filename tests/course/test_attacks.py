@@ -1,0 +1,465 @@
+"""Hostile submissions, all graded in one run: none gets a point it has not earned, each gets a mark, none harms."""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from classroom import Classroom, Notebook, before, cell
+
+from course import grading
+from course.grading.sandbox import Limits, missing
+from course.grading.verdict import Result
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(bool(missing()), reason=f"learners' code cannot be shut in here: {missing()}"),
+]
+
+ASSIGNMENT, FACTS, WATCH = "04-apiserver", 3.0, 4.0
+LIMITS = Limits(cell=25, submission=120, processor=3, memory=600 << 20, processes=40, file=4 << 20, disk=16 << 20)
+RIGHT = "def follow(lines):\n    return {}\n"
+
+
+@dataclass
+class Attack:
+    """What somebody hands in, and what it has to end in. `says` stands in a comment or a message."""
+
+    change: Callable[[Notebook], Notebook | bytes]
+    watch: float = 0.0
+    facts: float = FACTS
+    says: str = ""
+    prints: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def code(text: str, **expected: Any) -> Attack:
+    """Code in the answer to the second task; the first has been answered well."""
+
+    def change(notebook: Notebook) -> Notebook:
+        cell(notebook, "answer-watch")["source"] = text
+        return notebook
+
+    return Attack(change, **expected)
+
+
+def first(text: str, **expected: Any) -> Attack:
+    """Code in a cell of the learner's own, before everything; both tasks are answered well after it."""
+    return Attack(lambda notebook: before(notebook, "start", text), **{"watch": WATCH, **expected})
+
+
+def bytes_of(make: Callable[[str], bytes], **expected: Any) -> Attack:
+    return Attack(lambda notebook: make(json.dumps(notebook, ensure_ascii=False)), **expected)
+
+
+def both(notebook: Notebook) -> Notebook:
+    return notebook
+
+
+def swap(one: str, other: str) -> Callable[[Notebook], Notebook]:
+    def change(notebook: Notebook) -> Notebook:
+        cells = notebook["cells"]
+        a, b = cells.index(cell(notebook, one)), cells.index(cell(notebook, other))
+        cells[a], cells[b] = cells[b], cells[a]
+        return notebook
+
+    return change
+
+
+def without(id: str) -> Callable[[Notebook], Notebook]:
+    def change(notebook: Notebook) -> Notebook:
+        notebook["cells"].remove(cell(notebook, id))
+        return notebook
+
+    return change
+
+
+def marked(id: str, **changes: Any) -> Callable[[Notebook], Notebook]:
+    def change(notebook: Notebook) -> Notebook:
+        cell(notebook, id)["metadata"]["nbgrader"].update(changes)
+        return notebook
+
+    return change
+
+
+def edited(id: str, text: str) -> Callable[[Notebook], Notebook]:
+    def change(notebook: Notebook) -> Notebook:
+        cell(notebook, id)["source"] = text
+        return notebook
+
+    return change
+
+
+def doubled(id: str, text: str) -> Callable[[Notebook], Notebook]:
+    def change(notebook: Notebook) -> Notebook:
+        copy = json.loads(json.dumps(cell(notebook, id)))
+        notebook["cells"].insert(0, {**copy, "id": "another", "source": text})
+        return notebook
+
+    return change
+
+
+FRAMES = """
+import gc, sys
+found = []
+for each in gc.get_objects():
+    try:
+        if isinstance(each, dict) and each.get("a") == {"x": "1"}:
+            found.append(each)
+    except Exception:
+        pass
+frame = sys._getframe()
+while frame:
+    found += [value for name, value in frame.f_locals.items() if name in ("right", "expected", "report", "_WATCHES")]
+    frame = frame.f_back
+print("found", len(found), [m for m in sys.modules if m.startswith(("course.tasks", "course.checks", "k8s_core"))])
+"""
+SEARCH = """
+import os
+wanted = ("gradebook.db", "apiserver.md", "nbgrader_config.py", "syllabus.yaml", "canary")
+found = [os.path.join(w, n) for w, _, names in os.walk("/") 
+         if not w.startswith("/proc") and "nbgrader/tests" not in w for n in names if n in wanted]
+checks = [w for w, _, names in os.walk("/") if w.endswith(("course/tasks", "course/checks", "k8s_core")) and names]
+print("found", found, checks)
+"""
+FORGED = """
+import json, os, socket, stat, struct
+for number in range(3, 64):
+    try:
+        if not stat.S_ISSOCK(os.fstat(number).st_mode):
+            continue
+    except OSError:
+        continue
+    end = socket.socket(fileno=os.dup(number))
+    for message in (
+        {"grade": 6, "score": 4.0, "text": "all right", "html": "", "failed": []},
+        {"cell": 6, "outputs": [], "problem": ""},
+        {"ask": "grade", "args": ["watch", 4.0], "number": 7},
+        {"ask": "__class__", "args": [], "number": 8},
+        {"ask": "back", "args": [0, "x"], "number": 9},
+        {"ask": "check", "args": [["watch"]], "number": 10, "handed": 10**9},
+        {"ask": "advance", "args": [{"a": 1}], "number": 11},
+        {"ask": "start", "args": ["../../etc/passwd"], "number": [12]},
+        {"done": True},
+        {"tell": "result", "what": {"text/plain": "4.0"}},
+        {"tell": {"a": 1}, "what": None},
+        {"call": 1, "value": {"a": {"x": "1"}}},
+    ):
+        data = json.dumps(message).encode()
+        end.sendall(struct.pack("!I", len(data)) + data)
+"""
+HEAD = FORGED.partition("    for message")[0]
+FLOOD = HEAD + '    end.sendall(struct.pack("!I", 1 << 31) + b"x" * 100)\n'
+GARBAGE = HEAD + '    end.sendall(struct.pack("!I", 5) + b"\\x80\\x04.}q")\n'
+PATCHED = """
+import builtins, json, IPython, course
+from IPython import get_ipython
+class Yes(dict):
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    __hash__ = dict.__hash__
+shell = get_ipython()
+shell.input_transformers_cleanup.append(lambda lines: ["pass\\n"] if any("grade" in l for l in lines) else lines)
+shell.run_ast_nodes = lambda *a, **k: None
+course.start = lambda *a, **k: None
+type(lab).grade = lambda self, *a: 4.0
+type(lab).check = lambda self, *a: 4.0
+lab.grade = lambda *a: 4.0
+builtins.float = lambda *a: 4.0
+json.dumps = lambda *a, **k: '{"value": {"a": {"x": "1"}}}'
+follow = lambda lines: Yes()
+"""
+ATTACKS: dict[str, Attack] = {
+    # time, processes, memory, output
+    "endless": code("while True: pass", says="used up its processor time"),
+    "sleeper": code("import time; time.sleep(10**6)", says="was interrupted"),
+    "stubborn": code(
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(1)",
+        says="could not be interrupted",
+    ),
+    "stopped": code("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", says="could not be interrupted"),
+    "slow-answer": code("import time\ndef follow(lines): time.sleep(10**6)", says="", prints="no answer within 25 s"),
+    "forks": code(
+        "import os, time\nfor i in range(200):\n    if os.fork() == 0: time.sleep(10**6)",
+        prints="Resource temporarily unavailable",
+    ),
+    "bomb": code("%%bash\nf() { f | f & }; f\nsleep 2"),
+    "memory": code("x = bytearray(3 << 30)", prints="MemoryError"),
+    "memory-of-many": code(
+        "import os, time\nfor i in range(6):\n"
+        "    if os.fork() == 0:\n        x = bytearray(300 << 20); time.sleep(10**6)\n"
+        "time.sleep(10**6)",
+        says="used too much memory",
+    ),
+    "memory-disk": code("open('/dev/shm/x', 'wb').write(bytes(1 << 26))", prints="too large"),
+    "output": code("for i in range(200): print('x' * (1 << 20))", prints="output is cut here"),
+    "output-pipe": code("%%bash\nyes | head -c 300000000", prints="output is cut here"),
+    "pictures": code(
+        "from IPython.display import display\nfor i in range(40): display({'image/png': 'A' * 99996}, raw=True)"
+    ),
+    "big-file": code("f = open('big', 'wb')\nfor i in range(1024): f.write(bytes(1 << 20))", prints="too large"),
+    "many-files": code("for i in range(99): open(f'f{i}', 'wb').write(bytes(1 << 21))", prints="No space left"),
+    # the kernel
+    "exit": code("import os; os._exit(0)", says="exit code 0"),
+    "quit-leaving-a-child": code(
+        "import os\nif os.fork(): os._exit(0)\nimport time; time.sleep(10**6)", says="exit code 0"
+    ),
+    "killed": code("import os; os.kill(os.getpid(), 9)", says="was killed"),
+    "kill-all": code("import os; os.kill(-1, 9)"),
+    "no-output": code(
+        "import os\nfor i in range(256):\n    try: os.close(i)\n    except OSError: pass", says="was ended"
+    ),
+    "background": code("import subprocess; subprocess.Popen(['sleep', '987654'], start_new_session=True)"),
+    "init": code("import os; os.kill(1, 9)"),
+    # marks that are said, checkers that are patched
+    "printed": code("print('4.0'); print('Read a watch: 4 of 4'); 4.0"),
+    "shown": code(
+        "from IPython.display import display, HTML\ndisplay(HTML('<script>alert(1)</script>')); 'full marks'"
+    ),
+    "patched": code(PATCHED),
+    "equal-to-all": code(
+        "class Yes(dict):\n    __eq__ = lambda a, b: True\n    __hash__ = None\ndef follow(lines): return Yes()"
+    ),
+    "no-json": code("def follow(lines): return {1, 2}", prints="TypeError"),
+    "deep": code(
+        "def follow(lines):\n    x = []\n    for i in range(10**5): x = [x]\n    return x", prints="RecursionError"
+    ),
+    "huge-answer": code("def follow(lines): return 'x' * (1 << 22)", prints="too long"),
+    "raises-exit": code("def follow(lines): raise SystemExit(0)"),
+    "reads-in": code("def follow(lines): return eval(In[-1])"),
+    "frames": code(FRAMES, prints="found 0 []"),
+    # the channel
+    "forged": code(FORGED),
+    "flood": code(FLOOD, says="no message"),
+    "garbage": code(GARBAGE, says="no message"),
+    "asks-for-more": code("lab._ask('grade', 'watch')", prints="does not answer that"),
+    "asks-wrongly": code("lab.check(['watch'])", prints="not what is wanted"),
+    "reaches-in": code("lab.cluster.stop()", prints="does not work while an assignment is graded"),
+    "another-lab": code("from course import start\nstart('09-pods')", prints='lab is "04-apiserver"'),
+    "another-learner": code(
+        "from course import start\nlab = start('04-apiserver', learner='eve')\nprint(lab.learner)",
+        prints="another-learner",
+    ),
+    # the machine
+    "search": code(SEARCH, prints="found [] []"),
+    "gradebook": code("open(GRADEBOOK, 'w')", prints="No such file"),
+    "configuration": code("open(CONFIG, 'a').write('raise SystemExit')", prints="No such file"),
+    "neighbour": code("open(NEIGHBOUR, 'w')", prints="No such file"),
+    "system": code("open('/usr/bin/kubectl2', 'w')", prints="Read-only"),
+    "network": code("import socket; socket.create_connection(('127.0.0.1', CANARY), 5)", prints="refused"),
+    "internet": code("import socket; socket.create_connection(('192.0.2.1', 80), 5)", prints="unreachable"),
+    "grader": code("import os; os.kill(GRADER, 9)", prints="No such process"),
+    "root": code("import os; os.setuid(0)", prints="Invalid argument"),
+    "mount": code("%%bash\nunshare -Ur id -u || true", prints="failed"),
+    "start-up": first(
+        "import os, pathlib\np = pathlib.Path.home() / '.ipython/profile_default/startup'\n"
+        "p.mkdir(parents=True)\n(p / 'a.py').write_text('import os; os._exit(3)')"
+    ),
+    "node-links": code(
+        "import os\nd = '/etc/kubernetes/manifests'\nthere = os.environ['NODES'] + '/cp' + d\n"
+        "os.symlink(SECRET, there + '/a.yaml')\nos.symlink('/etc', there + '/b')\nlab.advance('1m')\n"
+        "print(lab.node('cp').run(f'cat {d}/a.yaml {d}/b/hostname'))",
+        prints="cat:",
+    ),
+    "node-disk": code(
+        "import os, time\nfor i in range(60):\n"
+        "    open(os.path.join(os.environ['NODES'], f'f{i}'), 'wb').write(bytes(1 << 20))\ntime.sleep(10**6)",
+        says="wrote too much",
+    ),
+    "node-fifo": code(
+        "import os\nos.mkfifo(os.environ['NODES'] + '/cp/etc/kubernetes/manifests/a.yaml')\nlab.advance('1m')"
+    ),
+    # the notebook
+    "deleted-check": Attack(without("check-watch"), watch=WATCH, says="was missing"),
+    "deleted-answer": Attack(without("answer-watch"), says="was missing"),
+    "deleted-start": Attack(without("start"), watch=WATCH),
+    "edited-check": Attack(edited("check-watch", "4.0"), watch=WATCH, says="was changed"),
+    "doubled-check": Attack(doubled("check-watch", "4.0"), watch=WATCH, says="more than once"),
+    "doubled-answer": Attack(doubled("answer-watch", RIGHT), says="more than once"),
+    "reordered": Attack(swap("check-facts", "check-watch"), watch=WATCH, says="in another order"),
+    "early-check": Attack(swap("answer-watch", "check-watch"), watch=WATCH, says="in another order"),
+    "points": Attack(marked("check-watch", points=400), watch=WATCH),
+    "renamed": Attack(marked("check-watch", grade_id="other"), watch=WATCH, says="was missing"),
+    "role": Attack(marked("check-watch", solution=True, grade=False, locked=False), watch=WATCH),
+    "no-metadata": Attack(
+        lambda n: {**n, "cells": [{**c, "metadata": 5} for c in n["cells"]]}, watch=WATCH, says="was missing"
+    ),
+    "kernelspec": Attack(lambda n: {**n, "metadata": {"kernelspec": {"name": "bash", "argv": ["sh"]}}}, watch=WATCH),
+    # the file
+    "broken": bytes_of(lambda text: text[:-40].encode(), facts=0, says="can be read"),
+    "empty": bytes_of(lambda text: b"", facts=0, says="can be read"),
+    "a-list": bytes_of(lambda text: b"[]", facts=0, says="no JSON object"),
+    "no-cells": bytes_of(lambda text: b'{"cells": 5}', facts=0, says="has no cells"),
+    "odd-cells": bytes_of(lambda text: b'{"cells": [5, {"source": 7}]}', facts=0, says="is no cell"),
+    "nested": bytes_of(lambda text: b"[" * 200_000, facts=0, says="can be read"),
+    "latin-1": bytes_of(
+        lambda text: text.replace("def ", "# \xe9\ndef ", 1).encode("latin-1"), facts=0, says="not UTF-8"
+    ),
+    "utf-16": bytes_of(lambda text: text.encode("utf-16"), watch=WATCH),
+    "surrogate": bytes_of(lambda text: text.replace("def follow", "# \\ud800\\ndef follow").encode(), watch=WATCH),
+    "zero-bytes": bytes_of(lambda text: b"\0" * 1000, facts=0, says="can be read"),
+    "large": bytes_of(lambda text: b" " * (17 << 20), facts=0, says="larger than"),
+    "version-3": bytes_of(
+        lambda text: json.dumps({"nbformat": 3, "worksheets": [{"cells": json.loads(text)["cells"]}]}).encode(),
+        watch=WATCH,
+    ),
+    # beside the notebook
+    "attached-link": code("print(open('solution.txt').read())", prints="No such file", says="Links are not followed"),
+    "notebook-link": Attack(both, facts=0, says="Links are not followed"),
+    "fifo": Attack(both, watch=WATCH, says="no ordinary file"),
+    "timestamp": Attack(both, watch=WATCH, files={"timestamp.txt": "the day after tomorrow"}),
+    "own-module": Attack(both, watch=WATCH, files={"course.py": "raise SystemExit", "json.py": "raise SystemExit"}),
+}
+
+
+class Canary:
+    """A listener on this machine's loopback, to which nobody may come."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.visits = 0
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.socket.accept()
+                self.visits += 1
+
+
+@dataclass
+class Graded:
+    room: Classroom
+    results: dict[str, Result]
+    marks: dict[str, dict[str, Any]]
+    canary: Canary
+    files: dict[Path, bytes]
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graded]:
+    """Every attack handed in, and all of it graded in one run."""
+    root = tmp_path_factory.mktemp("attacked")
+    room = Classroom(root, ASSIGNMENT, ("facts", "watch", "why"))
+    room.generate()
+    canary = Canary()
+    secret = root / "canary"
+    secret.write_text("the canary sings\n")
+    names = {
+        "GRADEBOOK": str(root / "grading/gradebook.db"),
+        "CONFIG": str(root / "nbgrader_config.py"),
+        "NEIGHBOUR": str(root / "grading/submitted/honest/04-apiserver/apiserver.ipynb"),
+        "SECRET": str(secret),
+        "CANARY": canary.port,
+        "GRADER": os.getpid(),
+    }
+    for student, attack in ATTACKS.items():
+        notebook = room.answers("facts", "watch")
+        made = attack.change(notebook)
+        if isinstance(made, dict):
+            for each in made["cells"]:
+                if each.get("id") in ("answer-watch", "mine-0"):
+                    for name, value in names.items():
+                        each["source"] = each["source"].replace(name, repr(value))
+        path = room.submit(student, made)
+        for name, text in attack.files.items():
+            (path.parent / name).write_text(text)
+    (room.folder("attached-link") / "solution.txt").symlink_to(secret)
+    path = room.submit("notebook-link", b"")
+    path.unlink()
+    path.symlink_to(root / "exercises" / ASSIGNMENT / path.name)
+    os.mkfifo(room.folder("fifo") / "pipe")
+    for student in ("honest", "last"):
+        room.submit(student, room.answers("facts", "watch"))
+    room.folder("nothing")
+    kept = [root / "nbgrader_config.py", secret, *(root / "grading/submitted").rglob("*.ipynb")]
+    files = {path: path.read_bytes() for path in kept}
+    with room.open():
+        results = {each.student: each for each in grading.grade(ASSIGNMENT, workers=6, limits=LIMITS)}
+    yield Graded(room, results, room.gradebook(), canary, files)
+    canary.socket.close()
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_earns_what_was_earned(graded: Graded, name: str) -> None:
+    """The mark is what the answers deserve, and the message or the output tells what happened."""
+    attack, marks, verdict = ATTACKS[name], graded.marks[name], graded.results[name].verdict
+    told = "\n".join([*verdict.messages, *(mark.message for mark in verdict.marks)])
+    printed = shown(graded, name)
+    assert (marks["check-facts"][0], marks["check-watch"][0]) == (attack.facts, attack.watch), told + printed
+    assert attack.says in told, told + printed
+    assert attack.prints in printed, told + printed
+    comments = "\n".join(comment for _, comment, _ in marks.values())
+    assert attack.says in comments
+
+
+def shown(graded: Graded, student: str) -> str:
+    """All that the cells of a submission printed and showed."""
+    found = []
+    for each in json.loads(output(graded, student))["cells"]:
+        for made in each.get("outputs", []):
+            for text in (made.get("text"), made.get("data", {}).get("text/plain"), made.get("traceback")):
+                found.append("".join(text or []))
+    return "\n".join(found)
+
+
+def output(graded: Graded, student: str) -> str:
+    """The notebook as it was run."""
+    return (graded.room.root / "grading/autograded" / student / ASSIGNMENT / "apiserver.ipynb").read_text()
+
+
+@pytest.mark.parametrize("student", ("honest", "last"))
+def test_the_others_get_what_they_deserve(graded: Graded, student: str) -> None:
+    """A good submission among all these is graded as if it were alone."""
+    marks, result = graded.marks[student], graded.results[student]
+    assert (marks["check-facts"][0], marks["check-watch"][0]) == (FACTS, WATCH)
+    assert not result.verdict.messages
+    assert marks["why"] == (0.0, "No response.", False)
+
+
+def test_nobody_is_left_without_a_mark(graded: Graded) -> None:
+    """Every submission is in the gradebook, marked; an empty folder gets 0 and a message."""
+    assert set(graded.marks) == {*ATTACKS, "honest", "last", "nothing"}
+    assert all(cells[each][0] is not None for cells in graded.marks.values() for each in ("check-facts", "check-watch"))
+    assert graded.marks["nothing"]["check-watch"][0] == 0.0
+    assert "was not submitted" in " ".join(graded.results["nothing"].verdict.messages)
+
+
+def test_nothing_outside_was_touched(graded: Graded) -> None:
+    """No file of the grader's has changed, the canary's text is nowhere, nobody came to its door."""
+    assert {path: path.read_bytes() for path in graded.files} == graded.files
+    assert graded.canary.visits == 0
+    assert not [name for name in ATTACKS if "the canary sings" in output(graded, name)]
+    assert not list((graded.room.root / "grading").rglob("*.new"))
+
+
+def test_no_process_is_left(graded: Graded) -> None:
+    """What submissions started has ended with them."""
+    found = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)]
+    assert not [line for line in found if b"987654" in line or b"course.grading" in line]
+
+
+def readable(path: Path) -> bool:
+    try:
+        return bool(path.read_bytes())
+    except OSError:
+        return False
+
+
+def test_outputs_hold_text_and_pictures_only(graded: Graded) -> None:
+    """Nothing that a browser would run gets from a learner into what instructors open; all of it is bounded."""
+    for name in ATTACKS:
+        notebook = json.loads(output(graded, name))
+        for each in notebook["cells"]:
+            if each["metadata"].get("nbgrader", {}).get("grade"):
+                continue
+            for made in each.get("outputs", []):
+                assert set(made.get("data", {})) <= {"text/plain", "image/png", "image/jpeg"}
+        assert len(output(graded, name)) < 2_500_000, name
