@@ -89,6 +89,11 @@ class Log:
             with self.path.open("r+b") as file:
                 file.truncate(at)
 
+    @property
+    def size(self) -> int:
+        """Bytes written."""
+        return self._file.tell() if self._file else 0
+
     def append(self, *bodies: bytes) -> None:
         """Write records; when this returns they are safe. OSError leaves the segment as it was."""
         try:
@@ -139,6 +144,8 @@ class Durable:
         folder.mkdir(parents=True, exist_ok=True)
         self.count = 0
         """Records since the last snapshot."""
+        self._size = 0
+        """Bytes of that snapshot."""
         self.number = self._restore()
         self.log = Log(self._segment(self.number), fsync=fsync, opened=opened)
         for body in self.log.read():
@@ -198,21 +205,22 @@ class Durable:
             self.settle()
 
     def _snapshot_if_full(self) -> None:
-        if self.count >= self.snapshot_count:
+        """A large state is not written anew before as much has been logged: else that would be most of the work."""
+        if self.count >= self.snapshot_count and self.log.size >= self._size:
             self.snapshot()
 
     def snapshot(self) -> None:
         """Write the whole state down and begin a new segment; the old ones are no longer needed."""
         number = self.number + 1
-        target = self._snapshot(number)
+        target, data = self._snapshot(number), state.dump(self.service)
         part = target.with_suffix(".part")
         with part.open("wb") as file:
-            file.write(state.dump(self.service))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
         self.log.close()
-        old, self.number, self.count = self.number, number, 0
+        old, self.number, self.count, self._size = self.number, number, 0, len(data)
         self.log = Log(self._segment(number), fsync=self.fsync, opened=self._opened)
         for path in (self._segment(old), self._snapshot(old)):
             path.unlink(missing_ok=True)
@@ -236,7 +244,9 @@ class Durable:
         for path in (*self.folder.glob("*.snap"), *self.folder.glob("*.wal")):
             if int(path.stem, 16) < numbers[0]:
                 path.unlink()  # a crash came between the new snapshot and this
-        state.load(self.service, self._snapshot(numbers[0]).read_bytes())
+        data = self._snapshot(numbers[0]).read_bytes()
+        self._size = len(data)
+        state.load(self.service, data)
         return numbers[0]
 
     def _replay(self, body: bytes) -> None:
