@@ -14,6 +14,7 @@ from typing import Any
 
 from aetcd.rpc import rpc_pb2
 
+from benchmarks import etcd_load
 from k8s_core.clock import Loop
 from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import Store
@@ -22,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests/etcd"))
 
 Figure = tuple[str, float, float, str, bool]
 OPERATIONS, SECONDS = 100_000, 5.0
-EXAMPLES, STEPS, SEEDS, POINTS = 2_000, 50, 1_000, 1_000
+EXAMPLES, STEPS, SEEDS, POINTS, KILLS = 2_000, 50, 1_000, 1_000, 20
 
 
 def _rate(call: Callable[[int], Any]) -> float:
@@ -57,7 +58,8 @@ def speed() -> list[Figure]:
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
     ):
         assert process.stdout
-        ours = Client(process.stdout.readline().split()[-1].removeprefix("http://"))
+        url = process.stdout.readline().split()[-1].removeprefix("http://")
+        ours = Client(url)
         real = Client(address)
         for name, method, request in (("puts", "Put", _put), ("gets", "Range", _get)):
             beside = _rate(lambda n: real.call(method, request(n)))  # noqa: B023
@@ -66,6 +68,9 @@ def speed() -> list[Figure]:
             inside = _rate(lambda n: service.call(own, request(n)))  # noqa: B023
             figures.append((f"{name} through the wire, the real etcd's beside", wire, beside, "a second", True))
             figures.append((f"{name} in process", inside, beside, "a second", True))
+        beside = etcd_load.load(address)
+        busy = etcd_load.load(url)
+        figures.append(("writes of 64 writers with 300 watches, all told", busy, beside, "a second", True))
         for client in (ours, real):
             client.close()
         process.terminate()
@@ -96,6 +101,8 @@ def long_forms() -> list[Figure]:
         figures.append(("admin operations compared, no difference", compared * 10, OPERATIONS // 10, "", True))
         sum(linear.run(seed) for seed in range(SEEDS))
         figures.append(("histories under faults, all linearizable", SEEDS, SEEDS, "", True))
+        answered = etcd_load.kills(folder / "kills", KILLS)
+        figures.append((f"writes answered, none lost in {KILLS} kill -9", answered, 1_000, "", True))
         survived = crashes.run(folder / "crashes", POINTS, seed=int(time.time()))
         figures.append(("crash points, nothing answered lost", survived, POINTS, "", True))
     return figures
