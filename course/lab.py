@@ -92,7 +92,8 @@ class Lab:
     def _open(self, learner: str, folder: Path) -> None:
         """Open the cluster's door, and give a learner their own values; `folder` is where the nodes' files are."""
         self.learner = learner
-        self.values, self._exercises = tasks.load(self.chapter, learner)
+        self._values, self._exercises = tasks.load(self.chapter, learner)
+        self.values = tasks.told(self.chapter, self._values)
         self._begun: set[str] = set()
         self._since: dict[str, int] = {}
         self._door = self.cluster.serve()
@@ -351,7 +352,7 @@ class Lab:
         if exercise and exercise.begin and id not in self._begun:
             self._begin(id, exercise)
         worth = f" ({task.points:g} points)" if task.points else ""
-        return f"**{task.title}{worth}.** {tasks.fill(task.ask, self.values)}"
+        return f"**{task.title}{worth}.** {tasks.fill(task.ask, self._values)}"
 
     def examine(self, id: str, *handed: Any) -> Report:
         """Let the cluster come to rest, then look; nothing is shown or recorded. `handed`: functions to be checked."""
@@ -361,7 +362,7 @@ class Lab:
             raise LabError(f'"{id}" is read by an instructor. There is nothing to check.')
         self.cluster.settle()
         self._see.since, self._see.handed = self._since.get(id, 0), handed
-        return run(task.title, exercise.check, self._see, self.values, task.points)
+        return run(task.title, exercise.check, self._see, self._values, task.points)
 
     def check(self, id: str = "", *handed: Any) -> Report | None:
         """What is right and what is not: of one task, or of every task of the chapter's exercises."""
@@ -389,7 +390,7 @@ class Lab:
         if not task.hints:
             raise LabError(f'There are no hints for "{id}".')
         taken = progress.take_hint(self.chapter.id, id, len(task.hints))
-        lines = [f"{number}. {tasks.fill(hint, self.values)}" for number, hint in enumerate(task.hints[:taken], 1)]
+        lines = [f"{number}. {tasks.fill(hint, self._values)}" for number, hint in enumerate(task.hints[:taken], 1)]
         left = len(task.hints) - taken
         lines.append(f"\n{left} more." if left else "\nThat was the last one.")
         display(Markdown("\n".join(lines)))
@@ -419,9 +420,9 @@ class Lab:
         self._task(id)
         exercise = self._exercises.get(id)
         for component in exercise.stops if exercise and id in self._begun else ():
-            self.restart(tasks.fill(component, self.values))
+            self.restart(tasks.fill(component, self._values))
         self._type(exercise.mended if exercise else ())
-        owned = [tasks.fill(each, self.values).split("/") for each in (exercise.owns if exercise else ())]
+        owned = [tasks.fill(each, self._values).split("/") for each in (exercise.owns if exercise else ())]
         with self.cluster.lock:
             stage.take_away(self.cluster.client(), owned)
         self.cluster.settle()
@@ -431,27 +432,27 @@ class Lab:
     def _begin(self, id: str, exercise: tasks.Exercise) -> None:
         assert exercise.begin
         for component in exercise.stops:
-            self.stop(tasks.fill(component, self.values))
+            self.stop(tasks.fill(component, self._values))
         self._type(exercise.typed)
         if exercise.files:
-            script = ["bash", "-c", tasks.fill(exercise.files, self.values)]
+            script = ["bash", "-c", tasks.fill(exercise.files, self._values)]
             subprocess.run(script, env={**os.environ, **self.environment}, capture_output=True, check=True)
             self.cluster.settle()
         try:
             with self.cluster.lock:
-                stage.put(self.cluster.client(agent=stage.AGENT), exercise.begin(self.values))
+                stage.put(self.cluster.client(agent=stage.AGENT), exercise.begin(self._values))
         except StatusError as error:
             raise LabError(f"The task could not be set up: {error.status['message']}") from None
         self._begun.add(id)
         self.cluster.settle()
         for command in exercise.then:
-            self.kubectl(tasks.fill(command, self.values))
+            self.kubectl(tasks.fill(command, self._values))
             self.cluster.settle()
         self._since[id] = self.cluster.etcd.revision
 
     def _type(self, lines: Sequence[tuple[str, str]]) -> None:
         for node, commands in lines:
-            self.node(tasks.fill(node, self.values)).run(tasks.fill(commands, self.values))
+            self.node(tasks.fill(node, self._values)).run(tasks.fill(commands, self._values))
 
     def _task(self, id: str) -> syllabus.Task:
         try:

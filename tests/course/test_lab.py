@@ -217,9 +217,9 @@ def test_the_same_check_reads_any_cluster_through_a_kubeconfig(lab: Lab) -> None
     _, exercises = tasks.load(lab.chapter, lab.learner)
     there = Look(Kubectl(os.environ))
     for id, exercise in exercises.items():
-        found = run(id, exercise.check, there, lab.values, 1)
+        found = run(id, exercise.check, there, lab._values, 1)
         assert [point.passed for point in found.points] == [point.passed for point in lab.examine(id).points]
-    assert run("", exercises["first-pod"].check, there, lab.values, 0).passed
+    assert run("", exercises["first-pod"].check, there, lab._values, 0).passed
 
 
 def test_everything_can_be_checked_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,25 @@ def test_the_reference_solution_scores_all(lab: Lab, tmp_path: Path) -> None:
         assert lab.examine(task).score == 0, "a reset takes the task back to its beginning"
 
 
+@pytest.fixture
+def knowing(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an answer use what only the check knows: who is wrong in a certain way has to know what is right."""
+    monkeypatch.setattr(lab, "values", lab._values)
+    for name, value in vars(lab._values).items():
+        monkeypatch.setenv(f"MY_{name.upper()}", str(value))
+
+
+def test_no_answer_is_among_what_a_learner_is_told(lab: Lab) -> None:
+    """A learner's notebook has the values that the tasks name, and none that only the check knows."""
+    told = set(vars(lab.values))
+    assert told <= set(vars(lab._values))
+    texts = " ".join(text for task in lab.chapter.tasks for text in (task.ask, *task.hints))
+    for name, value in vars(lab._values).items():
+        assert (name in told) == (f"{{{name}}}" in texts)
+        assert name in told or os.environ.get(f"MY_{name.upper()}") != str(value), name
+
+
+@pytest.mark.usefixtures("knowing")
 def test_wrong_answers_score_what_they_deserve(lab: Lab, tmp_path: Path) -> None:
     """Each wrong answer gets its points, and a failed point says what explains it and how to see it."""
     for task, answers in PROOFS[lab.chapter.id].items():
