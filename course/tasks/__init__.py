@@ -49,8 +49,8 @@ def load(chapter: Chapter, learner: str) -> tuple[Values, Mapping[str, Exercise]
 
 
 def told(chapter: Chapter, values: Values) -> Values:
-    """Of a learner's values those that the tasks and their hints name. The others are the check's own: some are answers,
-    and neither a notebook nor its environment ever sees them."""
+    """Of a learner's values those that the tasks and their hints name. The others are the check's own: some of them
+    are answers, and neither a notebook nor its environment ever sees them."""
     texts = " ".join(text for task in chapter.tasks for text in (task.ask, *task.hints))
     named = set(re.findall(r"\{(\w+)\}", texts))
     return Values(**{name: value for name, value in vars(values).items() if name in named})
