@@ -23,7 +23,9 @@ from course.checks import Look, Report, run
 from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
-from course.widgets import browser, life, matrix, modes, packet, rollout, stages, way
+from course.output import Output
+from course.traffic import Traffic
+from course.widgets import browser, life, matrix, rollout, stages, way
 from course.widgets import merge as merging
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
@@ -32,7 +34,6 @@ from k8s_core.api.errors import StatusError, is_not_found
 from k8s_core.cluster import Cluster
 from k8s_core.kubelet.host import Host
 from k8s_core.kubelet.units import Systemd, Unit
-from k8s_core.shell.sockets import NetworkError
 
 WITH_SOLUTION = "done with the solution"
 
@@ -70,7 +71,7 @@ def _typed(node: str, command: str) -> str:
 atexit.register(stop)
 
 
-class Lab:
+class Lab(Traffic):
     """One cluster with the tasks of one chapter."""
 
     def __init__(self, chapter: syllabus.Chapter, learner: str, seed: int = 0):
@@ -86,7 +87,7 @@ class Lab:
         self.chapter = chapter
         self.cluster = Cluster(seed=seed, clock="step" if static() else "elastic", root=root)
         self.cluster.settle()
-        self._began = self.cluster.loop.now
+        self.began = self.cluster.loop.now
         self._moments = Moments(self.cluster.history)
 
     def _open(self, learner: str, folder: Path) -> None:
@@ -139,7 +140,7 @@ class Lab:
         self.cluster.settle()
 
     # --- looking --------------------------------------------------------------------------------------------
-    def kubectl(self, arguments: str) -> "Output":
+    def kubectl(self, arguments: str) -> Output:
         """What kubectl prints: `lab.kubectl("get pods")`."""
         words = shlex.split(arguments)
         command = ["kubectl", *(words[1:] if words[:1] == ["kubectl"] else words)]
@@ -177,7 +178,7 @@ class Lab:
     def rollout(self, deployment: str, *, namespace: str = "default", everything: bool = False) -> rollout.RolloutView:
         """The last rollout of a Deployment as a timeline; `everything` shows all of them."""
         with self.cluster.lock:
-            told = rollout.story(self.cluster.history, deployment, namespace, self._began, everything=everything)
+            told = rollout.story(self.cluster.history, deployment, namespace, self.began, everything=everything)
         if not told["moments"] or not told["sets"]:
             raise LabError(f'There is no Deployment "{deployment}" in the namespace {namespace} to show.')
         return rollout.RolloutView(told)
@@ -197,55 +198,6 @@ class Lab:
         if not told["attempts"]:
             raise LabError(f'The scheduler has not decided about a Pod "{pod}" in the namespace {namespace}.')
         return matrix.MatrixView(told)
-
-    def packet(self, source: str, address: str, port: int, *, everything: bool = False) -> packet.PacketView:
-        """Send one packet from a Pod ("web", or "namespace/web"), a node or "outside", and show its way."""
-        return packet.PacketView(self._flows(source, address, port, 1)[0], everything=everything)
-
-    def flows(self, source: str, address: str, port: int, count: int = 300) -> "Output":
-        """Open `count` connections, and show who answered how often."""
-        return Output(packet.histogram(self._flows(source, address, port, count)))
-
-    def modes(self, service: str, *, namespace: str = "default") -> "Output":
-        """What kube-proxy would make of one Service in each of its modes: iptables, nftables and IPVS."""
-        with self.cluster.lock:
-            client = self.cluster.client()
-            found = (client.list("services"), client.list("endpointslices.discovery.k8s.io"))
-            proxy = next(iter(self.cluster.network.proxies.values()))
-            if not any((s["metadata"]["namespace"], s["metadata"]["name"]) == (namespace, service) for s in found[0]):
-                raise LabError(f'There is no Service "{service}" in the namespace {namespace}.')
-            return Output(modes.text(*found, proxy.node(), f"{namespace}/{service}"))
-
-    def lookup(self, source: str, name: str) -> "Output":
-        """Look a name up from a Pod as its programs do, and show every query that this took."""
-        network = self.cluster.network
-        with self.cluster.lock:
-            place = network.place(source)
-            if place is None:
-                raise LabError(f'There is no running Pod and no node "{source}" to ask from.')
-            asked = len(network.dns.queries)
-            steps = network.resolver.address(place, name)
-            try:
-                while True:
-                    next(steps)
-            except StopIteration as stop:
-                end = f"{name} is {stop.value}"
-            except NetworkError as error:
-                end = f"{name}: {error.message}"
-            queries = list(network.dns.queries)[asked:]
-        lines = [
-            f"{number:>2}. {q['type']:<5} {q['name']:<52} {q['code']:<9} {', '.join(q['answers'])}".rstrip()
-            for number, q in enumerate(queries, 1)
-        ]
-        return Output("".join(f"{line}\n" for line in [*lines, f"{end} ({len(queries)} queries)"]))
-
-    def _flows(self, source: str, address: str, port: int, count: int) -> list[dict[str, Any]]:
-        network = self.cluster.network
-        with self.cluster.lock:
-            place = network.place(source)
-            if place is None:
-                raise LabError(f'There is no running Pod and no node "{source}" to send from.')
-            return [network.send(place, address, port).data() for _ in range(count)]
 
     def merge(self, file: str) -> merging.MergeView:
         """What kubectl apply would do with a file, field by field: the file, what was applied last, the live object."""
@@ -306,9 +258,9 @@ class Lab:
     def state(self, revision: int | None = None, *, system: bool = False) -> State:
         """The cluster as plain data, now or as it was at a revision."""
         with self.cluster.lock:
-            return state(self.cluster.history, revision or self.cluster.etcd.revision, self._began, system=system)
+            return state(self.cluster.history, revision or self.cluster.etcd.revision, self.began, system=system)
 
-    def keys(self, prefix: str = "/registry/") -> "Output":
+    def keys(self, prefix: str = "/registry/") -> Output:
         """The keys in etcd that begin with `prefix`."""
         with self.cluster.lock:
             found = [kv.key.decode() for kv in self.cluster.etcd.live() if kv.key.decode().startswith(prefix)]
@@ -480,16 +432,9 @@ class Node:
     def __init__(self, host: Host):
         self._host, self.name, self.root = host, host.name, host.root
 
-    def run(self, command: str) -> "Output":
+    def run(self, command: str) -> Output:
         """Type a line (or several) into the node's shell; what it printed."""
         return Output(self._host.run(command).output)
 
     def __repr__(self) -> str:
         return f"<node {self.name}, its files: {self.root}>"
-
-
-class Output(str):
-    """Text that a notebook shows as it is."""
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(self.rstrip("\n"))

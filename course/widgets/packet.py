@@ -53,8 +53,12 @@ def aloud(rule: str) -> str:
 
 
 def steps(flow: dict[str, Any], *, everything: bool = False) -> list[dict[str, str]]:
-    """The steps of a flow: {"node", "where", "words", "outcome", "packet", "rule"}."""
+    """The steps of a flow: {"node", "where", "words", "outcome", "packet", "rule", "odds"}.
+
+    `odds` stands where chance decides: how many of all packets come this far and further this way.
+    """
     found = []
+    share = 1.0
     for step in flow["steps"]:
         table, _, chain = step["chain"].partition("/")
         idle = table == "filter" and step["outcome"] not in DECIDES
@@ -67,13 +71,20 @@ def steps(flow: dict[str, Any], *, everything: bool = False) -> list[dict[str, s
             words = f"{words.partition(':')[0]}: not this time"
         elif not words or step["hook"] == "wire" or not chain:
             words = {"wire": step["outcome"]}.get(step["hook"], f"{step['rule']}: {step['outcome']}".lstrip(": "))
-        found.append({**step, "where": chain or step["hook"], "words": words})
+        odds = ""
+        if chance := re.search(r"--probability (\S+)", step["rule"]):
+            taken = float(chance[1])
+            share *= 1 - taken if step["outcome"] == "passed over" else taken
+            odds = f"{100 * share:.1f} % {'go on' if step['outcome'] == 'passed over' else 'go this way'}"
+        found.append({**step, "where": chain or step["hook"], "words": words, "odds": odds})
     if flow["result"] == "connected":
         end = f"{flow['answered_by']}:{flow['answered_port']} answers; it sees {flow['seen_from']}"
     else:
         end = f"{flow['result']}: {flow['reason']}"
     last = found[-1]["packet"] if found else ""
-    found.append({"node": "", "where": "", "words": end, "packet": last, "outcome": flow["result"], "rule": ""})
+    found.append(
+        {"node": "", "where": "", "words": end, "packet": last, "outcome": flow["result"], "rule": "", "odds": ""}
+    )
     return found
 
 
@@ -92,7 +103,9 @@ def picture(flow: dict[str, Any], found: list[dict[str, str]], position: int) ->
         parts.append(_rect(20, top, WIDTH - 40, ROW - 6, look + now, "#fff", kind[1] if last else "#b0b4b9", 6))
         parts.append(_text(32, top + 21, _cut(step["node"] or "end", 70), "dim"))
         parts.append(_text(110, top + 21, _cut(step["where"], 190), "head small"))
-        parts.append(_text(312, top + 21, _cut(step["words"], WIDTH - 346)))
+        parts.append(_text(312, top + 21, _cut(step["words"], WIDTH - (476 if step["odds"] else 346))))
+        if step["odds"]:
+            parts.append(_text(WIDTH - 32, top + 21, step["odds"], "dim", "end"))
     return _svg(52 + len(found) * ROW, parts, f"a packet's way in {_count(len(found), 'step')}")
 
 
@@ -100,7 +113,9 @@ def text(flow: dict[str, Any], found: list[dict[str, str]]) -> str:
     """The same as text, a line a step."""
     lines = [f"{flow['name']} to {flow['destination']}:{flow['port']} ({flow['protocol']})"]
     for number, step in enumerate(found, 1):
-        lines.append(f"{number:>3}. {step['node']:<8} {step['where']:<26} {step['words']}".replace("  " * 18, "  "))
+        odds = f" ({step['odds']})" if step["odds"] else ""
+        line = f"{number:>3}. {step['node']:<8} {step['where']:<26} {step['words']}{odds}"
+        lines.append(line.replace("  " * 18, "  "))
     return "\n".join(lines)
 
 
@@ -114,6 +129,33 @@ def histogram(flows: list[dict[str, Any]]) -> str:
         f"{name:<22} {count:>5} {100 * count / len(flows):5.1f} %  {'█' * round(30 * count / most)}\n"
         for name, count in sorted(ends.items())
     )
+
+
+def bars(flows: list[dict[str, Any]]) -> str:
+    """The same as a picture: a bar for each end, and a line where all would be if every one got the same."""
+    ends = Counter(
+        f"{f['answered_by']}:{f['answered_port']}" if f["result"] == "connected" else f["result"] for f in flows
+    )
+    most, width = max(ends.values(), default=1), WIDTH - 420
+    parts = [
+        _text(20, 28, f"{_count(len(flows), 'connection')} to {flows[0]['destination']}:{flows[0]['port']}", "head")
+    ]
+    for row, (name, count) in enumerate(sorted(ends.items())):
+        top = 44 + row * 34
+        good = name[0].isdigit()
+        parts.append(_text(20, top + 17, _cut(name, 190)))
+        parts.append(_rect(220, top, max(width * count / most, 3), 24, "full good" if good else "card bad",
+                           "#2e7d32" if good else "#fff", "#2e7d32" if good else "#c62828", 4))  # fmt: skip
+        parts.append(_text(WIDTH - 20, top + 17, f"{count}  {100 * count / len(flows):.1f} %", "", "end"))
+    even = 220 + width * len(flows) / max(len(ends), 1) / most
+    bottom = 44 + len(ends) * 34
+    if len(ends) > 1:
+        dashes = 'stroke-dasharray="4 3"'
+        parts.append(
+            f'<path class="wire" stroke="#5f6368" fill="none" {dashes} d="M{even:.0f},38 L{even:.0f},{bottom}"/>'
+        )
+        parts.append(_text(even, bottom + 14, "the same for all", "dim", "middle"))
+    return _svg(bottom + 24, parts, f"who answered {_count(len(flows), 'connection')}")
 
 
 class PacketView(Player):
