@@ -128,3 +128,27 @@ INGRESS_PROXY_TIMEOUT = 5.0  # proxy-connect-timeout of ingress-nginx
 COREDNS_RELOAD_PERIOD = 30.0  # the reload plugin's interval
 LOAD_BALANCER_POOL = "192.0.2.0/24"  # not a flag: addresses that the simulated provider gives away
 LOAD_BALANCER_SECONDS = 5.0  # not a flag: how long it takes to make a balancer
+
+# --- etcd --------------------------------------------------------------------------------------------------------
+ETCD_MAX_REQUEST_BYTES = 1_572_864  # --max-request-bytes
+ETCD_GRPC_OVERHEAD = 512 * 1024  # grpcOverheadBytes: how much larger than that a message may be
+ETCD_MAX_TXN_OPS = 128  # --max-txn-ops
+ETCD_QUOTA_BYTES = 2 * 1024**3  # --quota-backend-bytes
+ETCD_PUT_OVERHEAD, ETCD_LEASE_OVERHEAD = 256, 64  # kvOverhead, leaseOverhead: what a quota counts beside the data
+ETCD_SNAPSHOT_COUNT = 10_000  # --snapshot-count, as kubeadm sets it
+ETCD_PROGRESS_INTERVAL = 600.0  # --experimental-watch-progress-notify-interval
+ETCD_WATCH_BATCH_REVISIONS = 1000  # watchBatchMaxRevs: how many revisions of the past go into one response
+ETCD_MAX_UNSENT = 16 * 1024 * 1024  # not a flag: events that wait for a slow client before its watches fall behind
+ETCD_TOKEN_TTL = 300.0  # --auth-token-ttl
+ETCD_MIN_LEASE_TTL, ETCD_MAX_LEASE_TTL = 2, 9_000_000_000  # minTTL: one and a half election timeouts; MaxLeaseTTL
+ETCD_TICK = 0.1  # --heartbeat-interval
+ETCD_ELECTION_TICKS = 10  # --election-timeout, in heartbeats
+ETCD_REQUEST_TIMEOUT = 7.0  # ReqTimeout: five seconds and two election timeouts
+ETCD_EXPIRY_RETRY = 1.0  # not a flag: when a group without a quorum tries again to end a lease
+ETCD_MAX_LEARNERS = 1  # --experimental-max-learners
+ETCD_REVISION_COMPACTION_PERIOD = 300.0  # revInterval: how often --auto-compaction-mode=revision looks
+ETCD_V2_WATCH_TIMEOUT = 300.0  # defaultWatchTimeout
+ETCD_V2_HISTORY = 1000  # how many events v2store's EventHistory keeps
+ETCD_CLIENT_TIMEOUT = 10.0  # not a flag: how long the apiserver waits for a real etcd
+ETCD_CLIENT_LOOK = 0.1  # not a flag: how often it looks what that etcd's watch has brought
+ETCD_CLIENT_PAUSE = 0.5  # not a flag: from one try to connect to it to the next

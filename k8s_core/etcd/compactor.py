@@ -7,8 +7,8 @@ from aetcd.rpc import rpc_pb2
 from k8s_core.api.times import parse_duration
 from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import EtcdError
+from k8s_core.limits import ETCD_REVISION_COMPACTION_PERIOD
 
-REVISION_PERIOD = 300.0  # revInterval: how often mode "revision" looks
 HOUR = 3600.0
 
 
@@ -22,7 +22,7 @@ class AutoCompaction:
         if retention == "0":
             return
         if mode == "revision":
-            service.loop.every(REVISION_PERIOD, self._compact_to, int(retention))
+            service.loop.every(ETCD_REVISION_COMPACTION_PERIOD, self._compact_to, int(retention))
             return
         kept = int(retention) * HOUR if retention.isdigit() else parse_duration(retention)
         period = min(kept, HOUR) / 10

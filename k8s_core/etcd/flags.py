@@ -11,9 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from k8s_core import limits
 from k8s_core.api.times import parse_duration
-
-MEBIBYTE = 1024 * 1024
 
 
 def _switch(text: str) -> bool:
@@ -40,15 +39,19 @@ FLAGS: dict[str, tuple[Callable[[str], Any], Any, str]] = {
     "trusted-ca-file": (Path, None, "the CA of clients' certificates"),
     "client-cert-auth": (_switch, False, "clients must show a certificate of that CA"),
     "quota-backend-bytes": (int, 0, "size at which writes are refused; 0 is 2 GiB"),
-    "max-request-bytes": (int, 1_572_864, "largest request"),
-    "max-txn-ops": (int, 128, "most operations in a transaction"),
-    "snapshot-count": (int, 10_000, "writes from one snapshot to the next"),
+    "max-request-bytes": (int, limits.ETCD_MAX_REQUEST_BYTES, "largest request"),
+    "max-txn-ops": (int, limits.ETCD_MAX_TXN_OPS, "most operations in a transaction"),
+    "snapshot-count": (int, limits.ETCD_SNAPSHOT_COUNT, "writes from one snapshot to the next"),
     "unsafe-no-fsync": (_switch, False, "do not wait for the disk"),
     "auto-compaction-mode": (str, "periodic", "periodic or revision"),
     "auto-compaction-retention": (_retention, "0", "how much history to keep; 0 keeps all"),
-    "watch-progress-notify-interval": (parse_duration, 600.0, "how often quiet watches are told the revision"),
+    "watch-progress-notify-interval": (
+        parse_duration,
+        limits.ETCD_PROGRESS_INTERVAL,
+        "how often quiet watches are told the revision",
+    ),
     "experimental-watch-progress-notify-interval": (parse_duration, None, "its older name"),
-    "auth-token-ttl": (int, 300, "seconds that a token is good for"),
+    "auth-token-ttl": (float, limits.ETCD_TOKEN_TTL, "seconds that a token is good for"),
 }
 """Flag -> how to read it, default, what it means."""
 IGNORED = """

@@ -23,11 +23,8 @@ from k8s_core.etcd.raft import LEADER, Disk, Entry, Member, Message
 from k8s_core.etcd.service import WRITES, Service
 from k8s_core.etcd.store import Compare, EtcdError, Lease, Op, Store, TxnResult
 from k8s_core.etcd.wal import message_class
+from k8s_core.limits import ETCD_EXPIRY_RETRY, ETCD_REQUEST_TIMEOUT, ETCD_SNAPSHOT_COUNT, ETCD_TICK
 
-TICK = 0.1
-REQUEST_TIMEOUT = 7.0  # 5 s and two election timeouts (ServerConfig.ReqTimeout)
-SNAPSHOT_COUNT = 10_000  # --snapshot-count
-EXPIRY_RETRY = 1.0
 Answer = Any
 """A response message, or the EtcdError instead of it."""
 
@@ -59,7 +56,7 @@ class Node:
             self.id, self.group.ids, self.disk, self.group.dice,
             send=self.group.carry, apply=self._apply, restore=self._restore, on_read=self._read_index,
         )  # fmt: skip
-        self._timer = loop.every(TICK, self._tick)
+        self._timer = loop.every(ETCD_TICK, self._tick)
 
     def _fresh(self) -> None:
         store = Store()  # without a loop: leases end when the group says so, not by a member's own clock
@@ -90,7 +87,7 @@ class Node:
 
     # --- requests -------------------------------------------------------------------------------------------
     def call(self, name: str, request: Any, done: Callable[[Answer], None], token: str = "") -> None:
-        """Answer one request, some time later; after REQUEST_TIMEOUT with an error that leaves open what happened."""
+        """Answer one request, some time later; in the end with an error that leaves open what happened."""
         if not self.alive:
             done(EtcdError("UNAVAILABLE", "connection refused"))
             return
@@ -100,7 +97,7 @@ class Node:
             done(error)
             return
         number = next(self.group.numbers)
-        once = _Once(done, self.group.loop.call_later(REQUEST_TIMEOUT, lambda: once(timed_out()), background=True))
+        once = _Once(done, self.group.loop.call_later(ETCD_REQUEST_TIMEOUT, lambda: once(timed_out()), background=True))
         if name in WRITES:
             self._waiting[number] = once
             self._to_leader(Entry(0, self.id, number, name, request.SerializeToString()))
@@ -192,7 +189,7 @@ class Group:
         *,
         seed: int = 0,
         latency: tuple[float, float] | None = (0.0005, 0.005),
-        snapshot_count: int = SNAPSHOT_COUNT,
+        snapshot_count: int = ETCD_SNAPSHOT_COUNT,
     ):
         self.loop, self.dice, self.latency = loop, random.Random(seed), latency
         self.snapshot_count, self.loss = snapshot_count, 0.0
@@ -320,7 +317,7 @@ class GroupStore(Store):
         try:
             self.lease_revoke(id)
         except EtcdError:  # no quorum now
-            self.group.loop.call_later(EXPIRY_RETRY, self.expire, id, background=True)
+            self.group.loop.call_later(ETCD_EXPIRY_RETRY, self.expire, id, background=True)
 
     def _follow(self, index: int, entry: Entry) -> None:
         """Do here what the members did, with the same result."""

@@ -16,9 +16,9 @@ from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.tree import Event, TreeError
 from k8s_core.etcd.v2 import Answer, KeyRequest, encode, error_answer, event_body
 from k8s_core.etcd.watching import WatchStream
+from k8s_core.limits import ETCD_V2_WATCH_TIMEOUT
 
 Enter = Callable[[], Any]
-WATCH_TIMEOUT = 300.0  # defaultWatchTimeout
 METHODS = {
     "keys": ("HEAD", "GET", "PUT", "POST", "DELETE"),
     "members": ("GET", "POST", "DELETE", "PUT"),
@@ -153,7 +153,7 @@ class Api:
         response.enable_chunked_encoding()
         try:
             await response.prepare(request)
-            async with asyncio.timeout(WATCH_TIMEOUT):
+            async with asyncio.timeout(ETCD_V2_WATCH_TIMEOUT):
                 while True:
                     await response.write(event_body(await outlet.get()))
                     if not asked.stream:

@@ -24,10 +24,9 @@ from k8s_core.etcd.store import (
     lease_not_found,
 )
 from k8s_core.etcd.txn import invalid, is_read_only
+from k8s_core.limits import ETCD_MAX_LEASE_TTL, ETCD_MIN_LEASE_TTL
 
 Message = Any
-MAX_LEASE_TTL = 9_000_000_000
-MIN_LEASE_TTL = 2  # one and a half election timeouts, rounded up
 SORT_FIELDS = ("key", "version", "create_revision", "mod_revision", "value")  # RangeRequest.SortTarget
 COMPARE_RESULTS = {"=": 0, ">": 1, "<": 2, "!=": 3}
 COMPARE_TARGETS = {
@@ -211,9 +210,9 @@ class KV:
 
     # --- leases ---------------------------------------------------------------------------------------------
     def lease_grant(self, request: Message) -> Message:
-        if request.TTL > MAX_LEASE_TTL:
+        if request.TTL > ETCD_MAX_LEASE_TTL:
             raise EtcdError("OUT_OF_RANGE", "etcdserver: too large lease TTL")
-        lease = self.store.lease_grant(max(request.TTL, MIN_LEASE_TTL), request.ID)
+        lease = self.store.lease_grant(max(request.TTL, ETCD_MIN_LEASE_TTL), request.ID)
         return rpc_pb2.LeaseGrantResponse(header=_revision(0), ID=lease.id, TTL=lease.ttl)
 
     def lease_revoke(self, request: Message) -> Message:

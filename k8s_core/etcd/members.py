@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 from aetcd.rpc import rpc_pb2
 
 from k8s_core.etcd.store import EtcdError, Store, compacted, future_revision
+from k8s_core.limits import ETCD_MAX_LEARNERS
 
 Message = Any
 CLUSTER_ID, MEMBER_ID = 0xCDF818194E3A8C32, 0x8E9E05C52164694D  # those of every etcd that was given no name
 VERSION = "3.5.12"
 CLUSTER_VERSION = "3.5.0"
-MAX_LEARNERS = 1
 PAGE = 4096
 PEER_URL, CLIENT_URL = "http://localhost:2380", "http://localhost:2379"
 ALARM_GET, ALARM_ACTIVATE = 0, 1
@@ -84,7 +84,7 @@ class Members:
         if any(url in member.peerURLs for member in self.members.values() for url in urls):
             raise _precondition("Peer URLs already exists")
         learners = sum(member.isLearner for member in self.members.values())
-        if request.isLearner and learners >= MAX_LEARNERS:
+        if request.isLearner and learners >= ETCD_MAX_LEARNERS:
             raise _precondition("too many learner members in cluster")
         member = rpc_pb2.Member(ID=id, peerURLs=urls, isLearner=request.isLearner)
         self.members[id] = member

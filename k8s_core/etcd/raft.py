@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-ELECTION_TICKS, HEARTBEAT_TICKS = 10, 1  # --election-timeout 1000, --heartbeat-interval 100, a tick being 100 ms
+from k8s_core.limits import ETCD_ELECTION_TICKS
+
 MAX_ENTRIES = 64  # entries in one message
 FOLLOWER, CANDIDATE, PRE_CANDIDATE, LEADER = "follower", "candidate", "pre-candidate", "leader"
 
@@ -109,14 +110,14 @@ class Member:
 
     # --- time -----------------------------------------------------------------------------------------------
     def _draw(self) -> int:
-        return ELECTION_TICKS + self.dice.randrange(ELECTION_TICKS)
+        return ETCD_ELECTION_TICKS + self.dice.randrange(ETCD_ELECTION_TICKS)
 
     def tick(self) -> None:
         self._elapsed += 1
         if self.role == LEADER:
             self._elapsed = 0
             self._since_quorum += 1
-            if self._since_quorum >= ELECTION_TICKS:  # CheckQuorum: a leader that nobody hears steps down
+            if self._since_quorum >= ETCD_ELECTION_TICKS:  # CheckQuorum: a leader that nobody hears steps down
                 self._since_quorum = 0
                 if len(self.active) + 1 < self._quorum:
                     self._follow(self.disk.term, 0)
@@ -294,7 +295,7 @@ class Member:
     # --- messages -------------------------------------------------------------------------------------------
     def receive(self, m: Message) -> None:
         """Act on one message."""
-        heard = self.leader and self._elapsed < ELECTION_TICKS
+        heard = self.leader and self._elapsed < ETCD_ELECTION_TICKS
         if m.kind in ("vote", "pre-vote") and heard and m.term > self.disk.term:
             return  # CheckQuorum: whoever hears a leader does not let it be voted away
         if m.term > self.disk.term and m.kind != "pre-vote" and not (m.kind == "pre-vote-reply" and not m.reject):

@@ -23,10 +23,8 @@ from aetcd.rpc import rpc_pb2, rpc_pb2_grpc
 from k8s_core.clock import Loop
 from k8s_core.etcd.kv import from_pb, txn_to_pb
 from k8s_core.etcd.store import Compare, EtcdError, Event, KeyValue, Lease, Op, Put, Store, TxnResult
+from k8s_core.limits import ETCD_CLIENT_LOOK, ETCD_CLIENT_PAUSE, ETCD_CLIENT_TIMEOUT
 
-TIMEOUT = 10.0
-LOOK = 0.1
-PAUSE = 0.5  # seconds between two tries to connect
 COMPACT_KEY = b"compact_rev_key"
 Files = tuple[Path | None, Path | None, Path | None]
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -52,7 +50,7 @@ class RemoteStore(Store):
         self._stream: Any = None
         found = self._ask(self._kv.Range, rpc_pb2.RangeRequest(**ALL))
         self.restore(found.header.revision, map(from_pb, found.kvs))
-        self._timers = [loop.every(LOOK, self._look)]
+        self._timers = [loop.every(ETCD_CLIENT_LOOK, self._look)]
         self._turn, self._forgettable = 0, 0
         if compaction:
             self._timers.append(loop.every(compaction, self._forget))
@@ -71,7 +69,7 @@ class RemoteStore(Store):
     @staticmethod
     def _ask(method: Any, request: Any) -> Any:
         try:
-            return method(request, timeout=TIMEOUT, wait_for_ready=True)
+            return method(request, timeout=ETCD_CLIENT_TIMEOUT, wait_for_ready=True)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise EtcdError("UNAVAILABLE", "etcdserver: request timed out") from error
@@ -125,7 +123,7 @@ class RemoteStore(Store):
         """Take what the watch brings until `revision` is there."""
         while self.revision < revision:
             try:
-                self._take(self._arrived.get(timeout=TIMEOUT))
+                self._take(self._arrived.get(timeout=ETCD_CLIENT_TIMEOUT))
             except queue.Empty:
                 raise EtcdError("UNAVAILABLE", "etcdserver: request timed out") from None
 
@@ -166,7 +164,7 @@ class RemoteStore(Store):
         while not self._closing.is_set():
             with contextlib.suppress(grpc.RpcError, ValueError):
                 seen = self._follow(seen)
-            self._closing.wait(PAUSE)
+            self._closing.wait(ETCD_CLIENT_PAUSE)
 
     def _follow(self, seen: int) -> int:
         create = rpc_pb2.WatchCreateRequest(**ALL, start_revision=seen + 1)

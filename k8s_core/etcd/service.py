@@ -19,14 +19,21 @@ from k8s_core.etcd.kv import KV
 from k8s_core.etcd.members import CLUSTER_ID, Members, check_urls
 from k8s_core.etcd.store import EtcdError, Store
 from k8s_core.etcd.tree import Event, Tree
-from k8s_core.etcd.txn import MAX_TXN_OPS, check_key, check_put, check_txn, is_read_only
+from k8s_core.etcd.txn import check_key, check_put, check_txn, is_read_only
 from k8s_core.etcd.v2 import V2, KeyRequest
 from k8s_core.etcd.v2 import apply as apply_v2
+from k8s_core.limits import (
+    ETCD_LEASE_OVERHEAD,
+    ETCD_MAX_REQUEST_BYTES,
+    ETCD_MAX_TXN_OPS,
+    ETCD_PROGRESS_INTERVAL,
+    ETCD_PUT_OVERHEAD,
+    ETCD_QUOTA_BYTES,
+    ETCD_TOKEN_TTL,
+)
 
 Message = Any
-MAX_REQUEST_BYTES = 1_572_864  # --max-request-bytes
 ENVELOPE = 17  # bytes around a request in the log, which count as well
-PUT_OVERHEAD, LEASE_OVERHEAD = 256, 64  # kvOverhead, leaseOverhead: what a quota counts beside keys and values
 METHODS: dict[str, tuple[str, Message]] = {
     f"/{service.full_name}/{method.name}": (
         re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", method.name.replace("KV", "Kv")).lower(),
@@ -60,11 +67,11 @@ NO_SPACE, CORRUPT = 1, 2  # AlarmType
 class Options:
     """The flags of etcd that its answers depend on, by their names; seconds and bytes."""
 
-    quota_backend_bytes: int = 2 * 1024**3
-    max_request_bytes: int = MAX_REQUEST_BYTES
-    max_txn_ops: int = MAX_TXN_OPS
-    watch_progress_notify_interval: float = 600.0
-    auth_token_ttl: float = 300.0
+    quota_backend_bytes: int = ETCD_QUOTA_BYTES
+    max_request_bytes: int = ETCD_MAX_REQUEST_BYTES
+    max_txn_ops: int = ETCD_MAX_TXN_OPS
+    watch_progress_notify_interval: float = ETCD_PROGRESS_INTERVAL
+    auth_token_ttl: float = ETCD_TOKEN_TTL
 
 
 Done = Callable[[Message | EtcdError], None]
@@ -152,7 +159,7 @@ class Service:
         if name == "txn":
             branches = [[op.request_put for op in ops if op.HasField("request_put")] for ops in _branches(request)]
             puts = max(branches, key=len)
-        cost = sum(PUT_OVERHEAD + len(put.key) + len(put.value) for put in puts) or LEASE_OVERHEAD
+        cost = sum(ETCD_PUT_OVERHEAD + len(put.key) + len(put.value) for put in puts) or ETCD_LEASE_OVERHEAD
         if (puts or name == "lease_grant") and self.store.size + cost > self.options.quota_backend_bytes:
             alarm = rpc_pb2.AlarmRequest(action=1, memberID=self.members.id, alarm=NO_SPACE)
             if (self.members.id, NO_SPACE) not in self.members.alarms:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k8s_core.clock import Loop, Timer
+from k8s_core.limits import ETCD_V2_HISTORY
 
 ROOT = "/1"
 READ_ONLY = ("/", "/0", ROOT)
-HISTORY = 1000  # the capacity of v2store's EventHistory
 FIRST_INDEX = 4  # what a new member has written about itself
 KEY_NOT_FOUND, TEST_FAILED, NOT_FILE, NOT_DIR, NODE_EXIST, ROOT_READ_ONLY, DIR_NOT_EMPTY = (
     100,
@@ -115,7 +115,7 @@ class Tree:
         self.root.children = {"1": Node(ROOT, 0, 0, self.root, children={})}
         self.stats = dict.fromkeys(STATS, 0)
         self.watchers: list[Watcher] = []
-        self.history: deque[Event] = deque(maxlen=HISTORY)
+        self.history: deque[Event] = deque(maxlen=ETCD_V2_HISTORY)
         self.on_expired = on_expired or self.delete_expired
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ class Tree:
     def _scan(self, watcher: Watcher) -> Event | None:
         if self.history:
             first = self.history[0].node["modifiedIndex"]
-            if watcher.since < first and len(self.history) == HISTORY:
+            if watcher.since < first and len(self.history) == ETCD_V2_HISTORY:
                 cause = f"the requested history has been cleared [{first}/{watcher.since}]"
                 raise TreeError(INDEX_CLEARED, cause, self.index)
         below = watcher.key.rstrip("/") + "/"

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from k8s_core.etcd.store import EtcdError
+from k8s_core.limits import ETCD_MAX_TXN_OPS
 
 Message = Any
 """One of the classes of rpc_pb2; the package ships no types for them."""
-
-MAX_TXN_OPS = 128  # --max-txn-ops
 
 
 def invalid(message: str) -> EtcdError:
@@ -31,7 +30,7 @@ def check_put(request: Message) -> None:
         raise invalid("lease is provided")
 
 
-def check_txn(request: Message, allowed: int = MAX_TXN_OPS) -> None:
+def check_txn(request: Message, allowed: int = ETCD_MAX_TXN_OPS) -> None:
     """Refuse what cannot be meant: too many operations, no key, one key written twice."""
     _check_operations(request, allowed)
     _overlap(request.success)

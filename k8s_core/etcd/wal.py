@@ -23,9 +23,9 @@ from k8s_core.etcd.service import METHODS, Done, Service
 from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.tree import TreeError
 from k8s_core.etcd.v2 import KeyRequest
+from k8s_core.limits import ETCD_SNAPSHOT_COUNT
 
 Message = Any
-SNAPSHOT_COUNT = 10_000  # --snapshot-count, as kubeadm sets it
 HEADER = struct.Struct(">II")  # length, rolling CRC
 MAX_RECORD = 64 * 1024 * 1024
 _CLASSES: dict[str, Any] = {}
@@ -136,7 +136,7 @@ class Durable:
         folder: Path,
         *,
         fsync: bool = True,
-        snapshot_count: int = SNAPSHOT_COUNT,
+        snapshot_count: int = ETCD_SNAPSHOT_COUNT,
         opened: Callable[[Path], BinaryIO] | None = None,
     ):
         self.service, self.folder, self.fsync, self.snapshot_count = service, folder, fsync, snapshot_count

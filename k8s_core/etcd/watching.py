@@ -13,11 +13,11 @@ from aetcd.rpc import rpc_pb2
 
 from k8s_core.etcd.auth import READ
 from k8s_core.etcd.kv import event_to_pb
-from k8s_core.etcd.service import MAX_REQUEST_BYTES, Service
+from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import NO_END, EtcdError, Event, Watcher, within
+from k8s_core.limits import ETCD_WATCH_BATCH_REVISIONS
 
 Message = Any
-MAX_REVISIONS_AT_ONCE = 1000  # watchBatchMaxRevs: how many revisions of the past go into one response
 NO_WATCH = -1  # clientv3.InvalidWatchID
 EVENT_TYPES = ("PUT", "DELETE")
 
@@ -124,13 +124,13 @@ class WatchStream:
                 if self._full():
                     self._fall_behind(id, watch, batch)
                     return
-                whole = len({event.kv.mod_revision for event in batch}) == MAX_REVISIONS_AT_ONCE
+                whole = len({event.kv.mod_revision for event in batch}) == ETCD_WATCH_BATCH_REVISIONS
                 self._deliver(id, batch, batch[-1].kv.mod_revision if whole else None)
         key, end = watch.request.key, watch.request.range_end
         watch.watcher = self.store.watch(key, end, lambda events: self._live(id, watch, events))
 
     def _past(self, watch: Watch) -> Iterator[list[Event]]:
-        """Events since `start`, at most MAX_REVISIONS_AT_ONCE revisions at a time and never half a revision."""
+        """Events since `start`, at most ETCD_WATCH_BATCH_REVISIONS revisions at a time and never half a revision."""
         batch: list[Event] = []
         revisions = 0
         key, end = watch.request.key, watch.request.range_end
@@ -138,7 +138,7 @@ class WatchStream:
             if not within(event.kv.key, key, end):
                 continue
             if not batch or batch[-1].kv.mod_revision != event.kv.mod_revision:
-                if revisions == MAX_REVISIONS_AT_ONCE:
+                if revisions == ETCD_WATCH_BATCH_REVISIONS:
                     yield batch
                     batch, revisions = [], 0
                 revisions += 1
@@ -170,7 +170,7 @@ class WatchStream:
         watch.quiet = False
         response = self._response(id, revision=revision)
         response.events.extend(self._event(event, watch.request.prev_kv) for event in wanted)
-        if watch.request.fragment and response.ByteSize() >= MAX_REQUEST_BYTES:
+        if watch.request.fragment and response.ByteSize() >= self.service.options.max_request_bytes:
             self._send_fragments(response)
         else:
             self._send(response)
@@ -192,7 +192,7 @@ class WatchStream:
             taken = 0
             for event in events:
                 size += event.ByteSize() + 6
-                if taken and size >= MAX_REQUEST_BYTES:
+                if taken and size >= self.service.options.max_request_bytes:
                     break
                 taken += 1
             part.events.extend(events[:taken])

@@ -25,22 +25,19 @@ from k8s_core.clock import Loop
 from k8s_core.etcd import snapshot
 from k8s_core.etcd.front import Front, Pipe
 from k8s_core.etcd.http import Api
-from k8s_core.etcd.service import MAX_REQUEST_BYTES, METHODS, Journal, Service
+from k8s_core.etcd.service import METHODS, Journal, Service
 from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.watching import WatchStream
+from k8s_core.limits import ETCD_GRPC_OVERHEAD, ETCD_MAX_UNSENT
 
 Message = Any
 Caller = tuple[str, str]
 """A client's token and the common name of its certificate."""
 Listen = tuple[str, int, ssl.SSLContext | None]
 """Host, port, and TLS if it is wanted."""
-GRPC_OVERHEAD = 512 * 1024  # grpcOverheadBytes
-MAX_UNSENT = 16 * 1024 * 1024
-"""Bytes of events that wait for a slow client before its watches fall behind and are filled up again later."""
 SERVING = b"\x08\x01"
 """grpc.health.v1.HealthCheckResponse."""
 OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES + GRPC_OVERHEAD),
     ("grpc.max_send_message_length", -1),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),  # --grpc-keepalive-min-time
@@ -158,7 +155,8 @@ class Wire:
         return self._servers[common_name]
 
     async def _start(self, common_name: str, number: int) -> tuple[grpc.aio.Server, Any]:
-        server = grpc.aio.server(options=OPTIONS)
+        largest = self.service.options.max_request_bytes + ETCD_GRPC_OVERHEAD
+        server = grpc.aio.server(options=[*OPTIONS, ("grpc.max_receive_message_length", largest)])
         server.add_generic_rpc_handlers((_Handlers(self, common_name),))
         path = str(self._folder / f"{number}.sock")
         port = server.add_insecure_port("127.0.0.1:0" if sys.platform == "win32" else f"unix:{path}")
@@ -299,7 +297,7 @@ class _Outlet:
         return message
 
     def full(self) -> bool:
-        return self._put - self._taken > MAX_UNSENT
+        return self._put - self._taken > ETCD_MAX_UNSENT
 
 
 def _token(context: Any) -> str:

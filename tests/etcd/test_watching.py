@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8s_core.clock import Loop
-from k8s_core.etcd.service import MAX_REQUEST_BYTES, Service
+from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import Event, KeyValue, Store, prefix_end, within
 from k8s_core.etcd.watchers import Watchers
 from k8s_core.etcd.watching import WatchStream
+from k8s_core.limits import ETCD_MAX_REQUEST_BYTES
 
 KEYS = st.sampled_from([b"a/1", b"a/2", b"a/3", b"b"])
 WRITES = st.lists(
@@ -135,7 +136,7 @@ def test_a_large_revision_is_cut_into_fragments() -> None:
         one.call("put", rpc_pb2.PutRequest(key=b"a/%d" % number, value=b"x" * 900_000))
     seen = watch(one, start_revision=1, fragment=True)[1:]
     assert [r.fragment for r in seen] == [True, True, False]
-    assert all(r.ByteSize() <= MAX_REQUEST_BYTES for r in seen) and len(events(seen)) == 3
+    assert all(r.ByteSize() <= ETCD_MAX_REQUEST_BYTES for r in seen) and len(events(seen)) == 3
 
 
 def test_progress_is_reported_to_quiet_watches_only() -> None:

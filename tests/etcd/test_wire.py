@@ -20,11 +20,12 @@ from k8s_core.etcd import flags
 from k8s_core.etcd import wire as door
 from k8s_core.etcd.main import _listeners, _service_options
 from k8s_core.etcd.main import main as etcd
-from k8s_core.etcd.service import MAX_REQUEST_BYTES, Options, Service
+from k8s_core.etcd.service import Options, Service
 from k8s_core.etcd.store import EtcdError, Store
 from k8s_core.etcd.wal import Durable
 from k8s_core.etcd.watching import WatchStream
 from k8s_core.etcd.wire import Wire, tls_context
+from k8s_core.limits import ETCD_MAX_REQUEST_BYTES
 from k8s_core.pki import PKI
 
 
@@ -51,11 +52,11 @@ def serving(one: Service) -> Iterator[Client]:
 def test_values_up_to_the_limit_and_no_larger() -> None:
     """1.5 MiB with what etcd's log puts around it; above it etcd's words; far above it gRPC's."""
     with serving(service()) as client:
-        assert client.call("Put", put(b"k", b"x" * (MAX_REQUEST_BYTES - 24))).header.revision == 2
+        assert client.call("Put", put(b"k", b"x" * (ETCD_MAX_REQUEST_BYTES - 24))).header.revision == 2
         refused = ("INVALID_ARGUMENT", "etcdserver: request is too large")
-        assert client.call("Put", put(b"k", b"x" * (MAX_REQUEST_BYTES - 23))) == refused
+        assert client.call("Put", put(b"k", b"x" * (ETCD_MAX_REQUEST_BYTES - 23))) == refused
         assert client.call("Put", put(b"k", b"x" * 2 * 1024 * 1024))[0] == "RESOURCE_EXHAUSTED"
-        assert len(client.call("Range", rpc_pb2.RangeRequest(key=b"k")).kvs[0].value) == MAX_REQUEST_BYTES - 24
+        assert len(client.call("Range", rpc_pb2.RangeRequest(key=b"k")).kvs[0].value) == ETCD_MAX_REQUEST_BYTES - 24
 
 
 def test_a_full_database_sounds_the_alarm() -> None:
@@ -105,7 +106,7 @@ def test_a_slow_client_costs_no_memory_and_misses_nothing() -> None:
 
 def test_a_client_that_does_not_read_is_filled_up_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the wire: more waits for it than may, and in the end it has been told every revision once."""
-    monkeypatch.setattr(door, "MAX_UNSENT", 100_000)
+    monkeypatch.setattr(door, "ETCD_MAX_UNSENT", 100_000)
     with serving(service()) as client:
         requests: queue.Queue[Any] = queue.Queue()
         create = rpc_pb2.WatchCreateRequest(key=b"\0", range_end=b"\0")
