@@ -144,7 +144,8 @@ def _grading(options: argparse.Namespace, rest: list[str]) -> int:
         if options.command == "grade":
             _grade(options)
         elif options.command == "feedback":
-            grading.feedback(options.assignment, release=options.release)
+            for student in grading.feedback(options.assignment, release=options.release):
+                print(f"{student} did not submit through the exchange. The page is in grading/feedback/{student}/.")
         elif options.command == "csv":
             for student in grading.csv(options.file, options.form, options.assignment, options.roster):
                 print(f"{student} is not in {options.roster}, and gets no mark there.", file=sys.stderr)

@@ -7,6 +7,7 @@ comments and feedback stand in nbgrader's gradebook (gradebook.py), so everythin
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ def api() -> Any:
     from traitlets.config.loader import PyFileConfigLoader  # noqa: PLC0415
 
     os.environ.update(environment.variables())
+    warnings.filterwarnings("ignore", module=r"nbgrader\.")  # nbgrader's own, about its own queries
     config = PyFileConfigLoader("nbgrader_config.py", path=str(environment.ROOT)).load_config()
     return NbGraderAPI(config=config)
 
@@ -116,12 +118,20 @@ def verdicts(assignment: str) -> list[Verdict]:
     return [found for path in sorted(folder.glob("*.json")) if (found := read(path))]
 
 
-def feedback(assignment: str, *, release: bool = False) -> None:
-    """Make the feedback pages; `release` also puts them into the exchange."""
+def feedback(assignment: str, *, release: bool = False) -> list[str]:
+    """Make the feedback pages; `release` also puts them into the exchange.
+
+    Returns those for whom that cannot be done, because their submission did not come through it.
+    """
     nbgrader = api()
     _done(nbgrader.generate_feedback(assignment), f"feedback for {assignment}")
-    if release:
-        _done(nbgrader.release_feedback(assignment), f"release feedback for {assignment}")
+    folders, others = nbgrader.coursedir, []
+    for student in sorted(nbgrader.get_submitted_students(assignment)) if release else ():
+        if Path(folders.format_path(folders.feedback_directory, student, assignment), "timestamp.txt").exists():
+            _done(nbgrader.release_feedback(assignment, student), f"release feedback for {student}")
+        else:
+            others.append(student)
+    return others
 
 
 def csv(target: Path, form: str = "", assignments: Iterable[str] = (), roster: Path | None = None) -> list[str]:

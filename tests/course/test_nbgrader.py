@@ -121,7 +121,8 @@ def test_the_courses_own_commands_do_the_same(course: Course) -> None:
     before = (course.root / "grades.csv").read_text()
     course.run("course", "csv", "again.csv")
     assert (course.root / "again.csv").read_text() == before
-    course.run("course", "feedback", ASSIGNMENT)
+    told = course.run("course", "feedback", ASSIGNMENT, "--release")
+    assert [line.split()[0] for line in told.splitlines()] == ["ada", "grace"], "eve submitted through the exchange"
 
 
 def test_grading_leaves_a_learners_progress_alone(course: Course) -> None:
