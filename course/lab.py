@@ -25,7 +25,7 @@ from course.folder import Folder
 from course.kernel import LabError
 from course.output import Output
 from course.traffic import Traffic
-from course.widgets import browser, life, matrix, rollout, stages, way
+from course.widgets import browser, life, matrix, rollout, sandboxes, stages, way
 from course.widgets import merge as merging
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
@@ -182,6 +182,15 @@ class Lab(Traffic):
         if not told["moments"] or not told["sets"]:
             raise LabError(f'There is no Deployment "{deployment}" in the namespace {namespace} to show.')
         return rollout.RolloutView(told)
+
+    def sandboxes(self, pod: str = "", *, namespace: str = "default") -> sandboxes.SandboxesView:
+        """The sandboxes and containers of every node's runtime, or those of one Pod."""
+        with self.cluster.lock:
+            runtimes = [(name, kubelet.runtime) for name, kubelet in self.cluster.kubelets.items()]
+            told = sandboxes.story(runtimes, [(namespace, pod)] if pod else ())
+        if not told:
+            raise LabError(f'No runtime has a sandbox of a Pod "{pod}" of the namespace {namespace}.')
+        return sandboxes.SandboxesView(told)
 
     def life(self, pod: str, *, namespace: str = "default") -> life.LifeView:
         """A Pod's life as a timeline: phases, readiness, each container's runs and back-offs, failed probes."""

@@ -15,6 +15,7 @@ from k8s_core.apiserver.authentication import read_token_file
 from k8s_core.apiserver.request import User
 from k8s_core.apiserver.version import DEFAULT
 from k8s_core.cluster import NODES, Cluster
+from k8s_core.controllers.manager import resolve
 from k8s_core.etcd import flags as etcd_flags
 from k8s_core.etcd.store import EtcdError
 from k8s_core.limits import POD_CIDR
@@ -40,6 +41,10 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--profile", choices=("kubeadm", "bare"), default="kubeadm", help="what the cluster looks like")
     serve.add_argument("--nodes", type=_nodes, default=NODES, help="how many, or their names with commas between (3)")
     serve.add_argument("--no-scheduler", action="store_true", help="leave the scheduler out")
+    serve.add_argument(
+        "--controllers", type=_controllers, default=["*"], metavar="LIST",
+        help="which controllers run: * for those on by default, -name for not that one",
+    )  # fmt: skip
     serve.add_argument("--no-kubelet", action="store_true", help="leave the kubelets out")
     serve.add_argument("--clock", choices=("wall", "elastic"), default="elastic", help="how time goes (%(default)s)")
     serve.add_argument(
@@ -83,6 +88,13 @@ def _nodes(text: str) -> tuple[str, ...]:
     return names
 
 
+def _controllers(text: str) -> list[str]:
+    try:
+        return resolve(text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _minor(text: str) -> str:
     match = re.fullmatch(r"v?(1\.\d+)(\.\d+)?", text)
     if match is None:
@@ -98,6 +110,7 @@ def _cluster(options: argparse.Namespace, users: Mapping[str, User]) -> Cluster:
         kubernetes_version=options.kubernetes_version,
         profile=options.profile,
         scheduler=not options.no_scheduler,
+        controllers=options.controllers,
         kubelets=not options.no_kubelet,
         token_users=users,
         secure_port=options.secure_port or 6443,

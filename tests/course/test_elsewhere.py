@@ -95,7 +95,7 @@ def test_the_command_begins_checks_and_resets(kubeconfig: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["09-pods", "fields", "--context", "nowhere"], 'cannot locate context nowhere'),
+        (["09-pods", "fields", "--context", "nowhere"], "cannot locate context nowhere"),
         (
             ["09-pods", "nothing", "--context", "mine"],
             'no task "nothing" to check in chapter 09-pods. There are: first-pod',

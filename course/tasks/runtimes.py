@@ -1,0 +1,164 @@
+"""Chapter 02: container runtimes. Containers by their ids, the tool for each job, a kubelet without a runtime."""
+
+import json
+import random
+from typing import Any
+
+from course.checks import Look, Points, Rule, Seen, point
+from course.tasks import Exercise, Values
+
+JOBS = {
+    "On a node with CRI-O you want to see which containers run": "crictl",
+    "The apiserver does not answer, and you want the log of its container on the node": "crictl",
+    "You want the log of a Pod, and all is well with the cluster": "kubectl",
+    "On a node with containerd you want to try out an image, with `run` and `--rm`, beside Kubernetes": "nerdctl",
+    "On a node with containerd you want to build an image from a Dockerfile": "nerdctl",
+    "You want to see which namespaces containerd itself has": "ctr",
+    "On your own machine, where dockerd runs, you want to see its containers": "docker",
+}
+"""The tool for the job; `docker` where Docker's own containers are meant."""
+_SOCKET, _OLD = "unix:///run/containerd/containerd.sock", "unix:///var/run/dockershim.sock"
+_FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
+_LEAST = 10
+"""So many letters of an id are enough."""
+
+
+def values(draw: random.Random) -> Values:
+    """Names and numbers that differ from learner to learner."""
+    first, second = draw.sample(("front", "cache", "queue", "mirror"), 2)
+    place, other = draw.sample(("worker1", "worker2"), 2)
+    return Values(
+        pod=draw.choice(("kiosk", "studio", "depot")),
+        first=first,
+        second=second,
+        place=place,
+        stray=draw.choice(("nomad", "drifter", "pilgrim")),
+        **{f"job{number}": text for number, text in enumerate(_jobs(draw), 1)},
+        lost=other,
+        wish=draw.choice(("press", "mill", "kiln")),
+    )
+
+
+def _jobs(draw: random.Random) -> list[str]:
+    """Three jobs for three different tools."""
+    tools = draw.sample(sorted(set(JOBS.values())), 3)
+    return [draw.choice([job for job, tool in JOBS.items() if tool == each]) for each in tools]
+
+
+def _ready(pod: Seen) -> bool:
+    return pod["status.conditions[type=Ready].status"] == "True" and not pod["metadata.deletionTimestamp"]
+
+
+def restarted(see: Look, v: Values) -> Points:
+    pod = see.get("pods", "duo")
+    helper = pod["status.containerStatuses[name=helper]"] or {}
+    yield point(
+        "the container helper was ended, and the kubelet has started it again",
+        helper.get("restartCount", 0) if pod else None,
+        Rule("at least 1 restart", lambda value: isinstance(value, int) and value > 0),
+        "kubectl get pod duo -o yaml",
+        why="crictl stop ends a container by its id. The kubelet sees it within a second.",
+    )
+
+
+def ids(see: Look, v: Values) -> Points:
+    said = see.get("configmaps", "ids")
+    pod = see.get("pods", v.pod)
+    for name in (v.first, v.second):
+        whole = str(pod[f"status.containerStatuses[name={name}].containerID"] or "").rpartition("/")[2]
+        yield point(
+            f"{name}: its id",
+            str(said[f"data.{name}"] or "").rpartition("/")[2],
+            Rule(
+                f"{whole[:13] or 'the id'}, or more of it",
+                lambda value, whole=whole: len(value) >= _LEAST and whole.startswith(value),  # type: ignore[misc]
+            ),
+            f"kubectl get pod {v.pod} -o yaml",
+            why="crictl ps --pod lists the containers of one Pod. A container that was started again has a new id.",
+        )
+    yield point(
+        "stray: the container that belongs to no Pod",
+        said["data.stray"],
+        v.stray,
+        "kubectl get configmap ids -o yaml",
+        why="CRI does not show it, and it is not in the namespace k8s.io. Where else does containerd keep containers?",
+    )
+
+
+def tools(see: Look, v: Values) -> Points:
+    said = see.get("configmaps", "tools")
+    for key, job in (("first", v.job1), ("second", v.job2), ("third", v.job3)):
+        yield point(
+            f"{key}: {job.replace('`', '')}",
+            said[f"data.{key}"],
+            JOBS[job],
+            "kubectl get configmap tools -o yaml",
+            why="Whom do you have to ask: the apiserver, any CRI runtime, containerd itself, or dockerd?",
+        )
+
+
+def socket(see: Look, v: Values) -> Points:
+    pods = [pod for pod in see.list("pods", f"app={v.wish}") if _ready(pod)]
+    yield point(
+        f"a Pod of {v.wish} is ready on {v.lost}",
+        [pod["spec.nodeName"] for pod in pods],
+        Rule(v.lost, lambda value: value == [v.lost]),
+        f"kubectl get pods -l app={v.wish} -o wide",
+        worth=2,
+        why="The Pod has its node. Why does nobody start it there? Read the log of that node's kubelet.",
+    )
+    node = see.get("nodes", v.lost) if pods else Seen(None)
+    yield point(
+        f"{v.lost} is Ready, with containerd",
+        [node["status.conditions[type=Ready].status"], str(node["status.nodeInfo.containerRuntimeVersion"])[:10]],
+        Rule(
+            "True, containerd",
+            lambda value: value == ["True", "containerd"] and {p["spec.nodeName"] for p in pods} == {v.lost},
+        ),
+        f"kubectl get node {v.lost} -o wide",
+        worth=2,
+        why="A kubelet without a runtime does not start. It must know the socket that containerd answers at.",
+    )
+
+
+def _kiosk(v: Values) -> str:
+    containers = [
+        {"name": v.first, "image": "nginx"},
+        {"name": v.second, "image": "busybox", "command": ["sleep", "86400"]},
+    ]
+    spec = {"nodeSelector": {"kubernetes.io/hostname": v.place}, "containers": containers}
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": v.pod}, "spec": spec})
+
+
+def _wish(v: Values) -> str:
+    labels = {"app": v.wish}
+    pod: dict[str, Any] = {
+        "nodeSelector": {"kubernetes.io/hostname": v.lost},
+        "containers": [{"name": "main", "image": "nginx"}],
+    }
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    metadata = {"name": v.wish, "labels": labels}
+    return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+
+TASKS = {
+    "restarted": Exercise(restarted),
+    "ids": Exercise(
+        ids,
+        owns=("configmap/ids", "pods/{pod}"),
+        begin=_kiosk,
+        typed=(("{place}", "nerdctl inspect {stray} || nerdctl run -d --name {stray} nginx"),),
+    ),
+    "tools": Exercise(tools, owns=("configmap/tools",)),
+    "socket": Exercise(
+        socket,
+        owns=("deployment/{wish}", "pods/app={wish}"),
+        begin=_wish,
+        typed=(("{lost}", f"sed -i s,{_SOCKET},{_OLD}, {_FLAGS}; systemctl restart kubelet"),),
+        mended=(("{lost}", f"sed -i s,{_OLD},{_SOCKET}, {_FLAGS}; systemctl restart kubelet"),),
+    ),
+}
