@@ -17,6 +17,7 @@ from k8s_core.kubelet import environment as variables
 from k8s_core.kubelet.addresses import Addresses
 from k8s_core.kubelet.config import Config
 from k8s_core.kubelet.environment import ConfigError
+from k8s_core.kubelet.eviction import EvictionManager
 from k8s_core.kubelet.images import Image
 from k8s_core.kubelet.journal import Journal, klog, quoted
 from k8s_core.kubelet.node import NodeReporter
@@ -100,6 +101,7 @@ class Kubelet:
         self.addresses = Addresses()
         self.server = KubeletServer(self)
         self.static = StaticPods(self)
+        self.eviction = EvictionManager(self)
         self.workers: dict[str, PodWorker] = {}
         self.running = False
         self.pods: Informer | None = None
@@ -166,6 +168,8 @@ class Kubelet:
             loop.every(limits.STATIC_POD_CHECK_PERIOD, self.static.check),
             loop.every(limits.POD_SYNC_FREQUENCY, self._refresh),
         ]
+        if not self.runtime.fake:
+            self._timers.append(loop.every(limits.EVICTION_MONITORING_PERIOD, self.eviction.check))
         self.static.check()
         for uid in self.workers:
             self._queue.add(uid)
@@ -329,6 +333,9 @@ class Kubelet:
         uid = pod["metadata"]["uid"]
         if uid in self.static.pods:
             return None
+        pressed = self.eviction.admit(pod)
+        if pressed:
+            return pressed
         others = [
             w.requests
             for w in self.workers.values()

@@ -35,6 +35,11 @@ PRESSURES = {
     "PIDPressure": ("KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
 }
 """Condition -> reason and message when all is well, and the event's reason."""
+UNDER_PRESSURE = {
+    "MemoryPressure": ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    "DiskPressure": ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+    "PIDPressure": ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+}
 
 
 class NodeReporter:
@@ -61,12 +66,14 @@ class NodeReporter:
         """Whether the network is up, and the container runtime."""
         self.log: Callable[[str, str, str], None] = lambda level, where, text: None
         self.boot_id: Callable[[], str] = str
+        self.pressures: set[str] = set()
+        """The pressure conditions that hold."""
         self.get: Callable[[], Object | None] = lambda: None
         """The Node as the kubelet's informer has it."""
         self._reported = float("-inf")
         self._uid = ""
         self._lease: Object | None = None
-        self._looked_at: tuple[Object | None, bool, int] = (None, False, 0)
+        self._looked_at: tuple[Object | None, bool, int, frozenset[str]] = (None, False, 0, frozenset())
 
     @property
     def reference(self) -> Object:
@@ -161,7 +168,10 @@ class NodeReporter:
     def _conditions(self, old: list[Object]) -> list[Object]:
         now = self.client.loop.timestamp()
         before = {condition["type"]: condition for condition in old}
-        wanted = [(kind, "False", reason, message) for kind, (reason, message, _) in PRESSURES.items()]
+        wanted = [
+            (kind, "True", *UNDER_PRESSURE[kind]) if kind in self.pressures else (kind, "False", reason, message)
+            for kind, (reason, message, _) in PRESSURES.items()
+        ]
         wanted.append(
             ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
             if self.ready
@@ -190,7 +200,7 @@ class NodeReporter:
             self._failed("Error updating node status, will retry", f'nodes "{self.name}" not found')
             return
         due = self.client.loop.now - self._reported >= limits.NODE_STATUS_REPORT_FREQUENCY
-        looked_at = (node, self.ready, len(self.images.images))
+        looked_at = (node, self.ready, len(self.images.images), frozenset(self.pressures))
         if not due and looked_at[0] is self._looked_at[0] and looked_at == self._looked_at:
             return  # most looks of most kubelets end here: the very same Node as the last time
         self._looked_at = looked_at

@@ -49,6 +49,7 @@ class PodWorker:
         self.retry_at = 0.0
         self.terminating = self._sandbox_pending = False
         self._grace_until = float("inf")
+        self._evicted = False
 
     # --- looking --------------------------------------------------------------------------------------------
     @property
@@ -366,8 +367,17 @@ class PodWorker:
         self.kubelet.actions.perform(hook, container, run, grace, after_hook)
 
     # --- the end --------------------------------------------------------------------------------------------
+    def evict(self, message: str) -> None:
+        """The node is short of something: the Pod ends at once and is Failed."""
+        self.failed, self._evicted = ("Evicted", message), True
+        self.statuses.disrupted(message)
+        self.event("Warning", "Evicted", message)
+        self.kubelet.enqueue(self.uid)
+
     def _grace(self) -> float:
         meta = self.pod["metadata"]
+        if self._evicted:
+            return 0.0
         if self.removed and not meta.get("deletionTimestamp"):
             return limits.MINIMUM_GRACE_PERIOD
         if meta.get("deletionGracePeriodSeconds") is not None:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from k8s_core import limits
 from k8s_core.kubelet import programs
 from k8s_core.kubelet.images import KUBERNETES, Image, ImageStore, parse
 from k8s_core.kubelet.logs import ContainerLog
 from k8s_core.kubelet.programs import behaviour
-from k8s_core.kubelet.usage import Usage
+from k8s_core.kubelet.usage import Usage, nominal
 from k8s_core.shell.fs import Directory, File, FileSystem, Node
 from k8s_core.shell.pipes import Output, Pipe, Sink
 from k8s_core.shell.process import SIGNALS, Command, Machine, Process, Row, row
@@ -122,6 +123,7 @@ class ContainerMachine(Machine):
         self.shell = str(config.image.data.get("shell", "dash"))
         self.container = container
         self.usage = Usage(self)
+        self.runtime: Runtime | None = None
         self.answer: Callable[[Callable[[Any], Any], Any], Any] | None = None
         """What stands between the container's servers and who asks them (programs/behaviour.py)."""
         self.network = container.sandbox.network
@@ -138,6 +140,10 @@ class ContainerMachine(Machine):
 
     def grown(self, process: Process) -> None:
         self.usage.grown(process)
+
+    def disk(self) -> int:
+        """Bytes that were written into the container's own tree."""
+        return self._fs.quota.used if self._fs is not None else 0
 
     def cgroup(self) -> dict[str, Node]:
         """The container's own cgroup (version 2), as files."""
@@ -263,6 +269,22 @@ class Runtime:
                     return process
         return None
 
+    def memory(self) -> int:
+        """Bytes of the node's memory that are in use."""
+        running = (c.machine for c in self.containers.values() if c.state == RUNNING and c.machine)
+        return limits.SYSTEM_MEMORY + sum(machine.usage.memory for machine in running)
+
+    def disk(self) -> int:
+        """Bytes that containers have written."""
+        return sum(c.machine.disk() for c in self.containers.values() if c.machine)
+
+    def out_of_memory(self) -> None:
+        """The kernel's last resort when the node itself has none left: the biggest container goes."""
+        running = [c for c in self.containers.values() if c.state == RUNNING and c.machine]
+        victim = max(running, key=lambda c: c.machine.usage.memory if c.machine else 0, default=None)
+        if victim is not None and victim.machine is not None:
+            victim.machine.usage.out_of_memory()
+
     # --- sandboxes ------------------------------------------------------------------------------------------
     def run_sandbox(
         self, name: str, namespace: str, uid: str, hostname: str, network: NetworkNamespace, **more: Any
@@ -336,7 +358,7 @@ class Runtime:
         machine = ContainerMachine(
             self.loop, container, programs.commands(config.image, self.extra.get(config.image.repository))
         )
-        machine.host_pids = self.pids
+        machine.host_pids, machine.runtime = self.pids, self
         container.machine = machine
         program = programs.idle if self.fake else self._program(machine, argv)
         wanted = behaviour.parse(config.behaviour) if config.behaviour and not self.fake else None
@@ -357,6 +379,8 @@ class Runtime:
             on_exit=container.exited,
             tty=config.tty,
         )
+        if not self.fake:
+            nominal(container.init, argv[0], config.memory_limit)
         if wanted:
             behaviour.Acting(container, wanted)
 

@@ -22,6 +22,19 @@ class StatusManager:
         self.unsent = False
         """The apiserver has not been told of the newest status yet: it could not be reached."""
 
+    def disrupted(self, message: str) -> None:
+        """The kubelet ends the Pod for the node's sake."""
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "TerminationByKubelet",
+            "message": message,
+            "lastProbeTime": None,
+            "lastTransitionTime": self.worker.loop.timestamp(),
+        }
+        others = [c for c in self.status.get("conditions") or () if c["type"] != "DisruptionTarget"]
+        self.status = {**self.status, "conditions": [*others, condition]}
+
     def make(self) -> Object:
         """The status as it should be now."""
         worker = self.worker
@@ -90,7 +103,9 @@ class StatusManager:
         theirs = worker.kubelet.known_status(worker.pod)
         if self._written is None or theirs is not self._written:
             others = [c for c in theirs.get("conditions") or () if c["type"] not in make.OWN_CONDITIONS]
-            mine = [c for c in self.status.get("conditions") or () if c["type"] in make.OWN_CONDITIONS]
+            ours = {*make.OWN_CONDITIONS, "DisruptionTarget"} if worker.failed else make.OWN_CONDITIONS
+            others = [c for c in others if c["type"] not in ours]
+            mine = [c for c in self.status.get("conditions") or () if c["type"] in ours]
             self.status = {**self.status, "conditions": mine + others}
         new = self.make()
         if new == theirs:

@@ -7,14 +7,32 @@ the whole container (memory.oom.group, as the kubelet sets it), exit code 137, r
 
 from typing import TYPE_CHECKING
 
+from k8s_core.api import quantity
+from k8s_core.limits import NODE_CAPACITY
 from k8s_core.shell.fs import File, Node
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.runtime import ContainerMachine
     from k8s_core.shell.process import Process
 
+NODE_MEMORY = quantity.value(NODE_CAPACITY["memory"])
+NOMINAL = {
+    "kube-apiserver": (42, 248), "etcd": (18, 62), "kube-controller-manager": (12, 51), "kube-scheduler": (3, 22),
+    "coredns": (2, 14), "kube-proxy": (1, 17), "docker-entrypoint.sh": (0, 9), "httpd-foreground": (1, 7),
+    "apache2-foreground": (1, 11), "agnhost": (1, 11), "redis-server": (2, 9),
+}  # fmt: skip
+"""What a program uses when nothing is asked of it: thousandths of a processor, MiB."""
 PERIOD = 0.1
 """Seconds: cpu.cfs_period_us."""
+
+
+def nominal(process: "Process", program: str, limit: int) -> None:
+    """Let a program's first process use what such programs do; never so much that its limit would end it."""
+    processor, memory = NOMINAL.get(program.rsplit("/", 1)[-1], (0, 0))
+    if processor:
+        process.work(processor / 1000)
+    if memory:
+        process.memory = min(memory << 20, limit // 2) if limit else memory << 20
 
 
 class Usage:
@@ -56,8 +74,11 @@ class Usage:
     def grown(self, process: "Process") -> None:
         """A process took more memory: the kernel looks at the limit."""
         limit = self.machine.container.config.memory_limit
+        runtime = self.machine.runtime
         if limit and self.memory > limit:
             self.out_of_memory()
+        elif runtime and runtime.memory() > NODE_MEMORY:
+            runtime.out_of_memory()
 
     def out_of_memory(self) -> None:
         container = self.machine.container

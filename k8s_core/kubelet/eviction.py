@@ -1,0 +1,146 @@
+"""The eviction manager: when the node runs short of memory or disk, it says so and ends Pods, the greediest first.
+
+Stands for pkg/kubelet/eviction. Every ten seconds it compares what is available with evictionHard; while a threshold
+is met the node has a pressure condition (and for five minutes after), and one Pod a time is evicted: first those that
+use more than they asked for, then by priority, then by how much more. Pods that are critical stay. Left out: soft
+thresholds, PIDs, inodes, and images that could be removed before.
+"""
+
+from typing import TYPE_CHECKING
+
+from k8s_core import limits
+from k8s_core.api import Object, quantity
+from k8s_core.kubelet.status import qos
+
+if TYPE_CHECKING:
+    from k8s_core.kubelet.kubelet import Kubelet
+    from k8s_core.kubelet.pod_worker import PodWorker
+
+SIGNALS = {
+    "memory.available": ("MemoryPressure", "memory", "memory"),
+    "nodefs.available": ("DiskPressure", "ephemeral-storage", "disk space"),
+}
+"""Signal -> the node's condition, the resource that Pods are ranked by, and how the real one calls it."""
+CRITICAL_PRIORITY = 2_000_000_000
+
+
+class EvictionManager:
+    """One node's. `pressures` are the conditions that hold now."""
+
+    def __init__(self, kubelet: "Kubelet") -> None:
+        self.kubelet = kubelet
+        self._seen: dict[str, float] = {}
+        """Condition -> when its threshold was met last."""
+        self._told: set[str] = set()
+
+    @property
+    def pressures(self) -> set[str]:
+        now = self.kubelet.client.loop.now
+        return {kind for kind, seen in self._seen.items() if now - seen <= limits.EVICTION_PRESSURE_TRANSITION}
+
+    def available(self) -> dict[str, int]:
+        """Bytes that are left, by signal."""
+        runtime = self.kubelet.runtime
+        memory = quantity.value(limits.NODE_CAPACITY["memory"]) - runtime.memory()
+        disk = quantity.value(limits.NODE_CAPACITY["ephemeral-storage"])
+        free = disk // 100 if self.kubelet.disk_full else disk * 4 // 5 - runtime.disk()
+        return {"memory.available": memory, "nodefs.available": free}
+
+    def check(self) -> None:
+        """Look at the signals; evict one Pod if a threshold is met."""
+        kubelet, before = self.kubelet, self._told
+        left, thresholds = self.available(), dict(kubelet.config.eviction_hard)
+        met = []
+        for signal, (condition, _, _) in SIGNALS.items():
+            if signal in thresholds and left[signal] < self._bytes(signal, thresholds[signal]):
+                self._seen[condition] = kubelet.client.loop.now
+                met.append(signal)
+        now = self.pressures
+        if now != before:
+            kubelet.node.pressures = self._told = now
+            for kind in now - before:
+                word = {"MemoryPressure": "NodeHasInsufficientMemory", "DiskPressure": "NodeHasDiskPressure"}[kind]
+                kubelet.node.event("Normal", word, f"Node {kubelet.name} status is now: {word}")
+            for kind in before - now:
+                word = {"MemoryPressure": "NodeHasSufficientMemory", "DiskPressure": "NodeHasNoDiskPressure"}[kind]
+                kubelet.node.event("Normal", word, f"Node {kubelet.name} status is now: {word}")
+            kubelet.node.report()
+        for signal in met[:1]:
+            resource = SIGNALS[signal][1]
+            kubelet.node.event("Warning", "EvictionThresholdMet", f"Attempting to reclaim {resource}")
+            what = f'"Eviction manager: attempting to reclaim" resourceName="{resource}"'
+            kubelet.log("W", "eviction_manager.go:376", what)
+            self._evict(signal, thresholds[signal], left[signal])
+
+    def _bytes(self, signal: str, threshold: str) -> int:
+        if threshold.endswith("%"):
+            whole = "memory" if signal.startswith("memory") else "ephemeral-storage"
+            return int(quantity.value(limits.NODE_CAPACITY[whole]) * float(threshold[:-1]) / 100)
+        return quantity.value(threshold)
+
+    def _evict(self, signal: str, threshold: str, left: int) -> None:
+        resource = SIGNALS[signal][1]
+        candidates = [w for w in self.kubelet.workers.values() if self._may_go(w)]
+        if not candidates:
+            what = '"Eviction manager: eviction thresholds have been met, but no pods are active to evict"'
+            self.kubelet.log("E", "eviction_manager.go:427", what)
+            return
+        worker = min(candidates, key=lambda w: self._rank(w, resource))
+        shown = threshold
+        if threshold.endswith("%"):
+            shown = quantity_text(self._bytes(signal, threshold))
+        message = f"The node was low on resource: {resource}. Threshold quantity: {shown}, available: {_kibi(left)}. "
+        for name, used, asked in self._used(worker, resource):
+            if used > asked:
+                request = quantity_text(asked)
+                message += (
+                    f"Container {name} was using {_kibi(used)}, request is {request}, has larger consumption of "
+                    f"{resource}. "
+                )
+        worker.evict(message)
+
+    def _may_go(self, worker: "PodWorker") -> bool:
+        static = worker.uid in self.kubelet.static.pods
+        critical = int(worker.spec.get("priority") or 0) >= CRITICAL_PRIORITY
+        return bool(worker.running()) and not static and not critical and not worker.terminating
+
+    def _used(self, worker: "PodWorker", resource: str) -> list[tuple[str, int, int]]:
+        """(container, bytes used, bytes requested)."""
+        found = []
+        for spec, state in worker.running():
+            machine = state.current.machine if state.current else None
+            asked = ((spec.get("resources") or {}).get("requests") or {}).get(resource) or "0"
+            used = 0
+            if machine:
+                used = machine.usage.memory if resource == "memory" else machine.disk()
+            found.append((str(spec["name"]), used, quantity.value(asked)))
+        return found
+
+    def _rank(self, worker: "PodWorker", resource: str) -> tuple[bool, int, int]:
+        figures = self._used(worker, resource)
+        used, asked = sum(f[1] for f in figures), sum(f[2] for f in figures)
+        return used <= asked, int(worker.spec.get("priority") or 0), asked - used
+
+    def admit(self, pod: Object) -> tuple[str, str] | None:
+        """Why a Pod is not taken now; None if it is. Under memory pressure BestEffort Pods are not."""
+        pressures = self.pressures
+        if not pressures or int(pod["spec"].get("priority") or 0) >= CRITICAL_PRIORITY:
+            return None
+        if pressures == {"MemoryPressure"}:
+            tolerates = any(
+                t.get("key") in ("node.kubernetes.io/memory-pressure", None) and t.get("operator") == "Exists"
+                for t in pod["spec"].get("tolerations") or ()
+            )
+            if qos(pod["spec"]) != "BestEffort" or tolerates:
+                return None
+        names = " ".join(sorted(pressures))
+        return "Evicted", f"Pod was rejected: The node had condition: [{names}]. "
+
+
+def _kibi(size: int) -> str:
+    return f"{max(size, 0) // 1024}Ki"
+
+
+def quantity_text(size: int) -> str:
+    """A request as it was written, as far as that can be told."""
+    return quantity.format(size * 10**9, "binary") if size else "0"
