@@ -132,6 +132,10 @@ class Loop:
     def advance(self, seconds: float) -> None:
         self.advance_to(self.now + seconds)
 
+    def jump(self, seconds: float) -> None:
+        """The clock is suddenly so much later; what was due in between is done late, all at once."""
+        self.now += seconds
+
     def settle(self, limit: float = 600.0, horizon: float = 60.0) -> float:
         """Go ahead until no foreground work is due within `horizon` seconds, at most `limit` seconds.
 

@@ -42,6 +42,7 @@ from k8s_core.clock import EPOCH, Loop
 from k8s_core.controllers.manager import ControllerManager
 from k8s_core.etcd import pod
 from k8s_core.etcd.store import Store
+from k8s_core.faults import Faults
 from k8s_core.history import History
 from k8s_core.kubelet import node_files
 from k8s_core.kubelet.host import Host
@@ -155,6 +156,7 @@ class Cluster:
         self.kubelets: dict[str, Kubelet] = {}
         self.hosts: dict[str, Host] = {}
         """The nodes as machines: their folders, services and shells (see `node`)."""
+        self.faults = Faults(self)
         order = list(self.addresses) if kubelets else []
         if profile == "bare":  # nobody joins them one by one, and the control plane's own is not the first
             order[:2] = reversed(order[:2])

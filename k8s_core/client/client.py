@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from k8s_core.api import Object, Objects
+from k8s_core.api.errors import unavailable
 from k8s_core.api.resources import Resources
 from k8s_core.apiserver.request import Request, User
 from k8s_core.client.events import Recorder
@@ -36,11 +37,29 @@ class Client:
     def __init__(self, server: "Server", loop: Loop, user: User, agent: str):
         self.server, self.loop, self.user, self.agent = server, loop, user, agent
         self._informers: dict[tuple[str, str, str, str], Informer] = {}
+        self._unreachable = False
 
     @property
     def resources(self) -> Resources:
         """What discovery lists, at any time: custom resources come and go."""
         return self.server.resources
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the network between this client and the apiserver is cut."""
+        return self._unreachable
+
+    @unreachable.setter
+    def unreachable(self, cut: bool) -> None:
+        self._unreachable = cut
+        for informer in list(self._informers.values()) if cut else ():
+            informer.lose()
+
+    def _reach(self) -> "Server":
+        if self._unreachable:
+            address = self.server.availability.address
+            raise unavailable(f'Get "https://{address}": dial tcp {address}: i/o timeout')
+        return self.server
 
     def get(self, resource: str, name: str, namespace: str = "", subresource: str = "") -> Object:
         return self._call("get", resource, namespace, name, subresource=subresource)
@@ -57,7 +76,7 @@ class Client:
             request.query["labelSelector"] = [labels]
         if fields:
             request.query["fieldSelector"] = [fields]
-        result = self.server.call(request)
+        result = self._reach().call(request)
         items: Objects = result["items"]
         return items, result["metadata"]["resourceVersion"]
 
@@ -83,7 +102,7 @@ class Client:
     ) -> Object:
         request = self._request("patch", resource, namespace, name, patch, subresource)
         request.headers["content-type"] = PATCH_TYPES[kind]
-        return self.server.call(request)
+        return self._reach().call(request)
 
     def delete(
         self,
@@ -122,7 +141,7 @@ class Client:
         """Events after `revision`, delivered from the loop; `on_end` when the server ends the watch."""
         request = self._request("watch", resource, namespace, "")
         request.query = {"resourceVersion": [revision], "labelSelector": [labels], "fieldSelector": [fields]}
-        return self.server.watch(request, on_event, on_end)
+        return self._reach().watch(request, on_event, on_end)
 
     def informer(self, resource: str, *, namespace: str = "", fields: str = "", labels: str = "") -> Informer:
         """The shared copy of this resource (one for the same arguments)."""
@@ -143,7 +162,7 @@ class Client:
     def _call(
         self, verb: str, resource: str, namespace: str, name: str, obj: Object | None = None, subresource: str = ""
     ) -> Object:
-        return self.server.call(self._request(verb, resource, namespace, name, obj, subresource))
+        return self._reach().call(self._request(verb, resource, namespace, name, obj, subresource))
 
     def _request(
         self, verb: str, resource: str, namespace: str, name: str, obj: Any = None, subresource: str = ""

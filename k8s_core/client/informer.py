@@ -121,6 +121,14 @@ class Informer:
         for key, obj in fresh.items():
             self._put(key, obj)
 
+    def lose(self) -> None:
+        """The connection is gone: nothing more comes until a list succeeds again."""
+        if self._watch:
+            self._watch.cancel()
+            self._watch = None
+        if not self._retry:
+            self._ended()
+
     def _ended(self) -> None:
         if not self._stopped:
             self._retry = self.client.loop.call_later(self._backoff, self.relist, background=True)

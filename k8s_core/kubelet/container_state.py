@@ -42,6 +42,8 @@ class ContainerState:
     current: Container | None = None
     previous: Container | None = None
     restarts: int = 0
+    ran: bool = False
+    """Whether there was a run at all, in this sandbox or one before."""
     waiting: tuple[str, str] | None = None
     ready: bool = False
     started: bool = False

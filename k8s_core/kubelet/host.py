@@ -137,6 +137,13 @@ class Host:
         """Switch the machine on."""
         self.systemd.boot()
 
+    def power_off(self) -> None:
+        """Switch it off, without a word to anybody."""
+        self.systemd.shut_down()
+        self.kubelet.runtime.power_off()
+        for process in list(self.machine.processes.values()):
+            process.signal(SIGNALS["KILL"])
+
     # --- services -------------------------------------------------------------------------------------------
     def _begin_containerd(self) -> None:
         self.kubelet.runtime.running = True

@@ -165,6 +165,8 @@ class ImageStore:
         self.others: dict[str, dict[str, Image]] = {}
         """What was pulled in other namespaces of containerd than the kubelet's (moby, default)."""
         self._free_at = 0.0
+        self.slowness = 1.0
+        """How many times longer than usual everything takes that goes to the disk."""
 
     def present(self, image: Image) -> bool:
         return image.name in self.images
@@ -182,6 +184,7 @@ class ImageStore:
                 seconds += image.size / limits.IMAGE_PULL_BYTES_PER_SECOND
         except PullError as failed:
             error = failed
+        seconds *= self.slowness
         start = max(self.loop.now, self._free_at)
         self._free_at = start + seconds
         waited = self._free_at - self.loop.now

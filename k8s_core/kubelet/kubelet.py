@@ -17,7 +17,7 @@ from k8s_core.kubelet import environment as variables
 from k8s_core.kubelet.addresses import Addresses
 from k8s_core.kubelet.config import Config
 from k8s_core.kubelet.environment import ConfigError
-from k8s_core.kubelet.eviction import EvictionManager
+from k8s_core.kubelet.eviction import CRITICAL_PRIORITY, EvictionManager
 from k8s_core.kubelet.images import Image
 from k8s_core.kubelet.journal import Journal, klog, quoted
 from k8s_core.kubelet.node import NodeReporter
@@ -127,6 +127,7 @@ class Kubelet:
             return
         loop = self.client.loop
         self.running, self._started = True, loop.now
+        self.node.shutting_down = False
         self.log("I", "server.go:529", f'"Kubelet version" kubeletVersion="{self.node.version}"')
         self.log("I", "kubelet.go:361", f'"Adding static pod path" path="{self.config.static_pod_path}"')
         self.log("I", "kubelet.go:2452", '"Starting kubelet main sync loop"')
@@ -200,6 +201,23 @@ class Kubelet:
             self.node.report()
             for uid in self.workers:
                 self._queue.add(uid)
+
+    def shut_down(self) -> float:
+        """A graceful node shutdown begins: end the Pods, the critical ones last; the seconds that this may take."""
+        whole, critical = self.config.shutdown_grace, self.config.shutdown_grace_critical
+        if not whole or not self.running:
+            return 0.0
+        self.node.shutting_down = True
+        self.node.report()
+        what = '"Shutdown manager detected new shutdown event, isNodeShuttingDown=true"'
+        self.log("I", "nodeshutdown_manager_linux.go:285", what)
+        loop = self.client.loop
+        for worker in list(self.workers.values()):
+            if int(worker.spec.get("priority") or 0) >= CRITICAL_PRIORITY:
+                loop.call_later(whole - critical, worker.shut_down, critical)
+            else:
+                worker.shut_down(whole - critical)
+        return whole
 
     def stop(self) -> None:
         """End the agent; containers go on."""
@@ -333,6 +351,8 @@ class Kubelet:
         uid = pod["metadata"]["uid"]
         if uid in self.static.pods:
             return None
+        if self.node.shutting_down:
+            return "NodeShutdown", "Pod was rejected as the node is shutting down."
         pressed = self.eviction.admit(pod)
         if pressed:
             return pressed

@@ -114,14 +114,14 @@ class Launcher:
         """Steps 2 and 3: configure, create and start, which takes a moment."""
         self.busy = True
         generation = self._generation
-        low, high = (0.0, 0.0) if self.worker.runtime.fake else limits.CONTAINER_START_SECONDS
+        seconds = self.worker.runtime.takes(limits.CONTAINER_START_SECONDS)
 
         def start() -> None:
             if generation == self._generation and not self.worker.finished:
                 self.busy = False
                 self._start(container, image)
 
-        self.worker.loop.call_later(self.worker.loop.random.uniform(low, high), start)
+        self.worker.loop.call_later(seconds, start)
 
     def _behaviour(self, container: str) -> str:
         text = behaviour.of(self.worker.pod, container)
@@ -200,7 +200,7 @@ class Launcher:
         state, name = worker.state(container["name"]), container["name"]
         if worker.sandbox is None or not worker.sandbox.ready:
             return
-        attempt = state.restarts + 1 if state.current else 0
+        attempt = state.restarts + 1 if state.ran else 0
         try:
             config = self._config(container, image, attempt)
         except ConfigError as error:
@@ -218,7 +218,7 @@ class Launcher:
             if state.previous:
                 worker.runtime.remove(state.previous)
             state.previous = state.current
-        state.current, state.restarts = run, attempt
+        state.current, state.restarts, state.ran = run, attempt, True
         run.waited_for_until = self._waited_for(container)
         try:
             worker.runtime.start(run)

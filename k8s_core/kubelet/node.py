@@ -24,7 +24,7 @@ NETWORK_NOT_READY = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin "
     "returns error: cni plugin not initialized"
 )
-RUNTIME_DOWN = "container runtime is down"
+RUNTIME_DOWN, SHUTTING_DOWN = "container runtime is down", "node is shutting down"
 PRESSURES = {
     "MemoryPressure": (
         "KubeletHasSufficientMemory",
@@ -63,7 +63,8 @@ class NodeReporter:
         self.labels, self.taints = labels, taints
         self.network = False
         self.runtime = True
-        """Whether the network is up, and the container runtime."""
+        self.shutting_down = False
+        """Whether the network is up, and the container runtime; and whether the node is about to be switched off."""
         self.log: Callable[[str, str, str], None] = lambda level, where, text: None
         self.boot_id: Callable[[], str] = str
         self.pressures: set[str] = set()
@@ -82,11 +83,13 @@ class NodeReporter:
 
     @property
     def ready(self) -> bool:
-        return self.network and self.runtime
+        return self.network and self.runtime and not self.shutting_down
 
     @property
     def problem(self) -> str:
         """Why the node is not ready, when it is not."""
+        if self.shutting_down:
+            return SHUTTING_DOWN
         return RUNTIME_DOWN if not self.runtime else NETWORK_NOT_READY
 
     def event(self, type: str, reason: str, message: str) -> None:

@@ -50,6 +50,8 @@ class PodWorker:
         self.terminating = self._sandbox_pending = False
         self._grace_until = float("inf")
         self._evicted = False
+        self._attempt = 0
+        self._longest_grace = float("inf")
 
     # --- looking --------------------------------------------------------------------------------------------
     @property
@@ -189,13 +191,26 @@ class PodWorker:
         return True
 
     def _ensure_sandbox(self) -> bool:
+        if self.sandbox and not self.sandbox.ready:
+            self._sandbox_lost(self.sandbox)
         if self.sandbox:
-            return self.sandbox.ready
+            return True
+        if self._attempt and self.spec.get("restartPolicy") == "Never":
+            return False  # what has run will not run again: there is nothing to make a sandbox for
         if not self._sandbox_pending:
             self._sandbox_pending = True
-            low, high = (0.0, 0.0) if self.runtime.fake else limits.SANDBOX_SECONDS
-            self.loop.call_later(self.loop.random.uniform(low, high), self._sandbox_made)
+            self.loop.call_later(self.runtime.takes(limits.SANDBOX_SECONDS), self._sandbox_made)
         return False
+
+    def _sandbox_lost(self, sandbox: Sandbox) -> None:
+        """The node was switched off, or somebody stopped the sandbox: all begins anew, with the init containers."""
+        self.event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+        self.kubelet.release_network(sandbox.network)
+        self.sandbox, self._attempt = None, self._attempt + 1
+        self._launcher.cancel()
+        for state in self.states.values():
+            if state.current is not None:
+                state.previous, state.current = state.current, None
 
     def _sandbox_made(self) -> None:
         self._sandbox_pending = False
@@ -207,8 +222,9 @@ class PodWorker:
         )
         labels = self.pod["metadata"].get("labels") or {}
         self.sandbox = self.runtime.run_sandbox(
-            self.name, self.namespace, self.uid, host_name, network, qos=make.qos(self.spec), labels=labels
-        )
+            self.name, self.namespace, self.uid, host_name, network, qos=make.qos(self.spec), labels=labels,
+            attempt=self._attempt,
+        )  # fmt: skip
         address = network.address
         self.statuses.status = {**self.status, "podIP": address, "podIPs": [{"ip": address}]}
         if self.volumes and "status.pod" in str(self.spec["volumes"]):
@@ -367,6 +383,13 @@ class PodWorker:
         self.kubelet.actions.perform(hook, container, run, grace, after_hook)
 
     # --- the end --------------------------------------------------------------------------------------------
+    def shut_down(self, seconds: float) -> None:
+        """The node is about to be switched off: the Pod has so many seconds at most."""
+        message = "Pod was terminated in response to imminent node shutdown."
+        self.failed, self._longest_grace = ("Terminated", message), seconds
+        self.statuses.disrupted(message)
+        self.kubelet.enqueue(self.uid)
+
     def evict(self, message: str) -> None:
         """The node is short of something: the Pod ends at once and is Failed."""
         self.failed, self._evicted = ("Evicted", message), True
@@ -382,7 +405,7 @@ class PodWorker:
             return limits.MINIMUM_GRACE_PERIOD
         if meta.get("deletionGracePeriodSeconds") is not None:
             return float(meta["deletionGracePeriodSeconds"])
-        return float(self.spec.get("terminationGracePeriodSeconds", 30) or 0)
+        return min(float(self.spec.get("terminationGracePeriodSeconds", 30) or 0), self._longest_grace)
 
     def _terminate(self) -> None:
         grace = self._grace()

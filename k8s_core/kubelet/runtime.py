@@ -235,6 +235,18 @@ class Runtime:
         self.extra: dict[str, Mapping[str, Command]] = dict(extra or {})
         """Image repository -> programs that come from outside (etcdctl in etcd's); they win over the image's own."""
 
+    def takes(self, bounds: tuple[float, float]) -> float:
+        """Seconds that something takes whose usual bounds are these; a hollow node takes no time."""
+        low, high = (0.0, 0.0) if self.fake else bounds
+        return self.loop.random.uniform(low, high) * self.images.slowness
+
+    def power_off(self) -> None:
+        """The machine is switched off."""
+        for sandbox in list(self.sandboxes.values()):
+            self.stop_sandbox(sandbox)
+        for container in list(self.containers.values()):
+            self.kill(container)
+
     @property
     def name(self) -> str:
         return "fakeRuntime" if self.fake else "containerd"

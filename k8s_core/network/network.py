@@ -63,6 +63,8 @@ class Network:
         self.namespaces: dict[str, NetworkNamespace] = {}
         self.hosts: dict[str, Host] = {}
         self.proxies: dict[str, KubeProxy] = {}
+        self.loss: dict[str, float] = {}
+        """Node -> the share of packets that get lost there."""
         self.outside = NetworkNamespace(OUTSIDE_ADDRESS, self, hostname="laptop", quiet=False)
         self.attach(self.outside)
         self.flows: deque[Flow] = deque(maxlen=NETWORK_LOG_SIZE)
@@ -204,6 +206,8 @@ class Network:
         from_node = source.node == host.name and not source.pod
         from_pod = bool(source.pod)
         for hop in range(HOPS):
+            if self.loss.get(host.name) and self.random.random() < self.loss[host.name]:
+                return self._end(flow, packet, ("timeout", f"lost on the way to or from {host.name}"))
             if not host.up:
                 return self._end(flow, packet, ("timeout", f"node {host.name} does not answer"))
             first = from_node and hop == 0

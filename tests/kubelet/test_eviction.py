@@ -35,7 +35,7 @@ def test_the_greediest_is_evicted(world: World) -> None:
     """Not the one that stays within its request; the message says who used how much."""
     request = {"resources": {"requests": {"memory": "1Gi"}}}
     hog(world, "modest", "memory=1000Mi", container=request)
-    hog(world, "greedy", "memory=2450Mi")
+    hog(world, "greedy", "memory=2350Mi")
     world.loop.advance(25)
     assert (world.phase("modest"), world.phase("greedy")) == ("Running", "Failed")
     status = world.pod("greedy")["status"]
@@ -49,7 +49,7 @@ def test_the_greediest_is_evicted(world: World) -> None:
 
 def test_under_pressure_best_effort_pods_are_not_taken(world: World) -> None:
     """Those that asked for memory are; five minutes after the pressure all are."""
-    hog(world, "greedy", "memory=3500Mi")
+    hog(world, "greedy", "memory=3350Mi")
     world.loop.advance(15)
     hog(world, "late", "")
     hog(world, "burstable", "", container={"resources": {"requests": {"memory": "10Mi"}}})
@@ -65,7 +65,7 @@ def test_under_pressure_best_effort_pods_are_not_taken(world: World) -> None:
 
 def test_critical_pods_stay(world: World) -> None:
     """Whatever they use."""
-    meta = {"name": "vital", "namespace": "kube-system", "annotations": {"simulator/behaviour": "memory=3500Mi"}}
+    meta = {"name": "vital", "namespace": "kube-system", "annotations": {"simulator/behaviour": "memory=3350Mi"}}
     spec = {"priorityClassName": "system-node-critical", "containers": [{"name": "c", "image": "nginx"}]}
     world.create({"metadata": meta, "spec": spec})
     world.loop.advance(40)
@@ -79,7 +79,7 @@ def test_lower_priority_goes_first(world: World) -> None:
         {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 1000},
     )
     hog(world, "important", "memory=2000Mi", priorityClassName="high")
-    hog(world, "other", "memory=1500Mi")
+    hog(world, "other", "memory=1350Mi")
     world.loop.advance(15)
     assert (world.phase("important"), world.phase("other")) == ("Running", "Failed")
 
