@@ -48,7 +48,28 @@ version
 compaction 99999
 lease revoke 99
 member remove 99
+member promote 8e9e05c52164694d
+role get reader
+role get reader -w json
+role list
+user get joe
+user get nobody
+user list
+user list -w json
+user grant-role joe
+user delete
+role grant-permission reader
+role grant-permission reader fly a
+role revoke-permission reader x
+auth status
+--user=joe:pw get w/a
 """
+USERS = (
+    "role add reader", "user add joe:pw", "user grant-role joe reader", "role grant-permission reader read a",
+    "role grant-permission reader readwrite b c", "role grant-permission reader write d/ --prefix",
+    "role grant-permission reader read e --from-key", "role grant-permission reader read z",
+    "role revoke-permission reader z",
+)  # fmt: skip
 
 
 def run(cluster: Cluster, command: str) -> tuple[int, str]:
@@ -96,6 +117,20 @@ def test_objects_can_be_read_and_watched(make_cluster: MakeCluster) -> None:
     assert "c" not in [each["metadata"]["name"] for each in client.list("configmaps", "default")]
 
 
+def test_users_in_the_pod(make_cluster: MakeCluster) -> None:
+    """Once authentication is on, a user sees what his roles allow; without one nothing is told."""
+    cluster = make_cluster()
+    cluster.settle()
+    for command in ("user add root:r", "role add root", "user grant-role root root", *USERS, "auth enable"):
+        assert run(cluster, f"etcdctl {command} {KEYS}")[0] == 0, command
+    assert run(cluster, f"etcdctl get a {KEYS}") == (1, "Error: etcdserver: user name is empty\n")
+    assert run(cluster, f"etcdctl --user joe:pw get a {KEYS}") == (0, "")
+    assert run(cluster, f"etcdctl --user joe:pw get d/1 {KEYS}") == (1, "Error: etcdserver: permission denied\n")
+    wrong = "Error: etcdserver: authentication failed, invalid user ID or password\n"
+    assert run(cluster, f"etcdctl --user joe:no get a {KEYS}") == (2, wrong)
+    assert run(cluster, f"etcdctl --user root:r auth disable {KEYS}") == (0, "Authentication Disabled\n")
+
+
 def test_without_certificates_nobody_gets_in(make_cluster: MakeCluster) -> None:
     """No certificate, one of another CA, a missing file: each fails as etcdctl does."""
     cluster = make_cluster()
@@ -117,6 +152,8 @@ def test_it_prints_what_the_real_etcdctl_prints(make_cluster: MakeCluster) -> No
     assert run(cluster, f"etcdctl put w/b one {KEYS}; etcdctl put w/a two {KEYS}; etcdctl put w/a three {KEYS}")[0] == 0
     lease = run(cluster, f"etcdctl lease grant 5000 {KEYS}")[1].split()[1]
     run(cluster, f"etcdctl put w/leased x --lease={lease} {KEYS}")
+    told = [run(cluster, f"etcdctl {command} {KEYS}") for command in USERS]
+    assert told[-1] == (0, "Permission of key z is revoked from role reader\n") and {code for code, _ in told} == {0}
     wire = Wire(cluster.etcd_member.service, lock=cluster.lock)
     try:
         different = {}

@@ -24,11 +24,11 @@ VALUED = (
 FLAGS = (
     *("prefix", "keys-only", "print-value-only", "count-only", "from-key", "prev-kv", "ignore-value", "ignore-lease"),
     *("hex", "physical", "keys", "once", "cluster", "learner", "recursive", "sort", "p", "dir", "forever", "quorum"),
-    *("insecure-skip-tls-verify", "insecure-transport", "debug", "with-value", "i", "interactive", "r"),
+    *("insecure-skip-tls-verify", "insecure-transport", "debug", "with-value", "i", "interactive", "r", "no-password"),
 )
 SHORT = {"w": "write-out"}
 COMMANDS = {"get", "put", "del", "txn", "compaction", "watch", "defrag", "version"}
-GROUPS = {"lease", "member", "endpoint", "alarm", "snapshot"}
+GROUPS = {"lease", "member", "endpoint", "alarm", "snapshot", "user", "role", "auth"}
 
 
 class Failure(Exception):
@@ -114,7 +114,16 @@ class Client:
         cert, ca = self._file("cert", "cert-file"), self._file("cacert", "ca-file")
         self._file("key", "key-file")
         tls = scheme == "https" or (not scheme and bool(cert or ca))
-        call = Call(method, request, tls=tls, certificate=cert, trusted=ca, on_response=on_response)
+        token = ""
+        if "user" in self.options and method != "authenticate":
+            user, _, password = self.options["user"].partition(":")
+            asked = self.show.rpc.AuthenticateRequest(name=user, password=self.options.get("password", password))
+            try:
+                token = (yield from self.call("authenticate", asked, endpoint)).token
+            except Failure as failure:
+                if "authentication is not enabled" not in str(failure):
+                    raise Failure(str(failure), 2, failure.log) from None
+        call = Call(method, request, token, tls=tls, certificate=cert, trusted=ca, on_response=on_response)
         network = self.process.machine.network
         try:
             address = yield from network.resolve(host)
@@ -146,10 +155,12 @@ class Client:
         if name in COMMANDS or name in GROUPS:
             if name in GROUPS:
                 name = f"{name}_{self.words[1].replace('-', '_') if len(self.words) > 1 else ''}"
-            if command := getattr(self, f"do_{name}", None):
-                from k8s_core.shell.commands import etcdctl_print  # noqa: PLC0415  it needs the messages' classes
+            from k8s_core.shell.commands import etcdctl_auth, etcdctl_print  # noqa: PLC0415  they load messages' classes
 
-                self.show = etcdctl_print
+            self.show = etcdctl_print
+            if name in etcdctl_auth.KNOWN:
+                return (yield from etcdctl_auth.run(self, name, self.words[2:]))
+            if command := getattr(self, f"do_{name}", None):
                 words = self.words[2:] if "_" in name else self.words[1:]
                 return (yield from command(words)) or 0
         if not name:
@@ -324,6 +335,24 @@ class Client:
     def do_member_remove(self, words: list[str]) -> Steps:
         answer = yield from self.call("member_remove", self.show.rpc.MemberRemoveRequest(ID=int(words[0], 16)))
         self.out(f"Member {int(words[0], 16):16x} removed from cluster {answer.header.cluster_id:16x}\n")
+        return 0
+
+    def do_member_update(self, words: list[str]) -> Steps:
+        urls, id = self.options.get("peer-urls", "").split(","), int(words[0], 16)
+        answer = yield from self.call("member_update", self.show.rpc.MemberUpdateRequest(ID=id, peerURLs=urls))
+        self.out(f"Member {id:16x} updated in cluster {answer.header.cluster_id:16x}\n")
+        return 0
+
+    def do_member_promote(self, words: list[str]) -> Steps:
+        id = int(words[0], 16)
+        answer = yield from self.call("member_promote", self.show.rpc.MemberPromoteRequest(ID=id))
+        self.out(f"Member {id:16x} promoted in cluster {answer.header.cluster_id:16x}\n")
+        return 0
+
+    def do_endpoint_hashkv(self, words: list[str]) -> Steps:
+        for endpoint in self.endpoints:
+            answer = yield from self.call("hash_kv", self.show.rpc.HashKVRequest(revision=self.number("rev")), endpoint)
+            self.out(f"{endpoint}, {answer.hash}\n")
         return 0
 
     def do_endpoint_status(self, words: list[str]) -> Steps:
