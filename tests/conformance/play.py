@@ -7,9 +7,10 @@
 With KUBECONFIG_UNDER_TEST set, the sessions are played on that cluster instead of one of ours: so they can be
 compared with a real one.
 
-A session is sessions/NAME.yaml: {about, profile, files: {name: text}, steps: [{run, out, err, rc, why}]}. `run` is a
-line of bash in an empty folder with the session's files; out and err are what it prints ("" if not given), rc is
-its exit code (0 if not given). What differs from run to run is masked on both sides before comparing.
+A session is sessions/NAME.yaml: {about, profile, arguments: [flags of `serve`], files: {name: text}, steps: [{run,
+out, err, rc, why}]}. `run` is a line of bash in an empty folder with the session's files; out and err are what it
+prints ("" if not given), rc is its exit code (0 if not given). What differs from run to run is masked on both sides
+before comparing.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def masked(text: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(profile: str, *, arguments: tuple[str, ...] = ()) -> Iterator[Path]:
+def serving(profile: str, arguments: Iterable[str] = ()) -> Iterator[Path]:
     """A cluster of its own on a free port; yields the path of its kubeconfig."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
         kubeconfig = Path(folder, "config")
@@ -69,6 +70,11 @@ def serving(profile: str, *, arguments: tuple[str, ...] = ()) -> Iterator[Path]:
         finally:
             server.terminate()
             server.wait(timeout=20)
+
+
+def cluster_for(session: dict[str, Any]) -> contextlib.AbstractContextManager[Path]:
+    """The cluster that a session is played on."""
+    return serving(session.get("profile", "bare"), session.get("arguments", ()))
 
 
 def environment(kubeconfig: Path, cache: str) -> dict[str, str]:
@@ -162,9 +168,7 @@ def main() -> int:
             continue
         session = load(path)
         elsewhere = os.environ.get("KUBECONFIG_UNDER_TEST")
-        with (
-            contextlib.nullcontext(Path(elsewhere)) if elsewhere else serving(session.get("profile", "bare")) as config
-        ):
+        with contextlib.nullcontext(Path(elsewhere)) if elsewhere else cluster_for(session) as config:
             answers = play(session, config)
         if options.update:
             update(path, answers)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from play import HERE, differences, load, play, serving
+from play import HERE, cluster_for, differences, load, play
 
 SESSIONS = sorted((HERE / "sessions").glob("*.yaml"))
 
@@ -14,7 +14,7 @@ SESSIONS = sorted((HERE / "sessions").glob("*.yaml"))
 def played(request: pytest.FixtureRequest) -> Iterator[list[tuple[dict[str, Any], dict[str, Any]]]]:
     """A session's steps beside their answers, played once on a cluster of its own."""
     session = load(Path(request.param))
-    with serving(session.get("profile", "bare")) as kubeconfig:
+    with cluster_for(session) as kubeconfig:
         yield list(zip(session["steps"], play(session, kubeconfig), strict=True))
 
 
