@@ -38,6 +38,7 @@ DAEMON_BURST_REPLICAS = 250  # BurstReplicas of the DaemonSet controller
 DAEMON_FAILED_BACKOFF = (1.0, 900.0)  # failedPodsBackoff of the DaemonSet controller: first, ceiling
 MAX_ENDPOINTS_PER_SLICE = 100  # --max-endpoints-per-slice
 MAX_ENDPOINTS_CAPACITY = 1000  # maxCapacity: addresses in the deprecated Endpoints
+SERVICE_CIDR_DELETION_GRACE = 10.0  # deletionGracePeriod of the ServiceCIDR controller
 NODE_MONITOR_PERIOD = 5.0  # --node-monitor-period
 NODE_MONITOR_GRACE_PERIOD = 50.0  # --node-monitor-grace-period
 NODE_STARTUP_GRACE_PERIOD = 60.0  # --node-startup-grace-period

@@ -152,7 +152,7 @@ def test_flags_of_kube_apiserver(tmp_path: Path) -> None:
     [
         ("--enable-admission-plugins", "Nope", 'admission plugin "Nope" is unknown'),
         ("--authorization-mode", "Webhook", 'authorization-mode "Webhook" is not a valid mode'),
-        ("--service-cluster-ip-range", "nowhere", "Expected 4 octets"),
+        ("--service-cluster-ip-range", "nowhere", "does not appear to be an IPv4 or IPv6 network"),
     ],
 )
 def test_flags_that_make_no_sense(flag: str, value: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ def objects(now: float, ca_pem: bytes, options: Options, *, secure_port: int = 6
         "apiVersion": "networking.k8s.io/v1",
         "kind": "ServiceCIDR",
         "metadata": {"name": "kubernetes", "finalizers": ["networking.k8s.io/service-cidr-finalizer"]},
-        "spec": {"cidrs": [options.service_cluster_ip_range]},
+        "spec": {"cidrs": options.service_cluster_ip_range.split(",")},
         "status": {"conditions": [_condition(stamp, "Ready", "True", "", "Kubernetes Service CIDR is ready")]},
     }
     yield _service(secure_port, options.service_address)

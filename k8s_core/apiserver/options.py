@@ -59,7 +59,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--anonymous-auth", type=_flag, default=True, metavar="BOOL", help="serve requests without credentials (true)"
     )
     about = "where Services have their cluster IPs (%(default)s)"
-    group.add_argument("--service-cluster-ip-range", type=cidr, default=SERVICE_CIDR, metavar="CIDR", help=about)
+    group.add_argument("--service-cluster-ip-range", type=cidrs, default=SERVICE_CIDR, metavar="CIDR", help=about)
     group.add_argument("--etcd-servers", default="", metavar="URLS", help="keep all objects in that etcd")
     for name, about in (("cafile", "its CA"), ("certfile", "our certificate for it"), ("keyfile", "its key")):
         group.add_argument(f"--etcd-{name}", type=Path, metavar="FILE", help=about)
@@ -106,6 +106,19 @@ def _modes(text: str) -> tuple[str, ...]:
     if unknown := [mode for mode in modes if mode not in MODES]:
         raise argparse.ArgumentTypeError(f'authorization-mode "{unknown[0]}" is not a valid mode')
     return modes
+
+
+def cidrs(text: str) -> str:
+    """One network, or two of different families with a comma between, for argparse."""
+    try:
+        found = [ipaddress.ip_network(each) for each in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if len({network.version for network in found}) != len(found):
+        raise argparse.ArgumentTypeError("--service-cluster-ip-range must be a dual-stack pair if two are given")
+    if found[0].version != 4:
+        raise argparse.ArgumentTypeError("the first range must be IPv4: nodes and Pods have no other addresses")
+    return ",".join(map(str, found))
 
 
 def cidr(text: str) -> str:

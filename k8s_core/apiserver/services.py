@@ -1,11 +1,10 @@
 """What the API server chooses for a Service: its families and cluster IPs, node ports and the health check's port.
 
 Promises: what the client asked for is given or refused with a real API server's words; what it left open is chosen at
-random (from the cluster's seed) out of the upper part of the range, so that the lower part stays for those who ask;
-updates keep what was given; type changes give and take what the new type needs. Nothing is remembered: IPAddress
-objects say which addresses, and Services which ports, are taken, so there is nothing to repair after a restart.
-Stands for pkg/registry/core/service (storage/alloc.go, ipallocator, portallocator).
-Leaves out: a second address family, further ServiceCIDRs.
+random (from the cluster's seed), addresses by service_ips.py; updates keep what was given; type changes give and take
+what the new type needs. Nothing is remembered: IPAddress objects say which addresses, and Services which ports, are
+taken, so there is nothing to repair after a restart.
+Stands for pkg/registry/core/service (storage/alloc.go, portallocator).
 """
 
 import ipaddress
@@ -13,11 +12,9 @@ import random
 from typing import Any, NoReturn
 
 from k8s_core.api import Object, errors, field
-from k8s_core.api.errors import StatusError
 from k8s_core.apiserver.reader import Reader
+from k8s_core.apiserver.service_ips import ServiceAddresses, family_of
 from k8s_core.limits import NODE_PORT_RANGE, SERVICE_CIDR
-
-IP_ADDRESSES = "ipaddresses.networking.k8s.io"
 
 
 def needs_cluster_ip(service: Object) -> bool:
@@ -50,10 +47,7 @@ class ServiceAllocator:
         node_ports: tuple[int, int] = NODE_PORT_RANGE,
     ) -> None:
         self.reader, self.random = reader, chooser
-        network = ipaddress.ip_network(cidr)
-        if not isinstance(network, ipaddress.IPv4Network):
-            raise ValueError(f"only IPv4 Service ranges: {cidr}")
-        self.network, self.node_ports = network, node_ports
+        self.addresses_of, self.node_ports = ServiceAddresses(reader, chooser, cidr), node_ports
 
     def allocate(self, service: Object, old: Object | None = None) -> None:
         """Complete `service` in place, before validation; `old` is the stored one if this is an update.
@@ -68,6 +62,8 @@ class ServiceAllocator:
         _match_cluster_ips(service["spec"], old["spec"] if old else None)
         if not needs_cluster_ip(service) or not all(map(_is_ip, service["spec"].get("clusterIPs") or ())):
             return  # what is not even an address is validation's to refuse
+        if not set(service["spec"].get("ipFamilies") or ()) <= {"IPv4", "IPv6"}:
+            return
         self._families(service, old)
         self._cluster_ips(service, old)
         if may_have_node_port(service):
@@ -84,73 +80,55 @@ class ServiceAllocator:
 
     # --- families and addresses -----------------------------------------------------------------------------
     def _families(self, service: Object, old: Object | None) -> None:
-        spec = service["spec"]
+        spec, known = service["spec"], self.addresses_of.families
+        ips = [ip for ip in spec.get("clusterIPs") or () if ip != "None"]
         headless = (spec.get("clusterIPs") or [None])[0] == "None"
         if not spec.get("ipFamilyPolicy"):
             # Nobody can know the families of endpoints that somebody else will write.
             anything = headless and not spec.get("selector")
             spec["ipFamilyPolicy"] = "RequireDualStack" if anything else "SingleStack"
-        families = spec.setdefault("ipFamilies", [])
+        policy, families = spec["ipFamilyPolicy"], spec.setdefault("ipFamilies", [])
+        families += [family_of(ip) for ip in ips[len(families) :]]
         if headless and not spec.get("selector"):
             missing = [each for each in ("IPv4", "IPv6") if each not in families]
-            if spec["ipFamilyPolicy"] != "SingleStack" or not families:
-                families.extend(missing if spec["ipFamilyPolicy"] != "SingleStack" else missing[:1])
+            if policy != "SingleStack" or not families:
+                families.extend(missing if policy != "SingleStack" else missing[:1])
             return
         for at, family in enumerate(families):
-            if family == "IPv6" and not (old and family in old["spec"].get("ipFamilies", [])):
+            if family not in known and not (old and family in old["spec"].get("ipFamilies", [])):
                 _refuse(service, f"spec.ipFamilies[{at}]", family, "not configured on this cluster")
-        if spec["ipFamilyPolicy"] == "RequireDualStack":
+        if policy == "RequireDualStack" and len(known) < 2:
             why = "this cluster is not configured for dual-stack services"
-            _refuse(service, "spec.ipFamilyPolicy", spec["ipFamilyPolicy"], why)
+            _refuse(service, "spec.ipFamilyPolicy", policy, why)
+        if policy == "SingleStack" and len(families) > 1:
+            if old and old["spec"].get("ipFamilies") == families:  # a step back from two families to one
+                del families[1:]
+                spec["clusterIPs"] = (spec.get("clusterIPs") or [])[:1]
+            else:
+                what = "cluster IPs" if len(ips) > 1 else "IP families"
+                why = f"must be RequireDualStack or PreferDualStack when multiple {what} are specified"
+                _refuse(service, "spec.ipFamilyPolicy", policy, why)
         if not families:
-            families.append("IPv4")
+            families.append(known[0])
+        if policy != "SingleStack" and len(families) == 1:
+            families.extend(family for family in known if family not in families)
 
     def _cluster_ips(self, service: Object, old: Object | None) -> None:
         spec = service["spec"]
-        wanted = spec.get("clusterIPs") or []
-        if wanted[:1] == ["None"] or (old and needs_cluster_ip(old)):
-            if wanted:
-                spec.setdefault("clusterIP", wanted[0])
+        wanted = list(spec.get("clusterIPs") or [])
+        if wanted[:1] == ["None"]:
+            spec.setdefault("clusterIP", "None")
             return
-        if wanted:
-            for ip in wanted:
-                if why := self._unavailable(ip):
-                    detail = f"failed to allocate IP {ip}: {why}"
-                    _refuse(service, "spec.clusterIPs", wanted, detail)
-        else:
-            spec["clusterIPs"] = [self._next_ip(service)]
-        spec["clusterIP"] = spec["clusterIPs"][0]
-
-    def _unavailable(self, ip: str) -> str:
-        """Why the address cannot be given; "" if it can."""
-        address = ipaddress.ip_address(ip)
-        if address not in self.network:
-            return "the provided network does not match the current range"
-        if address in (self.network.network_address, self.network.broadcast_address):
-            return f"the provided IP ({ip}) is not in the valid range. The range of valid IPs is {self.network}"
-        return "provided IP is already allocated" if self._is_taken(ip) else ""
-
-    def _is_taken(self, ip: str) -> bool:
-        if self.reader.resource_of("networking.k8s.io", "v1", "IPAddress") is None:  # before 1.33
-            return any(ip in (s["spec"].get("clusterIPs") or ()) for s in self.reader.list("services"))
-        try:
-            self.reader.get(IP_ADDRESSES, ip)
-        except StatusError as error:
-            if errors.is_not_found(error):
-                return False
-            raise
-        return True
-
-    def _next_ip(self, service: Object) -> str:
-        first, size = int(self.network.network_address) + 1, self.network.num_addresses - 2
-        reserved = min(max(16, size // 16), 256) if size > 16 else 0
-        for low, count in ((first + reserved, size - reserved), (first, reserved)):
-            start = self.random.randrange(count) if count else 0
-            for step in range(count):
-                ip = str(ipaddress.IPv4Address(low + (start + step) % count))
-                if not self._is_taken(ip):
-                    return ip
-        _refuse(service, "spec.clusterIPs", [], "failed to allocate a serviceIP: range is full")
+        before = _addresses_of(old)
+        for ip in wanted:
+            if ip not in before and (why := self.addresses_of.unavailable(ip)):
+                _refuse(service, "spec.clusterIPs", wanted, f"failed to allocate IP {ip}: {why}")
+        for family in spec["ipFamilies"][len(wanted) :]:
+            found = self.addresses_of.next(family)
+            if not found:
+                _refuse(service, "spec.clusterIPs", [], "failed to allocate a serviceIP: range is full")
+            wanted.append(found)
+        spec["clusterIPs"], spec["clusterIP"] = wanted, wanted[0]
 
     # --- ports ----------------------------------------------------------------------------------------------
     def _node_ports(self, service: Object, old: Object | None) -> None:
@@ -310,7 +288,7 @@ def _ip_address(ip: str, service: Object) -> Object:
     metadata = service["metadata"]
     parent = {"resource": "services", "namespace": metadata["namespace"], "name": metadata["name"]}
     labels = {
-        "ipaddress.kubernetes.io/ip-family": "IPv4",
+        "ipaddress.kubernetes.io/ip-family": family_of(ip),
         "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
     }
     return {

@@ -27,6 +27,7 @@ from k8s_core.controllers.replicationcontroller import ReplicationController
 from k8s_core.controllers.resourcequota import ResourceQuotaController
 from k8s_core.controllers.rootcacertpublisher import RootCACertPublisher
 from k8s_core.controllers.serviceaccount import ServiceAccountController
+from k8s_core.controllers.servicecidr import ServiceCIDRController
 from k8s_core.controllers.statefulset import StatefulSetController
 from k8s_core.controllers.tainteviction import TaintEvictionController
 from k8s_core.controllers.ttl import TTLController
@@ -62,5 +63,6 @@ CONTROLLERS: dict[str, type[Controller]] = {
         ClaimProtectionController,
         VolumeProtectionController,
         RootCACertPublisher,
+        ServiceCIDRController,
     )
 }
