@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ MAX_FILES, MAX_FILE_BYTES = 200, 8 << 20
 """Other files of a submission that are put beside the kernel, and what they may hold together."""
 STUB = {"code": "# YOUR CODE HERE", "markdown": "YOUR ANSWER HERE"}
 Cell = dict[str, Any]
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+"""Where a tag begins. In a learner's text it gets a space of no width: instructors' browsers show it, and run nothing."""
 
 
 class SourceError(Exception):
@@ -327,6 +330,8 @@ def _own(cell: Cell) -> Cell:
 
 
 def _cell(kind: str, text: str, metadata: dict[str, Any], pictures: dict[str, Any], wished: str) -> Cell:
+    if kind != "code" and not metadata.get("nbgrader", {}).get("locked"):
+        text = _TAG.sub("<\u200b", text)
     made: Cell = {"cell_type": kind, "source": text, "metadata": metadata, "wished": wished}
     if kind == "code":
         made.update(outputs=[], execution_count=None)

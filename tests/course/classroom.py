@@ -1,6 +1,7 @@
 """A class to grade in tests and benchmarks: a course folder of its own, and submissions made from its assignment."""
 
 import contextlib
+import copy
 import json
 import os
 import re
@@ -30,6 +31,13 @@ class Classroom:
         (root / "exercises" / assignment).mkdir(parents=True)
         (root / "exercises" / assignment / source.name).write_text(json.dumps(self.notebook))
         shutil.copy(Path(__file__).parents[2] / "nbgrader_config.py", root)
+
+    def copy(self, root: Path) -> "Classroom":
+        """The same, as it is now, in another folder."""
+        shutil.copytree(self.root, root)
+        made = copy.copy(self)
+        made.root = root
+        return made
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
