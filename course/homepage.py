@@ -44,6 +44,19 @@ def home() -> Home:
     return Home()
 
 
+def so_far(chapter: Chapter) -> str:
+    """What a lab says when it starts: how far its chapter is, and what comes next; "" at the first time."""
+    done = progress.load()
+    if not any(entry.tries or entry.hints for entry in done.get(chapter.id, {}).values()):
+        return ""
+    rest = [task for task in chapter.tasks if not task.by_hand and task.id not in _passed(chapter, done)]
+    return f"So far: {_state(chapter, done)}." + (f' Go on with lab.task("{rest[0].id}").' if rest else "")
+
+
+def _passed(chapter: Chapter, done: dict[str, dict[str, progress.Entry]]) -> set[str]:
+    return {id for id, entry in done.get(chapter.id, {}).items() if entry.passed}
+
+
 def _next(done: dict[str, dict[str, progress.Entry]]) -> tuple[str, str] | None:
     """(notebook, words) for the first task that is not passed in the chapter opened last, or for the next chapter."""
     ready = [chapter for chapter in syllabus.chapters() if chapter.lesson or chapter.assignment]
@@ -52,8 +65,7 @@ def _next(done: dict[str, dict[str, progress.Entry]]) -> tuple[str, str] | None:
         if chapter.id not in done:
             return f"{chapter.id}.ipynb", f"{chapter.title}, the lesson"
         for task in chapter.tasks:
-            entry = done[chapter.id].get(task.id, progress.Entry())
-            if not task.by_hand and not entry.passed:
+            if not task.by_hand and task.id not in _passed(chapter, done):
                 notebook = f"exercises/{chapter.id}.ipynb" if task.points else f"{chapter.id}.ipynb"
                 return notebook, f"{chapter.title}, {task.title}"
     return None

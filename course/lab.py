@@ -18,7 +18,7 @@ from typing import Any
 
 from IPython.display import Markdown, display
 
-from course import environment, kernel, progress, stage, syllabus, tasks
+from course import environment, homepage, kernel, progress, stage, syllabus, tasks
 from course.checks import Look, Report, run
 from course.checks.look import InProcess
 from course.folder import Folder
@@ -50,6 +50,8 @@ def start(chapter: str, *, learner: str = "", seed: int = 0) -> "Lab":
         raise LabError(f'There is no chapter "{chapter}". There are: {known}.') from None
     stop()
     _running = Lab(found, learner or environment.learner(), seed)
+    if not (static() or environment.grading()) and (said := homepage.so_far(found)):
+        print(said)
     kernel.install(_typed)
     return _running
 

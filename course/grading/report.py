@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from course import authoring, syllabus, tasks
 from course.grading.verdict import Result
@@ -180,8 +181,8 @@ def picture(found: Summary) -> bytes:
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 2)
-    spread, means, failed = (figure.add_subplot(each) for each in (grid[0, 0], grid[0, 1], grid[1, :]))
+    rows: Any = figure.subfigures(2, 1)
+    (spread, means), failed = rows[0].subplots(1, 2), rows[1].subplots()
     labels, counts = zip(*_bins(found), strict=True)
     spread.bar(labels, counts, color="#326ce5", width=0.9)
     spread.set(title=f"{found.assignment}: {len(found.scores)} submissions", xlabel="points", ylabel="submissions")
@@ -194,6 +195,7 @@ def picture(found: Summary) -> bytes:
     names = [_short(f"{task}: {point}") for task, point, _ in found.failed]
     failed.barh(range(len(names)), [count for *_, count in found.failed], color="#c62828")
     failed.set(title="the commonest failed points", xlabel="submissions", yticks=range(len(names)), yticklabels=names)
+    failed.xaxis.set_major_locator(MaxNLocator(integer=True))
     failed.invert_yaxis()
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=100, metadata={"Software": None})

@@ -1,6 +1,8 @@
 """A learner's way through JupyterLab in a real browser; the screenshots are kept under build/screenshots."""
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,3 +154,24 @@ def test_the_formgrader_generates_and_grades(page: Page) -> None:
     page.driver.refresh()
     assert "13 / 15" in page.see("ada", "table tbody tr").text
     page.shot("11-formgrader-graded")
+
+
+def test_a_feedback_page_and_the_report_can_be_read(page: Page) -> None:
+    """A learner's page says of each failed point what was observed; the instructor's shows how the class did."""
+    for student in ("grace", "linus"):
+        handed = page.root / "grading" / "submitted" / student / "09-pods"
+        handed.mkdir(parents=True)
+        shutil.copy(page.root / "grading" / "release" / "09-pods" / "pods.ipynb", handed)
+    own = {"COURSE_ROOT": str(page.root), "COURSE_HOME": str(page.root.parent / "course")}
+    for step in ("grade", "feedback"):
+        subprocess.run([sys.executable, "-m", "course", step, "09-pods"], env={**os.environ, **own}, check=True)
+    page.driver.get((page.root / "grading" / "feedback" / "grace" / "09-pods" / "pods.html").as_uri())
+    failed = page.see("observed: nothing", ".output_area, .jp-OutputArea, pre")
+    assert "look:" in failed.text
+    page.show(failed)
+    page.shot("12-feedback")
+    page.driver.get((page.root / "grading" / "reports" / "09-pods.html").as_uri())
+    page.see("how the class did", "h1")
+    assert page.driver.execute_script("return document.images[0].naturalWidth > 500")
+    page.see("Commonest failed point".lower(), "th")
+    page.shot("13-report")

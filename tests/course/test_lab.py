@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from IPython.display import Markdown
 
-from course import environment, homepage, progress, start, tasks
+from course import environment, homepage, progress, start, syllabus, tasks
 from course import lab as labs
 from course.checks import Look, Report, run
 from course.checks.look import Kubectl
@@ -249,9 +249,17 @@ def test_a_second_start_does_no_harm(lab: Lab) -> None:
         "print(lab.kubectl('run other --image=nginx')); print(lab._folder.path.name)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[0].strip() == "pod/other created"
+    assert "pod/other created" in done.stdout.split("\n")
     assert done.stdout.split()[-1] == "09-pods-2"
     assert "other" not in lab.kubectl("get pods -o name")
+
+
+def test_a_start_says_where_one_left(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who comes back hears how far the chapter is and what comes next; who is new hears nothing."""
+    said = homepage.so_far(lab.chapter)
+    assert said.startswith("So far: 1 of 5 tasks, 1 of 13 points, 1 with the solution, 2 hints.")
+    assert said.endswith('Go on with lab.task("fields").')
+    assert homepage.so_far(syllabus.chapter("17-apply")) == ""
 
 
 def test_a_new_start_in_the_same_kernel_ends_the_old(home: Path) -> None:
