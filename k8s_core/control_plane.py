@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import orjson
 import yaml
 
+from k8s_core.apiserver import health
 from k8s_core.apiserver import options as apiserver_options
 from k8s_core.apiserver.availability import Availability
 from k8s_core.apiserver.bootstrap import DATA
@@ -195,7 +196,8 @@ def serve(server: "Server", asked: Asked) -> Response:
     """A request that came over the simulated network; a probe is answered without a trace in the audit log."""
     path, _, query = asked.path.partition("?")
     if path in ("/livez", "/readyz", "/healthz"):
-        response = server._health(Request(path=path, query=parse_query(query)), path)
+        outage = bool(server.availability.outage)
+        response = health.answer(Request(path=path, query=parse_query(query)), path, etcd_failed=outage)
     else:
         headers = {name.lower(): value for name, value in asked.headers.items()}
         request = Request(asked.method, path, parse_query(query), headers, asked.body, asked.certificate)
