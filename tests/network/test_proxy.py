@@ -77,7 +77,7 @@ def test_the_facts_through_a_live_cluster(make_cluster: MakeCluster) -> None:
     client.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
     for one in yaml.safe_load_all((FACTS / "services.yaml").read_text()):
         client.create("services" if one["kind"] == "Service" else "endpointslices.discovery.k8s.io", one)
-    status = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.127", "ipMode": "VIP"}]}}}
+    status = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.127"}]}}}
     client.patch("services", "edge", "shop", status, subresource="status")
     for piece in client.list("endpointslices.discovery.k8s.io", "default"):
         if piece["metadata"]["name"] == "kubernetes":

@@ -27,6 +27,8 @@ def apply(obj: Object, old: Object | None = None) -> None:
 def apply_status(obj: Object, old: Object) -> None:
     """Bring a status that somebody wrote into wire shape, in place; nothing else of `obj` is looked at."""
     shape.normalize(obj, (obj.get("apiVersion", ""), obj.get("kind", "")), old)
+    if obj.get("kind") == "Service" and (obj.get("spec") or {}).get("type") == "LoadBalancer":
+        objects.balancer_modes(obj)
 
 
 def _same(obj: Object, old: Object, name: str) -> bool:

@@ -111,9 +111,14 @@ def _service(obj: Object) -> None:
         _fill(spec, {"internalTrafficPolicy": "Cluster"})
     if kind == "LoadBalancer":
         _fill(spec, {"allocateLoadBalancerNodePorts": True})
-        for ingress in items(obj, "status", "loadBalancer", "ingress"):
-            if ingress.get("ip"):
-                _fill(ingress, {"ipMode": "VIP"})
+        balancer_modes(obj)
+
+
+def balancer_modes(service: Object) -> None:
+    """A balancer's address is the nodes' to answer for, unless its provider says otherwise."""
+    for ingress in items(service, "status", "loadBalancer", "ingress"):
+        if ingress.get("ip"):
+            _fill(ingress, {"ipMode": "VIP"})
 
 
 def _namespace(obj: Object) -> None:
