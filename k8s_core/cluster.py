@@ -192,7 +192,7 @@ class Cluster:
     def _apiserver(self, token_users: Mapping[str, User]) -> Server:
         """The apiserver's parts, put together."""
         loop, kinds, served, options = self.loop, schema.load(self.minor), resources.load(self.minor), self.options
-        storage = Storage(self.etcd, loop)
+        storage = Storage(self.etcd, loop, options.storage_media_type)
         registry = Registry(storage, loop, kinds, served)
         registry.allocator = ServiceAllocator(registry.reader, loop.random, options.service_cluster_ip_range)
         nodes = NodeAuthorizer(registry.reader, bootstrap.node_rules())
@@ -334,6 +334,16 @@ class Cluster:
         wire = Wire(self.etcd_member.service, port=port, lock=self.lock, tls=tls)
         self._closing.append(wire.close)
         return wire.url
+
+    @property
+    def storage_media_type(self) -> str:
+        """How objects are written to etcd: "application/json", or "application/vnd.kubernetes.protobuf" as upstream."""
+        return self.apiserver.registry.storage.media_type
+
+    @storage_media_type.setter
+    def storage_media_type(self, media_type: str) -> None:
+        with self.lock:
+            self.apiserver.registry.storage.media_type = media_type
 
     @property
     def load_balancer(self) -> bool:

@@ -1,17 +1,18 @@
-"""Reading Kubernetes' protobuf bodies: the four bytes "k8s\\0", a runtime.Unknown, and in it the object.
+"""Kubernetes' protobuf bodies: the four bytes "k8s\\0", a runtime.Unknown, and in it the object.
 
 kubectl sends these for `create configmap`, `create deployment`, `create token` and others. The wire format needs no
 library: a message is a row of (field number, wire type, value). data/protobuf.json says which JSON field a number
 is: message -> number -> name; "=message" is a Go struct embedded in the other; a name with a star is a pointer, so
 that its zero is a value. What the value means follows from the schema, as everywhere.
 
-Leaves out: writing protobuf; the API server answers JSON, which every client accepts.
+`encode` writes what a real apiserver keeps in etcd. The API server answers JSON, which every client accepts.
 """
 
 import base64
 import functools
 import struct
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,8 @@ from k8s_core.api import times
 from k8s_core.api.gojson import load, plain
 from k8s_core.api.schema import Schema, Type
 
-_MAGIC: Final = b"k8s\0"
+MAGIC: Final = b"k8s\0"
+MEDIA_TYPE: Final = "application/vnd.kubernetes.protobuf"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _PREFIX: Final = "io.k8s."
 _MAX_DEPTH: Final = 200
@@ -31,13 +33,13 @@ Field = tuple[int, int, Any]
 
 def decode(body: bytes, schema: Schema, fallback: Type) -> dict[str, Any]:
     """The object in a body, as JSON values; ValueError if it cannot be read. `fallback`: if it names no kind."""
-    if not body.startswith(_MAGIC):
+    if not body.startswith(MAGIC):
         raise ValueError(
             "provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]"
             if body
             else "empty data"
         )
-    envelope = {number: value for number, _, value in _fields(body[len(_MAGIC) :])}
+    envelope = {number: value for number, _, value in _fields(body[len(MAGIC) :])}
     meta = {number: _text(value) for number, _, value in _fields(_raw(envelope.get(1, b"")))}
     api_version, kind = meta.get(1, ""), meta.get(2, "")
     group, _, version = api_version.rpartition("/")
@@ -47,6 +49,17 @@ def decode(body: bytes, schema: Schema, fallback: Type) -> dict[str, Any]:
         type = fallback
     found = _message(_raw(envelope.get(2, b"")), type, _numbers(type.name), 0)
     return {**({"apiVersion": api_version} if api_version else {}), **({"kind": kind} if kind else {}), **found}
+
+
+def encode(obj: dict[str, Any], schema: Schema) -> bytes:
+    """An object as a real apiserver stores it; KeyError for a kind that has no protobuf, as custom resources."""
+    group, _, version = obj["apiVersion"].rpartition("/")
+    type = schema.kind(group, version, obj["kind"])
+    if not _numbers(type.name):
+        raise KeyError(type.name)
+    meta = _field(1, obj["apiVersion"].encode()) + _field(2, obj["kind"].encode())
+    body = _encoded(obj, type, _numbers(type.name))
+    return MAGIC + _field(1, meta) + _field(2, body) + _field(3, b"") + _field(4, b"")
 
 
 @functools.cache
@@ -202,3 +215,73 @@ def _time(seconds: int, nanos: int, kind: str) -> str | None:
         return times.micro_timestamp(seconds + nanos / 10**9)
     except (ValueError, OverflowError, OSError):
         raise ValueError("proto: time out of range") from None
+
+
+# --- writing ----------------------------------------------------------------------------------------------------
+def _number(value: int) -> bytes:
+    """A varint."""
+    value &= 2**64 - 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _field(number: int, value: bytes | int | float) -> bytes:
+    if isinstance(value, bytes):
+        return _number(number << 3 | _BYTES) + _number(len(value)) + value
+    if isinstance(value, float):
+        return _number(number << 3 | _FIXED64) + struct.pack("<d", value)
+    return _number(number << 3 | _VARINT) + _number(value)
+
+
+def _encoded(obj: dict[str, Any], type: Type, numbers: dict[int, str]) -> bytes:
+    """A message; its fields in the order of their numbers, those without a value left out."""
+    out = b""
+    for number, marked in sorted(numbers.items()):
+        if marked[0] == "=":
+            out += _field(number, _encoded(obj, type, _numbers(marked[1:])))
+            continue
+        name = marked.rstrip("*")
+        target, value = type.fields.get(name), obj.get(name)
+        if target is None or value is None:
+            continue
+        if target.kind == "list":
+            assert target.items
+            out += b"".join(_field(number, _written(item, target.items)) for item in value)
+        elif target.kind == "map":
+            assert target.items
+            for key in sorted(value):
+                out += _field(number, _field(1, key.encode()) + _field(2, _written(value[key], target.items)))
+        else:
+            out += _field(number, _written(value, target))
+    return out
+
+
+def _written(value: Any, type: Type) -> bytes | int | float:
+    kind = type.kind
+    if kind == "string":
+        return str(value).encode()
+    if kind in ("integer", "boolean"):
+        return int(value)
+    if kind == "number":
+        return float(value)
+    if kind == "object":
+        return _encoded(value, type, _numbers(type.name))
+    if kind == "bytes":
+        return base64.b64decode(value)
+    if kind == "quantity":
+        return _field(1, str(value).encode())
+    if kind == "int-or-string":
+        if isinstance(value, int):
+            return _field(1, 0) + _field(2, value) + _field(3, b"")
+        return _field(1, 1) + _field(2, 0) + _field(3, value.encode())
+    if kind in ("time", "micro-time"):
+        moment = datetime.fromisoformat(value)
+        return _field(1, int(moment.timestamp())) + _field(2, moment.microsecond * 1000)
+    if kind == "list":
+        assert type.items
+        return b"".join(_field(1, _written(item, type.items)) for item in value)
+    return _field(1, orjson.dumps(value))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from k8s_core.api.protobuf import MEDIA_TYPE
 from k8s_core.api.times import parse_duration
 from k8s_core.apiserver.admission import PLUGINS, UNBUILT
+from k8s_core.apiserver.storage import JSON
 from k8s_core.limits import ETCD_COMPACTION_INTERVAL, SERVICE_CIDR
 
 MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
@@ -27,6 +29,7 @@ class Options:
     etcd_certfile: Path | None = None
     etcd_keyfile: Path | None = None
     etcd_compaction_interval: float = ETCD_COMPACTION_INTERVAL
+    storage_media_type: str = JSON
 
     @property
     def allows_anonymous(self) -> bool:
@@ -63,6 +66,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--etcd-servers", default="", metavar="URLS", help="keep all objects in that etcd")
     for name, about in (("cafile", "its CA"), ("certfile", "our certificate for it"), ("keyfile", "its key")):
         group.add_argument(f"--etcd-{name}", type=Path, metavar="FILE", help=about)
+    about = "how objects are written there (%(default)s, which can be read; upstream: protobuf)"
+    group.add_argument("--storage-media-type", choices=(JSON, MEDIA_TYPE), default=JSON, help=about)
     about = "how often old revisions are forgotten there; 0 never (5m0s)"
     group.add_argument(
         "--etcd-compaction-interval", type=parse_duration, default=ETCD_COMPACTION_INTERVAL, metavar="TIME", help=about
@@ -81,6 +86,7 @@ def from_flags(options: argparse.Namespace) -> Options:
         options.etcd_certfile,
         options.etcd_keyfile,
         options.etcd_compaction_interval,
+        options.storage_media_type,
     )
 
 

@@ -6,6 +6,7 @@ storage/etcd3 and storage/cacher. Conflicts are reported as None or a StatusErro
 here knows of kinds, users or HTTP.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from itertools import takewhile
 import orjson
 from sortedcontainers import SortedDict
 
-from k8s_core.api import Object, errors
+from k8s_core.api import Object, errors, protobuf, schema
 from k8s_core.apiserver.watch import Change, Hub
 from k8s_core.clock import Loop
 from k8s_core.etcd.store import (
@@ -32,6 +33,7 @@ from k8s_core.etcd.store import (
 from k8s_core.limits import WATCH_CACHE_WINDOW
 
 ROOT = "/registry/"
+JSON = "application/json"
 LEASE_REUSE = 60.0  # seconds for which keys with the same time to live share a lease (leaseManager)
 
 
@@ -51,22 +53,30 @@ class Cache:
 
 def decode(kv: KeyValue) -> Object:
     """The object that a key holds, at the revision that wrote it."""
-    obj: Object = orjson.loads(kv.value)
+    if kv.value.startswith(protobuf.MAGIC):
+        kinds = schema.load()
+        obj: Object = protobuf.decode(kv.value, kinds, kinds.kind("", "v1", "ConfigMap"))
+    else:
+        obj = orjson.loads(kv.value)
     obj["metadata"]["resourceVersion"] = str(kv.mod_revision)
     return obj
 
 
-def encode(obj: Object) -> bytes:
+def encode(obj: Object, media_type: str = JSON) -> bytes:
     """What etcd keeps: everything but the resourceVersion, which etcd knows better."""
     meta = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
-    return orjson.dumps({**obj, "metadata": meta})
+    kept = {**obj, "metadata": meta}
+    if media_type == protobuf.MEDIA_TYPE:
+        with contextlib.suppress(KeyError):  # custom resources are JSON everywhere
+            return protobuf.encode(kept, schema.load())
+    return orjson.dumps(kept)
 
 
 class Storage:
     """The apiserver's view of etcd. Objects that it returns are shared: never change them."""
 
-    def __init__(self, store: Store, loop: Loop):
-        self.store, self.loop = store, loop
+    def __init__(self, store: Store, loop: Loop, media_type: str = JSON):
+        self.store, self.loop, self.media_type = store, loop, media_type
         self._caches: dict[str, Cache] = {}
         self._written: tuple[str, Object] | None = None
         self._leases: dict[int, Lease] = {}
@@ -185,7 +195,7 @@ class Storage:
             lease = self._lease(int(ttl))
         self._written = (key, obj)
         try:
-            done = self._txn(guard, Put(key.encode(), encode(obj), lease))
+            done = self._txn(guard, Put(key.encode(), encode(obj, self.media_type), lease))
         finally:
             self._written = None
         if not done.succeeded:
