@@ -40,6 +40,7 @@ from k8s_core.apiserver.tokens import Tokens
 from k8s_core.client import Client
 from k8s_core.clock import EPOCH, Loop
 from k8s_core.controllers.manager import ControllerManager
+from k8s_core.controllers.provisioner import Provisioner
 from k8s_core.etcd import pod
 from k8s_core.etcd.store import Store
 from k8s_core.faults import Faults
@@ -139,6 +140,9 @@ class Cluster:
             cluster_cidr=cluster_cidr,
         )
         self.controller_manager.start()
+        self.provisioner = Provisioner(self.client(agent="local-path-provisioner"))
+        """Makes volumes for claims whose StorageClass names it."""
+        self.provisioner.start()
         self.apiserver.health = self._health
         self.scheduler = Scheduler(
             self.client("system:kube-scheduler", agent="kube-scheduler"),
@@ -386,6 +390,7 @@ class Cluster:
                 kubelet.stop()
             self.scheduler.stop()
             self.controller_manager.stop()
+            self.provisioner.stop()
             self.keeper.stop()
             self.apiserver.registry.storage.close()
         self.etcd.close()

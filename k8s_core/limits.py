@@ -60,6 +60,7 @@ HPA_SYNC_PERIOD = 15.0  # --horizontal-pod-autoscaler-sync-period
 HPA_DOWNSCALE_STABILIZATION = 300.0  # --horizontal-pod-autoscaler-downscale-stabilization
 HPA_TOLERANCE = 0.1  # --horizontal-pod-autoscaler-tolerance
 JOB_BACKOFF = (10.0, 600.0)  # DefaultJobPodFailureBackOff, MaxJobPodFailureBackOff
+PROVISIONING_SECONDS = 2.0  # not a flag: how long the simulated provisioner takes for a volume
 
 # --- kube-scheduler ----------------------------------------------------------------------------------------------
 SCHEDULER_INITIAL_BACKOFF = 1.0  # podInitialBackoffSeconds

@@ -14,12 +14,14 @@ from k8s_core.controllers.disruption import DisruptionController
 from k8s_core.controllers.endpoints import EndpointsController
 from k8s_core.controllers.endpointslice import EndpointSliceController
 from k8s_core.controllers.endpointslicemirroring import EndpointSliceMirroringController
+from k8s_core.controllers.ephemeralvolume import EphemeralVolumeController
 from k8s_core.controllers.garbagecollector import GarbageCollector
 from k8s_core.controllers.horizontalpodautoscaler import HorizontalPodAutoscalerController
 from k8s_core.controllers.job import JobController
 from k8s_core.controllers.namespace import NamespaceController
 from k8s_core.controllers.nodeipam import NodeIPAMController
 from k8s_core.controllers.nodelifecycle import NodeLifecycleController
+from k8s_core.controllers.persistentvolumebinder import PersistentVolumeBinderController
 from k8s_core.controllers.podgc import PodGCController
 from k8s_core.controllers.protection import ClaimProtectionController, VolumeProtectionController
 from k8s_core.controllers.replicaset import ReplicaSetController
@@ -58,6 +60,8 @@ CONTROLLERS: dict[str, type[Controller]] = {
         NodeIPAMController,
         NodeLifecycleController,
         TaintEvictionController,
+        PersistentVolumeBinderController,
+        EphemeralVolumeController,
         TTLAfterFinishedController,
         ClusterRoleAggregationController,
         ClaimProtectionController,

@@ -30,7 +30,7 @@ class Decision:
         feasible: Sequence[NodeInfo] = (),
         filtered: dict[str, Status] | None = None,
         table: ScoreTable | None = None,
-        ties: tuple[str, ...] = (),
+        ties: Sequence[NodeInfo] = (),
         message: str = "",
         nominated: str = "",
     ):
@@ -61,7 +61,7 @@ class Decision:
             "scores": scores,
             "total": total,
             "chosen": self.chosen,
-            "ties": list(self.ties),
+            "ties": [node.name for node in self.ties],
             "message": self.message,
             "nominated": self.nominated,
         }

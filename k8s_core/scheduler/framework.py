@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
 from operator import add
 
 from k8s_core.scheduler.board import Board, Places
@@ -84,7 +85,7 @@ class Result:
     feasible: list[NodeInfo]
     filtered: dict[str, Status]
     table: ScoreTable | None
-    ties: list[str]
+    ties: list[NodeInfo]
 
 
 class Framework:
@@ -148,12 +149,12 @@ class Framework:
         state["places"] = places
         table = self._run_score(state, pod, feasible, places)
         best = max(table.total)
-        ties = [feasible[index].name for index, total in enumerate(table.total) if total == best]
-        if len(ties) == 1:
-            return Result(ties[0], feasible, diagnosis.nodes, table, [])
+        if table.total.count(best) == 1:
+            return Result(feasible[table.total.index(best)].name, feasible, diagnosis.nodes, table, [])
+        ties = list(compress(feasible, map(best.__eq__, table.total)))
         random = self.handle.random_index
-        node = ties[random(len(ties))] if random else feasible[top_of_heap(table.total)].name
-        return Result(node, feasible, diagnosis.nodes, table, ties)
+        node = ties[random(len(ties))] if random else feasible[top_of_heap(table.total)]
+        return Result(node.name, feasible, diagnosis.nodes, table, ties)
 
     def _find_feasible(self, state: State, pod: PodInfo) -> tuple[Places, Diagnosis]:
         cache = self.handle.cache

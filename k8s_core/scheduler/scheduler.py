@@ -197,7 +197,7 @@ class Scheduler:
                 feasible=result.feasible,
                 filtered=result.filtered,
                 table=result.table,
-                ties=tuple(result.ties),
+                ties=result.ties,
             )
         )
 

@@ -24,7 +24,7 @@ def verdict(result: Result, asked: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "filtered": {name: status.message for name, status in result.filtered.items()},
         "chosen": result.node,
-        "ties": result.ties,
+        "ties": [node.name for node in result.ties],
         "feasible": feasible,
         "scores": {},
     }

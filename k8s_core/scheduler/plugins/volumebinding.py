@@ -8,7 +8,7 @@ Left out: CSI storage capacity, allowedTopologies, and choosing among static vol
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from k8s_core.api import Object, quantity
+from k8s_core.api import Object, volumes
 from k8s_core.scheduler.cache import NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import SKIP, Event, Plugin, Refusal, State, Status, unresolvable
 from k8s_core.scheduler.plugins.node import term_matches
@@ -38,22 +38,6 @@ def volume_reaches(volume: Object, node: NodeInfo) -> bool:
     required = (volume["spec"].get("nodeAffinity") or {}).get("required")
     return required is None or any(
         term_matches(term, node.labels, node.name) for term in required.get("nodeSelectorTerms") or ()
-    )
-
-
-def volume_serves(volume: Object, claim: Object) -> bool:
-    """Whether an unclaimed volume is of the claim's class, modes and size."""
-    have, want = volume["spec"], claim["spec"]
-    reference = have.get("claimRef")
-    meta = claim["metadata"]
-    if reference and (reference.get("namespace"), reference.get("name")) != (meta["namespace"], meta["name"]):
-        return False
-    size = (want.get("resources") or {}).get("requests", {}).get("storage", "0")
-    return (
-        (volume.get("status") or {}).get("phase") == "Available"
-        and (have.get("storageClassName") or "") == (want.get("storageClassName") or "")
-        and set(want.get("accessModes") or ()) <= set(have.get("accessModes") or ())
-        and quantity.compare(have["capacity"].get("storage", "0"), size) >= 0
     )
 
 
@@ -129,7 +113,7 @@ class VolumeBinding(Plugin):
         if chosen and chosen != node.name:
             return False  # it is being provisioned there
         if any(
-            volume_serves(volume, claim) and volume_reaches(volume, node)
+            volumes.serves(volume, claim) and volume_reaches(volume, node)
             for volume in self.handle.list("persistentvolumes")
         ):
             return True
