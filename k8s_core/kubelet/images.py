@@ -3,7 +3,8 @@
 data/images.json is a small registry of well-known images. The rule for what exists: an image of the catalogue
 exists with any tag that looks like one of its tags; another name exists too and runs the generic program, unless
 Docker Hub's library has no such name, its registry is a made-up host (no usual suffix), or its name or tag says
-that it does not exist ("nosuch", "missing", "typo"). Stands for pkg/kubelet/images, containerd's image store and
+that it does not exist ("nosuch", "missing", "typo"). A private registry (the catalogue's "private") has every image
+and shows it to its user alone. Stands for pkg/kubelet/images, containerd's image store and
 the registries.
 """
 
@@ -111,11 +112,23 @@ def parse(reference: str) -> Image:
     return Image(reference, repository, tag, digest, data is not None, data or {})
 
 
-def check(image: Image) -> None:
-    """Raise PullError if no registry has it."""
+def check(image: Image, shown: Mapping[str, tuple[str, str]]) -> None:
+    """Raise PullError if no registry has it, or will not give it to who shows these credentials (by host)."""
     full = image.name
     resolve = f'failed to pull and unpack image "{full}": failed to resolve reference "{full}": '
     host, _, path = image.repository.partition("/")
+    if host in catalogue()["private"]:
+        if host not in shown:
+            raise PullError(
+                f"rpc error: code = Unknown desc = {resolve}pull access denied, repository does not exist or may "
+                "require authorization: authorization failed: no basic auth credentials"
+            )
+        if ":".join(shown[host]) != catalogue()["private"][host]:
+            raise PullError(
+                f"rpc error: code = Unknown desc = {resolve}unexpected status from HEAD request to "
+                f"https://{host}/v2/{path}/manifests/{image.tag}: 401 Unauthorized"
+            )
+        return
     if image.known:
         if image.tag and not _plausible(image):
             raise PullError(f"rpc error: code = NotFound desc = {resolve}{full}: not found")
@@ -172,14 +185,18 @@ class ImageStore:
         return image.name in self.images
 
     def pull(
-        self, image: Image, done: Callable[[PullError | None, float, float], None], namespace: str = KUBERNETES
+        self,
+        image: Image,
+        done: Callable[[PullError | None, float, float], None],
+        namespace: str = KUBERNETES,
+        credentials: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         store = self.images if namespace == KUBERNETES else self.others.setdefault(namespace, {})
         error: PullError | None = None
         random = self.loop.random
         seconds = random.uniform(*limits.IMAGE_CHECK_SECONDS)
         try:
-            check(image)
+            check(image, credentials or {})
             if image.name not in store:
                 seconds += image.size / limits.IMAGE_PULL_BYTES_PER_SECOND
         except PullError as failed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from k8s_core import limits
 from k8s_core.api import Object, quantity
-from k8s_core.kubelet import images
+from k8s_core.kubelet import credentials, images
 from k8s_core.kubelet.environment import ConfigError, expand
 from k8s_core.kubelet.images import Image, PullError
 from k8s_core.kubelet.prober import SUCCESS
@@ -70,6 +70,7 @@ class Launcher:
                 worker.event("Normal", "BackOff", f'Back-off pulling image "{reference}"', name)
                 worker.event("Warning", "Failed", "Error: ImagePullBackOff", name)
                 state.waiting = waiting
+                worker.journal.not_started(name, *waiting)
             worker.kubelet.requeue(worker.uid, left)
             return
         self.busy = True
@@ -91,18 +92,26 @@ class Launcher:
             worker.event("Warning", "Failed", f'Failed to pull image "{reference}": {error}', name)
             worker.event("Warning", "Failed", "Error: ErrImagePull", name)
             state.waiting, state.image_error = ("ErrImagePull", str(error)), str(error)
+            worker.journal.not_started(name, "ErrImagePull", str(error))
             state.image_failed = worker.loop.now
             state.image_backoff.next(worker.loop.now)
             worker.statuses.write()
             worker.kubelet.requeue(worker.uid, limits.PLEG_RELIST_PERIOD)
 
-        store.pull(image, done)
+        known, missing = credentials.of(worker.pod, worker.kubelet._get)
+        if missing:
+            text = (
+                f"Unable to retrieve some image pull secrets ({', '.join(missing)}); attempting to pull the image may "
+            )
+            worker.event("Warning", "FailedToRetrieveImagePullSecret", f"{text}not succeed.")
+        store.pull(image, done, credentials=known)
 
     def _failed(self, container: Object, reason: str, message: str, event: str = "") -> None:
         """A start that failed for a reason that trying again may mend."""
         worker = self.worker
         state = worker.state(container["name"])
         state.waiting = (reason, message)
+        worker.journal.not_started(container["name"], reason, message)
         if event:
             worker.event("Warning", event, message, container["name"])
         worker.event("Warning", "Failed", f"Error: {reason if event else message}", container["name"])
@@ -248,6 +257,7 @@ class Launcher:
         run.log.close()
         state = worker.state(container["name"])
         state.waiting = ("RunContainerError", message) if worker.policy(container) == "Always" else None
+        worker.journal.not_started(container["name"], "RunContainerError", message)
         worker.event("Warning", "Failed", f"Error: {message}: unknown", container["name"])
         worker.statuses.write()
         worker.kubelet.noticed(worker.uid)

@@ -15,6 +15,7 @@ from k8s_core.kubelet import admission
 from k8s_core.kubelet import status as make
 from k8s_core.kubelet.container_state import BackOff, ContainerState
 from k8s_core.kubelet.launcher import Launcher
+from k8s_core.kubelet.pod_journal import PodJournal
 from k8s_core.kubelet.prober import FAILURE, Probe
 from k8s_core.kubelet.runtime import EXITED, RUNNING, Container, Sandbox
 from k8s_core.kubelet.status_manager import StatusManager
@@ -35,6 +36,7 @@ class PodWorker:
         self.loop, self.runtime = kubelet.client.loop, kubelet.runtime
         self.uid = str(pod["metadata"]["uid"])
         self.statuses = StatusManager(self)
+        self.journal = PodJournal(kubelet, pod)
         self.sandbox: Sandbox | None = None
         self.volumes: dict[str, Node] | None = None
         self.states: dict[str, ContainerState] = {}
@@ -184,10 +186,13 @@ class PodWorker:
             self.volumes = self.kubelet.volumes.mount(self.pod, self.status)
         except MountError as error:
             self.event("Warning", "FailedMount", str(error))
+            self.journal.not_mounted(str(error))
             first, ceiling = limits.MOUNT_BACKOFF
             self._mount_delay = min(max(self._mount_delay * 2, first), ceiling)
             self.retry(self._mount_delay)
             return False
+        for volume in self.spec.get("volumes") or ():
+            self.journal.volume(volume)
         return True
 
     def _ensure_sandbox(self) -> bool:
@@ -292,6 +297,7 @@ class PodWorker:
                     state.backing_off = True
                     message = f"Back-off restarting failed container {name} in pod {pod}"
                     self.event("Warning", "BackOff", message, name)
+                    self.journal.not_started(name, *state.waiting)
                 self.kubelet.requeue(self.uid, left)
                 return
         self._launcher.launch(container)
@@ -301,6 +307,7 @@ class PodWorker:
         """A run has begun: probe it."""
         state = self.state(container["name"])
         state.waiting, state.backing_off, state.stopping = None, False, False
+        self.journal.started(container["name"])
         state.started = not container.get("startupProbe")
         state.ready = state.started and not container.get("readinessProbe")
         run.on_exit.append(lambda: self._container_exited(state, run))
@@ -325,8 +332,12 @@ class PodWorker:
             run,
             lambda: state.started != (kind == "startup"),
             verdict,
-            lambda message: self.event("Warning", "Unhealthy", message, container["name"]),
+            lambda message: self._unhealthy(kind, message, container["name"]),
         )
+
+    def _unhealthy(self, kind: str, message: str, container: str) -> None:
+        self.event("Warning", "Unhealthy", message, container)
+        self.journal.probe_failed(kind.capitalize(), container, message.partition(": ")[2])
 
     def _judge(self, probe: Probe, healthy: bool, container: Object, state: ContainerState, run: Container) -> None:
         if probe.kind == "readiness":
@@ -369,6 +380,7 @@ class PodWorker:
             return
         state.stopping = True
         self.event("Normal", "Killing", message, container["name"])
+        self.journal.killing(container["name"], run.id, grace)
         hook = (container.get("lifecycle") or {}).get("preStop")
         begun = self.loop.now
         if not hook or grace <= 0 or self.runtime.fake:

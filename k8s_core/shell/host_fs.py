@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from k8s_core.shell.fs import MAX_FILE, NO_SPACE, Directory, File, FileError, Link, Node, Quota
+from k8s_core.shell.fs import MAX_FILE, NO_SPACE, TREE_LIMIT, Directory, File, FileError, Link, Node, Quota
+
+MAX_ENTRIES = 10_000
+"""Files, folders and links that may be made in one tree."""
 
 
 class HostFile(File):
@@ -60,9 +63,9 @@ class HostFile(File):
 
     def write(self, data: bytes, *, append: bool = False) -> None:
         with _host_errors():
-            if len(data) + (self.path.stat().st_size if append and self.path.exists() else 0) > MAX_FILE:
-                raise FileError(NO_SPACE)
-            if self.top.full():
+            before = self.path.lstat().st_size if self.path.exists() else 0
+            grown = len(data) - (0 if append else before)
+            if before + grown > MAX_FILE or self.top.full() or not self.top.take(grown, made=not self.path.exists()):
                 raise FileError(NO_SPACE)
             how = os.O_APPEND if append else os.O_TRUNC
             with self._open(os.O_WRONLY | os.O_CREAT | how) as descriptor:
@@ -72,7 +75,7 @@ class HostFile(File):
 class HostDirectory(Directory):
     """A real folder. `top` is the whole tree's; `full` says whether its disk is."""
 
-    __slots__ = ("full", "path", "top")
+    __slots__ = ("full", "held", "made", "path", "top")
 
     def __init__(
         self, path: Path, top: "HostDirectory | None" = None, full: Callable[[], bool] = lambda: False
@@ -81,6 +84,15 @@ class HostDirectory(Directory):
         self.path = path if top else Path(os.path.realpath(path))
         self.top: HostDirectory = top or self
         self.full = full
+        self.held = self.made = 0
+        """Bytes and entries that were written into the whole tree: no script may fill the real disk."""
+
+    def take(self, change: int, *, made: bool = False) -> bool:
+        """Count what is about to be written; False if that is more than a tree may hold."""
+        if (change > 0 and self.held + change > TREE_LIMIT) or (made and self.made >= MAX_ENTRIES):
+            return False
+        self.held, self.made = self.held + change, self.made + made
+        return True
 
     def get(self, name: str) -> Node | None:
         mounted = self.entries.get(name)
@@ -108,9 +120,13 @@ class HostDirectory(Directory):
                 file.write(node.read())
                 file.mode = node.mode
             elif isinstance(node, Link):
+                if not self.top.take(0, made=True):
+                    raise FileError(NO_SPACE)
                 path.symlink_to(node.target)
 
     def _set_directory(self, path: Path, node: Directory) -> None:
+        if not self.top.take(0, made=not path.exists()):
+            raise FileError(NO_SPACE)
         path.mkdir(exist_ok=True)
         made = HostDirectory(path, self.top)
         for name in node.names():
@@ -131,7 +147,9 @@ class HostDirectory(Directory):
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()
             else:
+                self.top.held -= path.lstat().st_size
                 path.unlink(missing_ok=True)
+            self.top.made -= 1
 
     def names(self) -> list[str]:
         with _host_errors():

@@ -7,6 +7,8 @@ import pytest
 
 from k8s_core.cluster import Cluster
 from k8s_core.kubelet.host import Host
+from k8s_core.shell.fs import FileError, FileSystem
+from k8s_core.shell.host_fs import HostDirectory
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,14 @@ def test_the_folder_is_the_nodes_root(node: Host) -> None:
     assert node.run("ls -l /srv/b/f").output.startswith("-rw-------")
     (node.root / "srv/b/f").write_text("two\n")
     assert node.run("cat /srv/b/f").output == "two\n"
+
+
+def test_the_real_disk_cannot_be_filled(tmp_path: Path) -> None:
+    """A tree holds so many bytes and entries; what is removed counts no more."""
+    fs = FileSystem(HostDirectory(tmp_path), lambda: 0.0)
+    with pytest.raises(FileError, match="No space left"):
+        for number in range(100):
+            fs.write(f"/f{number}", bytes(4 << 20))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 64 << 20
+    fs.remove("/f0")
+    fs.write("/g", bytes(4 << 20))
