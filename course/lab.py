@@ -32,6 +32,7 @@ from course.widgets.state import Moments, State, state
 from course.wire import Answer, Wire
 from k8s_core.api.errors import StatusError, is_not_found
 from k8s_core.cluster import Cluster
+from k8s_core.faults import Faults
 from k8s_core.kubelet.host import Host
 from k8s_core.kubelet.units import Systemd, Unit
 
@@ -278,6 +279,11 @@ class Lab(Traffic):
         return Output("".join(f"{key}\n" for key in sorted(found)))
 
     # --- taking it apart ------------------------------------------------------------------------------------
+    @property
+    def faults(self) -> Faults:
+        """What can be made to go wrong: `lab.faults.node_down("worker1")`; every call has one that mends it."""
+        return self.cluster.faults
+
     def stop(self, component: str) -> None:
         """Stop "kube-scheduler", "kube-controller-manager" or the "kubelet" of a node ("kubelet worker1")."""
         with self.cluster.lock:
