@@ -237,8 +237,8 @@ class Court:
         }
         command = [sys.executable, "-m", f"course.grading.{module}", *arguments]
         if module == "judge" and self.walled:
-            walls = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", *system(packages)]
-            walls += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
+            walls = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--tmpfs", "/tmp"]
+            walls += [*system(packages), "--dev", "/dev", "--proc", "/proc"]
             walls += ["--bind", str(self.folder), str(self.folder), "--chdir", str(self.folder)]
             needs = [*packages, self.folder]
             user = as_user(self._uid, needs) if self._uid is not None else []

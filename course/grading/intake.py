@@ -30,7 +30,7 @@ MAX_FILES, MAX_FILE_BYTES = 200, 8 << 20
 STUB = {"code": "# YOUR CODE HERE", "markdown": "YOUR ANSWER HERE"}
 Cell = dict[str, Any]
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-"""Where a tag begins. In a learner's text it gets a space of no width: instructors' browsers show it, and run nothing."""
+"""Where a tag begins. In a learner's text it gets a space of no width: browsers show it then, and run nothing."""
 
 
 class SourceError(Exception):
