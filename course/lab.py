@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import subprocess
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -36,6 +37,7 @@ from k8s_core.faults import Faults
 from k8s_core.kubelet.host import Host
 from k8s_core.kubelet.units import Systemd, Unit
 
+BROKEN = 'The check of "{id}" went wrong. That is a mistake of the course, not yours; .course/errors.log says more.'
 WITH_SOLUTION = "done with the solution"
 
 _running: "Lab | None" = None
@@ -336,7 +338,13 @@ class Lab(Traffic):
     def check(self, id: str = "", *handed: Any) -> Report | None:
         """What is right and what is not: of one task, or of every task of the chapter's exercises."""
         if id:
-            report = self.examine(id, *handed)
+            try:
+                report = self.examine(id, *handed)
+            except LabError:
+                raise
+            except Exception:
+                kernel.keep(traceback.format_exc())
+                raise LabError(BROKEN.format(id=id)) from None
             if environment.grading():
                 return report
             entry = progress.record(self.chapter.id, id, report.score, report.total)

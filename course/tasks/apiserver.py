@@ -54,7 +54,7 @@ def _version(see: Look) -> str:
     found = see.source.run("get", "--raw", "/version")
     try:
         return str(json.loads(found)["gitVersion"])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return ""
 
 

@@ -41,7 +41,7 @@ def _etcdctl(see: Look, command: str) -> str:
 def _kv(see: Look, key: str) -> dict[str, Any]:
     try:
         return dict(json.loads(_etcdctl(see, f"etcdctl get {key} -w json {_V3}"))["kvs"][0])
-    except (ValueError, KeyError, IndexError):
+    except (ValueError, KeyError, IndexError, TypeError):
         return {}
 
 
