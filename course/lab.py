@@ -25,6 +25,7 @@ from course.checks.look import InProcess
 from course.folder import Folder
 from course.kernel import LabError
 from course.output import Output
+from course.past import Moment, Past
 from course.traffic import Traffic
 from course.widgets import browser, life, matrix, rollout, sandboxes, stages, way
 from course.widgets import merge as merging
@@ -101,7 +102,8 @@ class Lab(Traffic):
         self._values, self._exercises = tasks.load(self.chapter, learner)
         self.values = tasks.told(self.chapter, self._values)
         self._begun: set[str] = set()
-        self._since: dict[str, int] = {}
+        self._since: dict[str, Moment] = {}
+        self._past = Past(self.cluster)
         self._door = self.cluster.serve()
         if static():
             self._door.follower.mode = "still"
@@ -120,7 +122,7 @@ class Lab(Traffic):
             self.cluster.lock,
             is_not_found,
             {**os.environ, **self.environment},
-            self.cluster.history,
+            self._past,
         )
         self._see = Look(source)
 
@@ -332,7 +334,7 @@ class Lab(Traffic):
         if not exercise:
             raise LabError(f'"{id}" is read by an instructor. There is nothing to check.')
         self.cluster.settle()
-        self._see.since, self._see.handed = self._since.get(id, 0), handed
+        self._see.since, self._see.handed = self._since.get(id), handed
         return run(task.title, exercise.check, self._see, self._values, task.points)
 
     def check(self, id: str = "", *handed: Any) -> Report | None:
@@ -405,6 +407,8 @@ class Lab(Traffic):
         self.cluster.settle()
         if exercise and exercise.begin:
             self._begin(id, exercise)
+        else:
+            self._since[id] = self._past.now()
 
     def _begin(self, id: str, exercise: tasks.Exercise) -> None:
         assert exercise.begin
@@ -425,7 +429,7 @@ class Lab(Traffic):
         for command in exercise.then:
             self.kubectl(tasks.fill(command, self._values))
             self.cluster.settle()
-        self._since[id] = self.cluster.etcd.revision
+        self._since[id] = self._past.now()
 
     def _type(self, lines: Sequence[tuple[str, str]]) -> None:
         for node, commands in lines:

@@ -7,8 +7,9 @@ A task's check is a function that looks at a cluster and yields points:
         yield point("the Pod runs", pod["status.phase"], "Running", f"kubectl get pod {v.pod}")
 
 Every point is reported, not only the first that failed. A check sees the cluster through the Kubernetes API alone
-(`Look`), so it says the same of a real cluster; it is run when the cluster has settled. It never looks at how
-something was done, only at what is there.
+(`Look`), so it says the same of a real cluster; it is run when the cluster has settled. Where a goal is about what
+happened on the way ("nobody was without an answer"), it asks for the recorded past: versions, requests, connections,
+DNS queries. A real cluster has none, and the report says so.
 """
 
 from course.checks.look import Look, Seen, pick

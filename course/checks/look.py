@@ -11,7 +11,10 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from course.past import Moment, Past  # checks know nothing of the engine
 
 Object = dict[str, Any]
 
@@ -64,19 +67,23 @@ class Source(Protocol):
     def get(self, resource: str, name: str, namespace: str) -> Object | None: ...
     def list(self, resource: str, namespace: str, labels: str) -> list[Object]: ...
     def run(self, *arguments: str) -> str: ...
-    def versions(self, resource: str, name: str, namespace: str, since: int) -> Sequence[Object] | None: ...
+
+    @property
+    def past(self) -> "Past | None":
+        """What is kept of the cluster's past; None for a real one."""
 
 
 class Look:
     """A check's eyes on one namespace of a cluster.
 
-    `since` is the revision at which the task began; `handed` are the functions that a learner handed in. After a
-    check, `error` is where a handed function failed, `wanted` says that the check calls one, and `blind` that the past
-    was asked for and is not kept.
+    `since` is the moment at which the task began (None: all of the past); `handed` are the functions that a learner
+    handed in. After a check, `error` is where a handed function failed, `wanted` says that the check calls one, and
+    `blind` that the past was asked for and is not kept.
     """
 
     def __init__(self, source: Source, namespace: str = "default"):
-        self.source, self.namespace, self.since = source, namespace, 0
+        self.source, self.namespace = source, namespace
+        self.since: Moment | None = None
         self.handed: tuple[Any, ...] = ()
         self.error, self.wanted, self.blind = "", False, False
 
@@ -91,12 +98,58 @@ class Look:
 
         A real cluster does not show its past: there the list has only the object as it is now, and the second is False.
         """
-        past = self.source.versions(resource, name, self.namespace, self.since)
+        past = self._past()
         if past is None:
-            self.blind = True
             now = self.get(resource, name)
             return [now] if now else [], False
-        return [Seen(found) for found in past], True
+        return [Seen(found) for found in past.versions(resource, name, self.namespace, self._since(past))], True
+
+    def requests(self, resource: str, *, writes: bool = False) -> tuple[Sequence[Seen], bool]:
+        """(requests about a resource in this namespace since the task began, whether that is known).
+
+        As audit events: `verb`, `user.username`, `userAgent`, `objectRef.name`, `responseStatus.code`.
+        """
+        past = self._past()
+        name, _, group = resource.partition(".")
+        found = [Seen(each) for each in past.requests(self._since(past))] if past else []
+        return [
+            each
+            for each in found
+            if (each["objectRef.resource"], each["objectRef.apiGroup"]) == (name, group)
+            and each["objectRef.namespace"] == self.namespace
+            and (not writes or each["verb"] in ("create", "update", "patch", "delete", "deletecollection"))
+        ], past is not None
+
+    def flows(self, source: str = "") -> tuple[Sequence[Seen], bool]:
+        """(connections since the task began, of a Pod ("namespace/name") or a node if named, whether that is known).
+
+        Each has `name` (who), `destination`, `port`, `result` ("connected" ...), `answered_by`, `answered_port`.
+        """
+        past = self._past()
+        found = past.flows(self._since(past)) if past else []
+        return [Seen(each) for each in found if source in ("", each["name"])], past is not None
+
+    def queries(self, name: str = "") -> tuple[Sequence[Seen], bool]:
+        """(DNS queries since the task began, for a name if one is given, whether that is known).
+
+        Each has `client` (an address), `name`, `type`, `code` ("NOERROR" ...), `answers`.
+        """
+        past = self._past()
+        found = past.queries(self._since(past)) if past else []
+        return [Seen(each) for each in found if name in ("", each["name"])], past is not None
+
+    def seconds(self) -> float | None:
+        """Virtual seconds since the task began; None where that is not known."""
+        past = self._past()
+        return past.now().time - self._since(past).time if past and self.since else None
+
+    def _past(self) -> "Past | None":
+        past = self.source.past
+        self.blind = self.blind or past is None
+        return past
+
+    def _since(self, past: "Past") -> "Moment":
+        return self.since or past.beginning
 
     def call(self, *arguments: Any) -> Any:
         """What the learner's function answers to copies of these; the error's own words if it fails."""
@@ -126,6 +179,8 @@ class Look:
 class Kubectl:
     """Looks with kubectl through a kubeconfig."""
 
+    past: "Past | None" = None
+
     def __init__(self, environment: Mapping[str, str], context: str = ""):
         self.environment, self.context = dict(environment), context
 
@@ -138,9 +193,6 @@ class Kubectl:
         text = self.run("get", resource, "-n", namespace, *_WHOLE, *(["-l", labels] if labels else []))
         found = _json(text)
         return list(found["items"]) if isinstance(found, dict) and "items" in found else []
-
-    def versions(self, resource: str, name: str, namespace: str, since: int) -> Sequence[Object] | None:
-        return None
 
     def run(self, *arguments: str) -> str:
         command = ["kubectl", *(["--context", self.context] if self.context else []), *arguments]
@@ -162,10 +214,10 @@ class InProcess(Kubectl):
         lock: AbstractContextManager[Any],
         not_found: Callable[[Exception], bool],
         environment: Mapping[str, str],
-        history: Any = None,
+        past: "Past | None" = None,
     ):
         super().__init__(environment)
-        self.client, self.lock, self.not_found, self.history = client, lock, not_found, history
+        self.client, self.lock, self.not_found, self.past = client, lock, not_found, past
 
     def get(self, resource: str, name: str, namespace: str) -> Object | None:
         with self.lock:
@@ -180,13 +232,6 @@ class InProcess(Kubectl):
     def list(self, resource: str, namespace: str, labels: str) -> list[Object]:
         with self.lock:
             return list(self.client.list(resource, namespace, labels=labels))
-
-    def versions(self, resource: str, name: str, namespace: str, since: int) -> Sequence[Object] | None:
-        if self.history is None:
-            return None
-        with self.lock:
-            changes = self.history.changes(since, resource=resource, name=name, namespace=namespace)
-            return [change.new or {} for change in changes]
 
 
 def _theirs(error: Exception) -> str:

@@ -10,6 +10,7 @@ from course import lab as labs
 from course import syllabus, tasks
 from course.checks import Look, run
 from course.kernel import LabError
+from course.past import Moment
 
 BARE: dict[str, Any] = {"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "uid": "u"}}
 OBJECTS = (None, {}, BARE, {**BARE, "spec": {}, "status": {}, "data": {}}, {**BARE, "spec": None, "data": {"a": "?"}})
@@ -30,11 +31,32 @@ CHECKS = [
 ]
 
 
+class Kept:
+    """A past in which nothing happened but the same version of everything, again and again."""
+
+    beginning = Moment()
+
+    def __init__(self, kept: Sequence[dict[str, Any]]):
+        self.kept = kept
+
+    def now(self) -> Moment:
+        return Moment()
+
+    def versions(self, *_: Any) -> Sequence[dict[str, Any]]:
+        return self.kept
+
+    def requests(self, *_: Any) -> Sequence[dict[str, Any]]:
+        return []
+
+    flows = queries = requests
+
+
 class Anything:
     """A source that answers every question with the same thing."""
 
-    def __init__(self, object: dict[str, Any] | None, text: str, past: Sequence[dict[str, Any]] | None):
-        self.object, self.text, self.past = object, text, past
+    def __init__(self, object: dict[str, Any] | None, text: str, kept: Sequence[dict[str, Any]] | None):
+        self.object, self.text = object, text
+        self.past = None if kept is None else Kept(kept)
 
     def get(self, *_: str) -> dict[str, Any] | None:
         return self.object
@@ -45,14 +67,11 @@ class Anything:
     def run(self, *_: str) -> str:
         return self.text
 
-    def versions(self, *_: Any) -> Sequence[dict[str, Any]] | None:
-        return self.past
-
 
 def anything() -> Iterator[Look]:
     for object, text, handed in product(OBJECTS, TEXTS, HANDED):
-        for past in (None, [], [object or {}]):
-            see = Look(Anything(object, text, past))
+        for kept in (None, [], [object or {}]):
+            see = Look(Anything(object, text, kept))
             see.handed = handed
             yield see
 

@@ -36,8 +36,7 @@ class Nothing:
     def run(self, *arguments: str) -> str:
         return " ".join(arguments)
 
-    def versions(self, resource: str, name: str, namespace: str, since: int) -> None:
-        return None
+    past = None
 
 
 def test_pick_follows_paths_and_never_raises() -> None:

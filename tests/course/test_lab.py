@@ -222,6 +222,35 @@ def test_the_same_check_reads_any_cluster_through_a_kubeconfig(lab: Lab) -> None
     assert run("", exercises["first-pod"].check, there, lab._values, 0).passed
 
 
+def test_a_check_sees_what_happened_since_the_task_began(lab: Lab) -> None:
+    """Requests, connections, DNS queries, versions and time, and none of them from before."""
+    shell("kubectl create configmap early && kubectl run web --image=nginx --port=80 --expose --labels=app=web")
+    shell("kubectl run asker --image=busybox -- sleep 86400")
+    shell("kubectl wait --for=condition=Ready pod/web pod/asker && kubectl exec asker -- wget -qO- http://web")
+    lab.reset("fields")
+    see = lab._see
+    see.since = lab._since["fields"]
+    assert see.requests("configmaps") == ([], True)
+    assert see.flows("default/asker") == ([], True)
+    assert see.queries() == ([], True)
+    shell("kubectl create configmap late --as=ada; kubectl create configmap late; kubectl get configmap late")
+    shell("kubectl exec asker -- wget -qO- http://web")
+    lab.advance("1m")
+    seen = [(each["verb"], each["user.username"], each["responseStatus.code"]) for each in see.requests("configmaps")[0]]
+    assert seen == [("create", "ada", 403), ("create", "kubernetes-admin", 201), ("get", "kubernetes-admin", 200)]
+    assert len(see.requests("configmaps", writes=True)[0]) == 2
+    assert "web.default.svc.cluster.local." in {each["name"].rstrip(".") + "." for each in see.queries()[0]}
+    flows = [flow for flow in see.flows("default/asker")[0] if flow["port"] == 80]
+    assert [(flow["result"], flow["answered_port"]) for flow in flows] == [("connected", 80)]
+    assert (see.seconds() or 0) >= 60
+    assert [bool(each) for each in see.versions("configmaps", "late")[0]] == [True]
+    assert not see.blind
+    elsewhere = Look(Kubectl(os.environ))
+    assert elsewhere.requests("pods") == elsewhere.flows() == elsewhere.queries() == ([], False)
+    assert elsewhere.seconds() is None
+    assert elsewhere.blind
+
+
 def test_everything_can_be_checked_at_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """check() without a task shows the report of every task that a machine can grade."""
     shown: list[Report] = []
