@@ -1,4 +1,4 @@
-"""What a cluster of this process keeps of its past, for checks: objects by revision, requests, connections, DNS queries.
+"""What a cluster of this process keeps of its past, for checks: versions, requests, connections, DNS queries.
 
 Everything is in virtual time. A real cluster keeps none of it where a check could look; there a check has no `Past`.
 The last thousands of requests, connections and queries are kept (limits.py), and every version of every object.
