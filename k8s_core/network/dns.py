@@ -1,27 +1,28 @@
 """CoreDNS: the cluster's names, answered by CoreDNS Pods as their Corefile says.
 
-Stands for CoreDNS with its plugins kubernetes, forward, hosts, rewrite, log and reload; the schema of names is
+Stands for CoreDNS' plugins kubernetes, forward, hosts and rewrite (the Pods are coredns.py's); the schema of names is
 Kubernetes' DNS-based service discovery 1.1. Queries come over the simulated network, so that a Service without
-endpoints, a policy or a Pod that is gone stops names as in life. Left out: caching (answers are always current).
+endpoints, a policy or a Pod that is gone stops names as in life. Left out: caching (answers are always current), and
+asking servers that are Pods of the cluster themselves.
 """
 
-import hashlib
+import ipaddress
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from k8s_core.api import Object
-from k8s_core.limits import COREDNS_RELOAD_PERIOD, NETWORK_LOG_SIZE
-from k8s_core.network.corefile import CorefileError, Directive, ServerBlock, parse
+from k8s_core.limits import NETWORK_LOG_SIZE
+from k8s_core.network.corefile import Directive, ServerBlock
 from k8s_core.network.serviceports import SERVICE_NAME
-from k8s_core.shell.fs import FileError
 
 if TYPE_CHECKING:
     from k8s_core.client import Client
-    from k8s_core.shell.process import Process
 
+UPSTREAM = "168.63.129.16"
+"""The name server that nodes use; it knows nothing of the cluster."""
 NOERROR, NXDOMAIN, SERVFAIL, REFUSED = "NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED"
 
 
@@ -90,97 +91,30 @@ class Server:
         self.slices.index("address", lambda piece: {a for e in piece["endpoints"] or () for a in e["addresses"]})
         self.queries: deque[dict[str, Any]] = deque(maxlen=NETWORK_LOG_SIZE)
 
-    # --- one CoreDNS Pod ------------------------------------------------------------------------------------
-    def begin(self, process: "Process") -> str:
-        """Serve port 53 for a CoreDNS process by the Corefile it finds; gives what is wrong with that."""
-        path = process.argv[process.argv.index("-conf") + 1] if "-conf" in process.argv[:-1] else "Corefile"
-
-        def load() -> list[ServerBlock]:
-            try:
-                return parse(process.fs.read(path).decode(errors="replace"))
-            except FileError:
-                raise CorefileError(f"open {path}: no such file or directory") from None
-
-        try:
-            blocks = load()
-        except CorefileError as error:
-            return str(error)
-        namespace = process.machine.network
-
-        def answer(query: Any) -> Any:
-            if not isinstance(query, Query):
-                return b""
-            result = self.answer(blocks, query)
-            self._note(process, blocks, query, result, f"{namespace.pod_namespace}/{namespace.pod}")
-            return result
-
-        def reload() -> None:
-            nonlocal blocks
-            if not any(b.plugin("reload") for b in blocks):
-                return
-            try:
-                fresh = load()
-            except CorefileError as error:
-                process.out(
-                    f"[ERROR] Restart failed: {error}\n"
-                    f"[ERROR] plugin/reload: Corefile changed but reload failed: {error}\n"
-                )
-                return
-            if fresh != blocks:
-                blocks = fresh
-                process.out(
-                    "[INFO] Reloading\n[INFO] plugin/reload: Running configuration SHA512 = "
-                    f"{hashlib.sha512(repr(blocks).encode()).hexdigest()}\n[INFO] Reloading complete\n"
-                )
-
-        for port in {b.port for b in blocks}:
-            namespace.listen(port, process, answer, protocols=("udp", "tcp"))
-        process.at_exit.append(self.loop.every(COREDNS_RELOAD_PERIOD, reload).cancel)
-        return ""
-
-    def _note(self, process: "Process", blocks: list[ServerBlock], query: Query, answer: Answer, by: str) -> None:
-        self.queries.append(
-            {
-                "time": self.loop.now,
-                "client": query.source,
-                "server": by,
-                "name": query.name,
-                "type": query.type,
-                "code": answer.code,
-                "answers": [r.data for r in answer.records],
-            }
-        )
-        block = _block(blocks, query.name)
-        if block and block.plugin("log"):
-            flags = "qr,aa,rd" if answer.authoritative else "qr,rd,ra"
-            number, size = len(self.queries), len(query.name) + 18
-            process.out(
-                f'[INFO] {query.source}:{40000 + number} - {number} "{query.type} IN {query.name}. udp {size} false '
-                f'512" {answer.code} {flags} {size + 16 * len(answer.records)} 0.000123s\n'
-            )
-
     # --- plugins, in the order of CoreDNS's plugin.cfg --------------------------------------------------------
-    def answer(self, blocks: list[ServerBlock], query: Query, depth: int = 0) -> Answer:
-        """The answer that a server with these blocks gives."""
+    def answer(
+        self, blocks: list[ServerBlock], query: Query, depth: int = 0, *, upstream: Sequence[str] = (UPSTREAM,)
+    ) -> Answer:
+        """The answer that a server with these blocks gives; `upstream` is what its own resolv.conf names."""
         query = Query(query.name.rstrip(".").lower(), query.type, query.source)
-        block = _block(blocks, query.name)
+        block = block_for(blocks, query.name)
         if block is None or depth > 7:
             return Answer(REFUSED if block is None else SERVFAIL, authoritative=False)
         asked = query.name
         for rule in (p for p in block.plugins if p.name == "rewrite"):
             query.name = _rewrite(rule, query.name)
-        result = self._plugins(block, query)
+        result = self._plugins(block, query, upstream)
         if query.name != asked:  # the answer is for the name that was asked
             result.records = [
                 Record(asked, r.type, r.data, r.ttl) if r.name == query.name else r for r in result.records
             ]
         alias = result.records[-1] if result.records else None
         if alias and alias.type == "CNAME" and query.type != "CNAME":
-            rest = self.answer(blocks, Query(alias.data, query.type, query.source), depth + 1)
+            rest = self.answer(blocks, Query(alias.data, query.type, query.source), depth + 1, upstream=upstream)
             result.records += rest.records
         return result
 
-    def _plugins(self, block: ServerBlock, query: Query) -> Answer:
+    def _plugins(self, block: ServerBlock, query: Query, upstream: Sequence[str]) -> Answer:
         hosts = block.plugin("hosts")
         if hosts:
             found = [line[0] for line in hosts.block if query.name in (n.lower() for n in line[1:])]
@@ -201,7 +135,9 @@ class Server:
                     return found_answer
         forward = block.plugin("forward")
         if forward:
-            return self.outside.answer(query)
+            targets = [t.partition("://")[2] or t for t in forward.arguments[1:]]
+            servers = [s for t in targets for s in (upstream if t.startswith("/") else [t.partition(":")[0]])]
+            return self.outside.answer(query) if any(map(_answers, servers)) else Answer(SERVFAIL, authoritative=False)
         return Answer(REFUSED, authoritative=False)
 
     # --- the kubernetes plugin ------------------------------------------------------------------------------
@@ -235,7 +171,7 @@ class Server:
             if rest:
                 return None
             return Answer(NOERROR, [Record(query.name, "CNAME", service["spec"]["externalName"].rstrip("."), ttl)])
-        found = list(self._members(service, rest))
+        found = list(self._members(service, rest, by_pod=plugin.options("endpoint_pod_names") is not None))
         if not found:
             return None  # also a headless Service while none of its Pods is ready
         answer = Answer(NOERROR, zone=zone)
@@ -250,7 +186,7 @@ class Server:
             answer.additional = list(dict.fromkeys(answer.additional))
         return answer
 
-    def _members(self, service: Object, rest: list[str]) -> Iterator[tuple[str, str, int]]:
+    def _members(self, service: Object, rest: list[str], *, by_pod: bool = False) -> Iterator[tuple[str, str, int]]:
         """(host name or "", address, port) of what a name below a Service stands for."""
         name, protocol, host = "", "", ""
         if len(rest) == 2:
@@ -270,6 +206,8 @@ class Server:
             return
         for each, ports in self._endpoints(service):
             label = each.get("hostname") or each["addresses"][0].replace(".", "-").replace(":", "-")
+            if by_pod and not each.get("hostname"):
+                label = (each.get("targetRef") or {}).get("name") or label
             if host and host != label:
                 continue
             for port in ports or [{"port": 0}]:
@@ -319,7 +257,15 @@ class Server:
         return Answer(NOERROR, records if query.type == "PTR" else [])
 
 
-def _block(blocks: list[ServerBlock], name: str) -> ServerBlock | None:
+def _answers(server: str) -> bool:
+    """Whether a name server outside the cluster is there: the nodes' own, and those of the Internet."""
+    try:
+        return server == UPSTREAM or ipaddress.ip_address(server).is_global
+    except ValueError:
+        return False
+
+
+def block_for(blocks: list[ServerBlock], name: str) -> ServerBlock | None:
     """The server block whose zone fits a name best."""
     best = max(blocks, key=lambda b: b.serves(name), default=None)
     return best if best and best.serves(name) >= 0 else None

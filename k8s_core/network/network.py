@@ -7,8 +7,10 @@ program that answers, and keeps every step in `log`. How a connection can end:
 | result | because |
 |---|---|
 | connected | somebody listens where the rules lead |
-| refused | nobody listens on that port of the Pod or node; or the Service has no endpoints (REJECT) |
-| timeout | a rule or a NetworkPolicy drops it; no rule takes a Service's address (wrong port, no proxy); no way |
+| refused | nobody listens on that port of the Pod or node; or the Service has no endpoints anywhere (REJECT) |
+| timeout | a rule drops it: a Local policy without a Pod here, a source range, a hand-made rule, a chain's policy; |
+| | a NetworkPolicy forbids it; no rule takes a Service's address (wrong port, no proxy here, never renewed rules); |
+| | the node is down; nobody outside knows a way |
 | unreachable | the address belongs to a node's Pod range but no Pod has it (any more) |
 
 Left out: packets after the first, lost packets, bandwidth, IPv6.
@@ -20,7 +22,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from k8s_core.limits import NETWORK_LOG_SIZE, POD_CIDR, SERVICE_CIDR
-from k8s_core.network import ingress
+from k8s_core.network import coredns, ingress
 from k8s_core.network.dns import Outside, Server
 from k8s_core.network.kube_proxy import KubeProxy, ServiceTracker
 from k8s_core.network.loadbalancer import LoadBalancerProvider
@@ -122,7 +124,7 @@ class Network:
         if name == "ingress-nginx":
             found = ingress.begin(process, self, self._client(self._account(namespace)))
             return found if isinstance(found, str) else ""
-        return self.dns.begin(process) if name == "coredns" else ""
+        return coredns.begin(self.dns, process) if name == "coredns" else ""
 
     def _account(self, namespace: NetworkNamespace) -> str:
         """The user that programs in a Pod are to the apiserver."""

@@ -8,15 +8,12 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from k8s_core.network.dns import NOERROR, NXDOMAIN, Answer, Query
+from k8s_core.network.dns import NOERROR, NXDOMAIN, UPSTREAM, Answer, Query
 from k8s_core.shell.pipes import Wait
 from k8s_core.shell.sockets import NetworkError, NetworkNamespace
 
 if TYPE_CHECKING:
     from k8s_core.network.network import Network
-
-UPSTREAM = "168.63.129.16"
-"""The name server that nodes use; it knows nothing of the cluster."""
 
 
 @dataclass(slots=True)

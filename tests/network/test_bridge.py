@@ -1,5 +1,6 @@
 """From the learner's machine into the cluster: port-forward, the apiserver's proxy, a node port on a real port."""
 
+import http.client
 import os
 import subprocess
 import sys
@@ -99,8 +100,18 @@ def test_serve_opens_node_ports_and_gives_balancers(tmp_path: Path) -> None:
         kubectl("create service loadbalancer ball --tcp=80")
         ready = "--for=jsonpath={.endpoints[*].conditions.ready}=true endpointslice -l kubernetes.io/service-name=web"
         kubectl(f"wait {ready} --timeout=60s")
-        with urllib.request.urlopen(url, timeout=20) as answer:
-            assert b"Welcome to nginx" in answer.read()
+
+        def page() -> bytes:
+            try:
+                with urllib.request.urlopen(url, timeout=20) as answer:
+                    return bytes(answer.read())
+            except (OSError, http.client.HTTPException):
+                return b""
+
+        tries = (
+            page() or kubectl("get nodes").encode() for _ in range(20)
+        )  # a kube-proxy hears of Pods a moment later
+        assert any(b"Welcome to nginx" in each for each in tries)
         assert kubectl("get pod web -o jsonpath={.status.podIP}").startswith("10.64.")
         kubectl("wait --for=jsonpath={.status.loadBalancer.ingress} service/ball --timeout=60s")
         assert "nginx" in kubectl("get ingressclass")

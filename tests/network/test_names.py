@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from k8s_core.api import Object
 from k8s_core.network.corefile import CorefileError, parse
 from k8s_core.network.dns import Answer, Query
 from k8s_core.network.resolver import Config
@@ -12,6 +13,8 @@ from tests.network.world import World, small_cluster
 
 COREFILE = """.:53 {
     errors
+    health
+    ready
     kubernetes cluster.local in-addr.arpa ip6.arpa {
        pods %s
        fallthrough in-addr.arpa ip6.arpa
@@ -77,6 +80,35 @@ def test_pods_verified_wants_a_real_pod(world: World) -> None:
     assert ask(world, real, pods="verified").code == "NOERROR"
     assert ask(world, "1-2-3-4.default.pod.cluster.local", pods="verified").code == "NXDOMAIN"
     assert ask(world, real, pods="disabled").code == "NXDOMAIN"
+
+
+@pytest.mark.parametrize(
+    ("corefile", "name", "code"),
+    [
+        (".:53 {\n forward . /etc/resolv.conf\n}", "example.com", "NOERROR"),
+        (".:53 {\n forward . 8.8.8.8 1.1.1.1\n}", "example.com", "NOERROR"),
+        (".:53 {\n forward . 10.150.0.1\n}", "example.com", "SERVFAIL"),
+        (".:53 {\n forward . 8.8.8.8\n}\ncorp:53 {\n forward . 10.150.0.1\n}", "printer.corp", "SERVFAIL"),
+        (".:53 {\n forward . 8.8.8.8\n}\ncorp:53 {\n forward . 10.150.0.1\n}", "printer.lan", "NXDOMAIN"),
+        (".:53 {\n kubernetes cluster.local\n}", "example.com", "REFUSED"),
+        ("other:53 {\n forward . 8.8.8.8\n}", "example.com", "REFUSED"),
+        (
+            ".:53 {\n kubernetes cluster.local {\n namespaces kube-system\n }\n}",
+            "web.default.svc.cluster.local",
+            "NXDOMAIN",
+        ),
+    ],
+)
+def test_the_corefile_decides_who_is_asked(world: World, corefile: str, name: str, code: str) -> None:
+    """The server block whose zone fits best, and in it the servers that forward names; without any, a refusal."""
+    assert world.network.dns.answer(parse(corefile), Query(name)).code == code
+
+
+def test_endpoints_by_the_names_of_their_pods(world: World) -> None:
+    """endpoint_pod_names: Pods of a headless Service are called as they are."""
+    block = ".:53 {\n kubernetes cluster.local {\n endpoint_pod_names\n }\n}"
+    answer = world.network.dns.answer(parse(block), Query("web-1.quiet.default.svc.cluster.local"))
+    assert answer.addresses() == [world.address("web-1")]
 
 
 def test_hosts_and_rewrite(world: World) -> None:
@@ -158,3 +190,37 @@ def test_coredns_obeys_its_configmap(world: World) -> None:
         for s in p["status"].get("containerStatuses", ())
     ]
     assert states == ["CrashLoopBackOff", "CrashLoopBackOff"]
+
+
+def test_without_its_ready_page_a_server_is_not_ready(world: World) -> None:
+    """A Corefile without `ready` has no page for the probe: CoreDNS runs, and is no endpoint."""
+    corefile = ".:53 {\n health\n kubernetes cluster.local\n}\n"
+    world.client.patch("configmaps", "coredns", "kube-system", {"data": {"Corefile": corefile}})
+    for pod in world.client.list("pods", "kube-system", labels="k8s-app=kube-dns"):
+        world.client.delete("pods", pod["metadata"]["name"], "kube-system")
+    world.cluster.advance("2m")
+    pods = world.client.list("pods", "kube-system", labels="k8s-app=kube-dns")
+    assert [s["ready"] for p in pods for s in p["status"]["containerStatuses"]] == [False, False]
+    assert world.send("box", "10.96.0.10", 53, "udp").result == "refused"
+
+
+def test_a_node_that_names_itself_makes_a_loop(world: World) -> None:
+    """A node's resolv.conf with 127.0.0.53, as systemd-resolved writes it: CoreDNS sees the loop and ends."""
+    file = world.cluster.root / "nodes/worker2/etc/resolv.conf"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("nameserver 127.0.0.53\n")
+    corefile = ".:53 {\n loop\n forward . /etc/resolv.conf\n}\n"
+    world.client.patch("configmaps", "coredns", "kube-system", {"data": {"Corefile": corefile}})
+    meta = {"name": "looped", "namespace": "kube-system"}
+    mount = {"name": "config", "mountPath": "/etc/coredns"}
+    image = "registry.k8s.io/coredns/coredns:v1.14.2"
+    container = {"name": "c", "image": image, "args": ["-conf", "/etc/coredns/Corefile"], "volumeMounts": [mount]}
+    spec: Object = {"nodeName": "worker2", "dnsPolicy": "Default", "containers": [container]}
+    spec["volumes"] = [{"name": "config", "configMap": {"name": "coredns"}}]
+    world.client.create("pods", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    world.cluster.advance("20s")
+    server = world.cluster.kubelets["worker2"].server
+    pieces: list[bytes] = []
+    server.container_logs("kube-system", "looped", "c").subscribe(pieces.append, lambda: None)
+    assert b'plugin/loop: Loop (127.0.0.1:41765 -> :53) detected for zone "."' in b"".join(pieces)
+    file.unlink()

@@ -86,6 +86,30 @@ def test_local_external_policy_keeps_the_client_and_drops_elsewhere(world: World
     assert world.send("cp", "127.0.0.1", 30081).result == "connected"
 
 
+def test_every_way_to_be_dropped(world: World) -> None:
+    """Local policies without a Pod here, source ranges, UDP to a TCP port, a node that is down: each says why."""
+    world.service("inner", clusterIP="10.96.0.70", selector={"app": "web"}, internalTrafficPolicy="Local")
+    ranges = {"loadBalancerSourceRanges": ["198.51.100.0/24"], "externalIPs": ["198.51.100.77"]}
+    world.service("gate", [{"port": 80, "nodePort": 30070}], type="LoadBalancer", clusterIP="10.96.0.71",
+                  selector={"app": "web"}, **ranges)  # fmt: skip
+    status = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.50"}]}}}
+    world.client.patch("services", "gate", "default", status, subresource="status")
+    world.cluster.settle()
+    world.network.balance = lambda address, port, protocol: "worker1" if address == "192.0.2.50" else None
+    inner, here = world.send("cp", "10.96.0.70", 80), world.send("worker1", "10.96.0.70", 80)
+    assert (inner.result, "has no local endpoints" in inner.reason, here.result) == ("timeout", True, "connected")
+    gate = world.send("outside", "192.0.2.50", 80)
+    assert (gate.result, "traffic not accepted by KUBE-FW-" in gate.reason) == ("timeout", True)
+    assert world.send("outside", "198.51.100.77", 80).result == "connected"  # ranges are for the balancer only
+    assert world.send("outside", world.network.hosts["cp"].address, 30070).result == "connected"
+    udp = world.send("box", world.address("web-1"), 80, "udp")
+    assert (udp.result, udp.reason.startswith("nothing listens on port 80 (udp)")) == ("refused", True)
+    world.network.hosts["worker2"].up = False
+    down = world.send("box", world.address("web-2"), 80)
+    world.network.hosts["worker2"].up = True
+    assert (down.result, down.reason) == ("timeout", "node worker2 does not answer")
+
+
 def test_affinity_remembers_a_client_for_its_time(world: World) -> None:
     """sessionAffinity ClientIP: the same Pod answers until the time is over."""
     world.service("sticky", clusterIP="10.96.0.40", selector={"app": "web"}, sessionAffinity="ClientIP",

@@ -1,5 +1,6 @@
 """kube-proxy's rules: the real one's, line for line, and accepted by the real iptables."""
 
+import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ import pytest
 import yaml
 
 from k8s_core.api import Object
+from k8s_core.api.errors import StatusError
 from k8s_core.network.proxy import chain_name, probability, ruleset
 from k8s_core.network.proxy_config import Config, ConfigError
 from k8s_core.network.serviceports import Node
 from k8s_core.network.tables import save, without_proxy
 from tests.conftest import MakeCluster
-from tests.network import iptables
+from tests.network import any_services, iptables
 
 FACTS = Path(__file__).parent / "facts"
 NODE = Node("cp", "10.0.0.4", "zone-a")
@@ -330,3 +332,42 @@ def test_a_proxy_obeys_its_config_map_when_it_starts(make_cluster: MakeCluster) 
     for mode in ("userspace", "nftables"):  # the second exists, and simulated nodes have no nft
         state = restart("mode:", f"mode: {mode} #")["status"]["containerStatuses"][0]
         assert state["restartCount"] > 0
+
+
+def test_many_small_syncs_come_to_what_one_would(make_cluster: MakeCluster) -> None:
+    """Services and slices come, change and go in any order, with a look after each: the rules are those of a start."""
+    cluster = make_cluster(profile="bare")
+    client, chance = cluster.client(), random.Random(7)
+    for number in range(3):
+        client.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"ns{number}"}})
+    slices_of = "endpointslices.discovery.k8s.io"
+    proxy = cluster.network.proxies["worker1"]
+    there: list[tuple[str, str, str]] = []
+    for step in range(60):
+        if there and chance.random() < 0.4:
+            resource, namespace, name = there.pop(chance.randrange(len(there)))
+            client.delete(resource, name, namespace)
+        else:
+            services, pieces = any_services.draw(step, 1)
+            for resource, objects in (("services", services), (slices_of, pieces)):
+                for obj in objects:
+                    made = {**obj, "apiVersion": "v1" if resource == "services" else "discovery.k8s.io/v1"}
+                    made["metadata"] = {**obj["metadata"], "name": f"{obj['metadata']['name']}-{step}"}
+                    if resource == slices_of:
+                        owner = obj["metadata"]["labels"]["kubernetes.io/service-name"]
+                        made["metadata"]["labels"] = {"kubernetes.io/service-name": f"{owner}-{step}"}
+                    status = made.pop("status", {})
+                    try:
+                        client.create(resource, made)
+                    except StatusError:
+                        continue  # a node port that another has
+                    if status:
+                        key = (made["metadata"]["name"], made["metadata"]["namespace"])
+                        client.patch(resource, *key, {"status": status}, subresource="status")
+                    there.append((resource, made["metadata"]["namespace"], made["metadata"]["name"]))
+        cluster.advance(1)
+        found = proxy.tables()
+    assert len(there) > 10
+    assert len(proxy.syncs) > 30
+    whole = ruleset(client.list("services"), client.list(slices_of), proxy.node(), proxy.config)
+    assert save(found) == save(whole)

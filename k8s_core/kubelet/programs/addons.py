@@ -59,16 +59,12 @@ def control_plane(process: Process) -> Steps:
 
 
 def coredns(process: Process) -> Steps:
-    """CoreDNS: its start, its health and readiness pages."""
+    """CoreDNS: its start and its end; what it answers, its pages too, is k8s_core/network's."""
     network = process.machine.network
     problem = network.fabric.begin("coredns", process)
     if problem:
         process.out(f"{problem}\n")
         return 1
-    for port in (8080, 8181):
-        network.listen(port, process, lambda request: respond(process, 200, "OK"), http=True)
-    metrics = '# TYPE coredns_build_info gauge\ncoredns_build_info{version="1.13.1"} 1\n'
-    network.listen(9153, process, lambda request: respond(process, 200, metrics), http=True)
     image = process.machine.extra.get("image")
     version = image.version if image else "1.13.1"
     process.out(
