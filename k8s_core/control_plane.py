@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import orjson
 import yaml
 
+from k8s_core.api import Object
 from k8s_core.apiserver import health
 from k8s_core.apiserver import options as apiserver_options
 from k8s_core.apiserver.availability import Availability
@@ -28,7 +29,7 @@ from k8s_core.apiserver.request import Request, parse_query
 from k8s_core.controllers.manager import ControllerManager, resolve
 from k8s_core.kubelet.programs.addons import klog
 from k8s_core.limits import APISERVER_START_SECONDS, ETCD_DIAL_SECONDS, LEASE_RENEW_DEADLINE
-from k8s_core.scheduler import Scheduler
+from k8s_core.scheduler import Scheduler, configuration
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Steps, Waiters
 from k8s_core.shell.process import SIGNALS, Command, Process
@@ -232,10 +233,21 @@ def _controller_manager(manager: ControllerManager, state: Availability) -> Comm
 def _scheduler(scheduler: Scheduler, state: Availability) -> Command:
     def run(process: Process, given: dict[str, str]) -> Steps:
         process.err(klog(process, "serving.go:386] Generated self-signed cert in-memory"))
+        profiles = _profiles(process, scheduler, given.get("config", ""))
         _listen(process, int(given.get("secure-port") or 10259), _healthy)
-        return (yield from _client(process, state, scheduler, lambda: None))
+        return (yield from _client(process, state, scheduler, lambda: scheduler.configure(profiles)))
 
     return _program(run)
+
+
+def _profiles(process: Process, scheduler: Scheduler, path: str) -> list[Object]:
+    """What --config says; one default profile without it."""
+    if not path:
+        return [{}]
+    try:
+        return configuration.read(process.fs.read(path).decode(errors="replace"), scheduler.extra)
+    except ValueError as error:
+        raise Failure(_failed(process, str(error))) from None
 
 
 def _healthy(asked: Asked) -> Response:

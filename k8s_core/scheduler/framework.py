@@ -9,7 +9,7 @@ each, not all of them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
@@ -98,18 +98,23 @@ class Framework:
         *,
         name: str = "default-scheduler",
         percentage_of_nodes_to_score: int = 0,
+        without: Set[tuple[str, str]] = frozenset(),
     ):
+        """`without` are (extension point, plugin) that do not run: a profile may take a plugin off single points."""
+
+        def at(point: str, *methods: str) -> list[Plugin]:
+            return [plugin for plugin, _ in plugins if has(plugin, *methods) and (point, plugin.name) not in without]
+
         self.handle, self.name = handle, name
         self.percentage_of_nodes_to_score = percentage_of_nodes_to_score
         self.plugins = {plugin.name: plugin for plugin, _ in plugins}
         self.weights = {plugin.name: weight or 1 for plugin, weight in plugins}
-        chosen = [plugin for plugin, _ in plugins]
-        self._pre_enqueue = [p for p in chosen if has(p, "pre_enqueue")]
-        self._pre_filter = [p for p in chosen if has(p, "pre_filter")]
-        self._filter = [p for p in chosen if has(p, "filter")]
-        self._post_filter = [p for p in chosen if has(p, "post_filter")]
-        self._score = [p for p in chosen if has(p, "score", "scores")]
-        self._pre_bind = [p for p in chosen if has(p, "pre_bind")]
+        self._pre_enqueue = at("preEnqueue", "pre_enqueue")
+        self._pre_filter = at("preFilter", "pre_filter")
+        self._filter = at("filter", "filter")
+        self._post_filter = at("postFilter", "post_filter")
+        self._score = at("score", "score", "scores")
+        self._pre_bind = at("preBind", "pre_bind")
         self._next_start = 0
         self._boards: dict[bytes, Board] = {}
 

@@ -30,6 +30,7 @@ WATCHED = {  # what plugins look up, and the kind whose changes Pods may wait fo
     "persistentvolumeclaims": "PersistentVolumeClaim",
     "persistentvolumes": "PersistentVolume",
     "storageclasses.storage.k8s.io": "StorageClass",
+    "csinodes.storage.k8s.io": "",
 }
 NOTE_LENGTH_LIMIT = 1024  # of an events.k8s.io note
 
@@ -53,7 +54,8 @@ class Scheduler:
         random_ties: bool = True,
     ):
         self.client, self.loop, self.name = client, client.loop, name
-        self.profiles: list[Object] = [{"schedulerName": name, **profile} for profile in profiles or ({},)]
+        self.profiles: list[Object] = []
+        self.configure(profiles or ({},))
         self.version, self.extra, self.random_ties = version, extra, random_ties
         self.decisions = Decisions()
         self.frameworks: dict[str, Framework] = {}
@@ -64,6 +66,10 @@ class Scheduler:
         self._scheduled = False
         self.running = False
 
+    def configure(self, profiles: Sequence[Object]) -> None:
+        """Other profiles, from the next start on (configuration.py reads them from kube-scheduler's file)."""
+        self.profiles = [{"schedulerName": self.name, **profile} for profile in profiles]
+
     # --- life -----------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Watch nodes and Pods and begin, knowing nothing from an earlier life."""
@@ -72,6 +78,7 @@ class Scheduler:
         random = self.loop.random.randrange if self.random_ties else None
         handle = Handle(self.cache, self.client, random_index=random)
         self.nominated = handle.nominated
+        self.frameworks.clear()
         for profile in self.profiles:
             framework = plugins.build(handle, profile, version=self.version, extra=self.extra)
             self.frameworks[framework.name] = framework
