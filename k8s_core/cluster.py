@@ -272,7 +272,7 @@ class Cluster:
         folder.mkdir(parents=True, exist_ok=True)
         if self.profile == "kubeadm":
             kubeadm.write_node(self, name, folder)
-            node_files.write(folder, name, self.addresses)
+            node_files.write(folder, name, self.addresses, self.loop.now)
         return Kubelet(
             client,
             name,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k8s_core import limits
-from k8s_core.kubelet import config, node_files
+from k8s_core.kubelet import config, images, node_files
 from k8s_core.kubelet.journal import quoted
 from k8s_core.kubelet.units import Systemd, Unit, UnitFailure
 from k8s_core.shell.commands.node import NODE
@@ -66,7 +66,7 @@ class NodeMachine(Machine):
     def __init__(self, kubelet: "Kubelet", systemd: Systemd, commands: Mapping[str, Command]) -> None:
         super().__init__(kubelet.client.loop, kubelet.name, commands)
         self.kubelet, self.systemd, self.runtime = kubelet, systemd, kubelet.runtime
-        self.shell, self.network = "bash", kubelet.network
+        self.shell, self.network, self.bin = "bash", kubelet.network, "/usr/bin"
         self.host_pids = self.runtime.pids
         self.aliases = {"grep": ["grep", "--color=auto"], "ls": ["ls", "--color=auto"], "ll": ["ls", "-alF"]}
         self.started = systemd.booted
@@ -113,6 +113,9 @@ class Host:
         self.machine = NodeMachine(kubelet, self.systemd, NODE)
         self.machine.extra |= {"serve": serve, "log_path": node_files.log_path, "admin": admin}
         kubelet.fs.mount("/usr/bin", node_files.programs(NODE))
+        kubelet.fs.mount("/proc", node_files.processes(self.machine))
+        pause = images.parse(node_files.PAUSE)
+        kubelet.runtime.images.images[pause.name] = pause
         self._add_units()
 
     def _add_units(self) -> None:

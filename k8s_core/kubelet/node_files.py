@@ -5,16 +5,21 @@ package leave there. In memory: /proc, /dev, /run, /sys/fs/cgroup, the programs 
 /var/log. Left out: files of the distribution that nobody looks at in a lesson.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from k8s_core.api import quantity
+from k8s_core.limits import NODE_CAPACITY
+from k8s_core.shell.commands.system import KERNEL
 from k8s_core.shell.fs import READ_ONLY, Device, Directory, File, FileError, FileSystem, Link, Node, tree
 from k8s_core.shell.host_fs import HostDirectory
 
 if TYPE_CHECKING:
+    from k8s_core.kubelet.host import NodeMachine
     from k8s_core.kubelet.runtime import Container, Runtime
 
 DATA = Path(__file__).parent / "data" / "node"
@@ -29,6 +34,7 @@ FOLDERS = (
     "var/lib/kubelet/pods",
 )
 DEVICES = {"null": "null", "zero": "zero", "stdin": "stdin", "stdout": "stdout", "stderr": "stderr", "tty": "tty"}
+PAUSE = "registry.k8s.io/pause:3.10.1"
 SOCKET = "/run/containerd/containerd.sock"
 
 
@@ -57,8 +63,8 @@ class Listing(Directory):
         raise FileError(READ_ONLY)
 
 
-def write(folder: Path, node: str, addresses: Mapping[str, str]) -> None:
-    """Fill the real folder, as a distribution, containerd's package and kubeadm would."""
+def write(folder: Path, node: str, addresses: Mapping[str, str], now: float) -> None:
+    """Fill the real folder, as a distribution, containerd's package and kubeadm would; all of it made `now`."""
     hosts = "".join(f"{address} {name}\n" for name, address in addresses.items())
     for path in FOLDERS:
         (folder / path).mkdir(parents=True, exist_ok=True)
@@ -72,11 +78,13 @@ def write(folder: Path, node: str, addresses: Mapping[str, str]) -> None:
     if admin.exists():
         (folder / "root/.kube").mkdir(parents=True, exist_ok=True)
         (folder / "root/.kube/config").write_bytes(admin.read_bytes())
+    for made in folder.rglob("*"):
+        os.utime(made, (now, now), follow_symlinks=False)
 
 
 def build(folder: Path, runtime: "Runtime", full: Callable[[], bool]) -> FileSystem:
     """The tree. `full` says whether the disk is full."""
-    root = HostDirectory(folder, full=full)
+    root = HostDirectory(folder, full=full, clock=lambda: runtime.loop.now)
     fs = FileSystem(root, lambda: runtime.loop.now)
     root.entries["dev"] = Directory({name: Device(kind) for name, kind in DEVICES.items()})
     root.entries["run"] = tree({"/lock/": "", "/flannel/": "", "/containerd/": ""})
@@ -100,6 +108,38 @@ def socket(fs: FileSystem, present: bool) -> None:
 def programs(names: Mapping[str, object]) -> Directory:
     """/usr/bin."""
     return Directory({name: File(b"\x7fELF", mode=0o755) for name in names})
+
+
+def processes(machine: "NodeMachine") -> Directory:
+    """/proc: the kernel's own files, and a folder for every process on the node."""
+
+    def look() -> dict[str, Node]:
+        def uptime() -> bytes:
+            seconds = machine.loop.now - machine.systemd.booted
+            return f"{seconds:.2f} {seconds:.2f}\n".encode()
+
+        total = quantity.value(NODE_CAPACITY["memory"]) >> 10
+        free = total - (machine.runtime.memory() >> 10)
+        texts = {
+            "cpuinfo": "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: simulated\ncpu cores\t: 1\n",
+            "loadavg": "0.08 0.03 0.01 1/164 1\n",
+            "meminfo": f"MemTotal:        {total} kB\nMemFree:         {free} kB\nMemAvailable:    {free} kB\n"
+            "SwapTotal:       0 kB\n",
+            "swaps": "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
+            "version": f"Linux version {KERNEL} (buildd@lcy02) #63-Ubuntu SMP PREEMPT_DYNAMIC\n",
+        }
+        found: dict[str, Node] = {name: File(text.encode(), mode=0o444) for name, text in texts.items()}
+        found["uptime"] = File(read=uptime, mode=0o444)
+        for row in machine.rows():
+            name = row.argv[0].rsplit("/", 1)[-1][:15]
+            status = f"Name:\t{name}\nState:\tS (sleeping)\nPid:\t{row.pid}\nPPid:\t{row.parent}\n"
+            words = b"" if row.argv[0].startswith("[") else "".join(f"{word}\0" for word in row.argv).encode()
+            found[str(row.pid)] = Directory(
+                {"cmdline": File(words, mode=0o444), "status": File(status.encode(), mode=0o444)}, mode=0o555
+            )
+        return found
+
+    return Listing(look)
 
 
 # --- logs ----------------------------------------------------------------------------------------------------------

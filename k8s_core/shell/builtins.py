@@ -232,7 +232,7 @@ def _type(shell: "Shell", words: list[str]) -> Steps:
         if name in BUILTINS or name in shell.functions:
             shell.streams.stdout.write((name if quiet else f"{name} is a shell builtin").encode() + b"\n")
         elif shell.process.machine.find(name):
-            path = name if "/" in name else f"/bin/{name}"
+            path = name if "/" in name else f"{shell.process.machine.bin}/{name}"
             shell.streams.stdout.write((path if quiet else f"{name} is {path}").encode() + b"\n")
         else:
             status = 127 if quiet else 1

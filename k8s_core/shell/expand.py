@@ -33,6 +33,8 @@ class ExpansionError(Exception):
 def fields(shell: "Shell", words: list[Word]) -> Generator[Wait, None, list[str]]:
     """The arguments that words stand for."""
     result: list[str] = []
+    if shell.flavour == "bash":
+        words = [each for word in words for each in _braces(word)]
     for word in words:
         literal = word.literal()
         if literal is not None and not (set(literal) & set("*?[~")):
@@ -42,6 +44,30 @@ def fields(shell: "Shell", words: list[Word]) -> Generator[Wait, None, list[str]
         for field_pieces in _split(pieces, shell.get("IFS", BLANKS)):
             result.extend(_glob(shell, field_pieces))
     return result
+
+
+BRACES = re.compile(r"\{(?:([^{},\s]*(?:,[^{},\s]*)+)|(-?\d+)\.\.(-?\d+))\}")
+MOST_BRACES = 1000
+
+
+def _braces(word: Word) -> list[Word]:
+    """bash's brace expansion: {a,b} and {1..5}, of unquoted text."""
+    for index, part in enumerate(word.parts):
+        match = BRACES.search(part.value) if isinstance(part, Text) and not part.quoted else None
+        if match is None:
+            continue
+        assert isinstance(part, Text)
+        if match[1] is not None:
+            choices = match[1].split(",")
+        else:
+            first, last = int(match[2]), int(match[3])
+            choices = [str(n) for n in range(first, last + (1 if last >= first else -1), 1 if last >= first else -1)]
+        found = []
+        for choice in choices[:MOST_BRACES]:
+            value = Text(part.value[: match.start()] + choice + part.value[match.end() :])
+            found += _braces(Word((*word.parts[:index], value, *word.parts[index + 1 :])))
+        return found
+    return [word]
 
 
 def text(shell: "Shell", word: Word) -> Generator[Wait, None, str]:

@@ -70,20 +70,27 @@ class HostFile(File):
             how = os.O_APPEND if append else os.O_TRUNC
             with self._open(os.O_WRONLY | os.O_CREAT | how) as descriptor:
                 os.write(descriptor, data)
+                if self.top.clock:
+                    now = self.top.clock()
+                    os.utime(descriptor, (now, now))
 
 
 class HostDirectory(Directory):
     """A real folder. `top` is the whole tree's; `full` says whether its disk is."""
 
-    __slots__ = ("full", "held", "made", "path", "top")
+    __slots__ = ("clock", "full", "held", "made", "path", "top")
 
     def __init__(
-        self, path: Path, top: "HostDirectory | None" = None, full: Callable[[], bool] = lambda: False
+        self,
+        path: Path,
+        top: "HostDirectory | None" = None,
+        full: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__()
         self.path = path if top else Path(os.path.realpath(path))
         self.top: HostDirectory = top or self
-        self.full = full
+        self.full, self.clock = full, clock
         self.held = self.made = 0
         """Bytes and entries that were written into the whole tree: no script may fill the real disk."""
 

@@ -47,6 +47,7 @@ class Shell(Traps):
         child.functions, child.options = dict(self.functions), dict(self.options)
         child.status, child.last_background = self.status, self.last_background
         child._calls, child._tested = self._calls, self._tested
+        child.interactive = self.interactive
         return child
 
     # --- running --------------------------------------------------------------------------------------------

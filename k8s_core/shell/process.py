@@ -139,6 +139,7 @@ class Machine:
         self.loop, self.hostname, self.commands, self.user = loop, hostname, commands, user
         self.uid = self.gid = 0 if user == "root" else 1000
         self.path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        self.bin = "/bin"  # where its programs are said to be
         self.shell = "ash"  # which prompt and error words: ash, dash or bash
         self.aliases: Mapping[str, list[str]] = {}  # of its shells
         self.host_pids: Iterator[int] | None = None  # where the node takes its process numbers from

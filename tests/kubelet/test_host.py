@@ -270,3 +270,44 @@ def test_a_missing_client_ca_keeps_the_kubelet_from_starting() -> None:
         assert logs.strip() == f'Error from server: Get "{url}": dial tcp {server}: connect: connection refused'
         host.run(f"sed -i s,pki/no.crt,pki/ca.crt, {config}")
         assert host.run("sleep 15; systemctl is-active kubelet").stdout == "active\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("echo {a,b}{1..2} /x/{y,z} '{n,o}'", "a1 a2 b1 b2 /x/y /x/z {n,o}\n"),
+        ("printf 'a\\nb\\n' | sed '/a/a after'", "a\nafter\nb\n"),
+        ("printf 'a\\nb\\n' | sed '2i\\  before'", "a\n  before\nb\n"),
+        ("printf 'a\\nb\\n' | sed '$c changed'", "a\nchanged\n"),
+        ("echo one > /tmp/s; sed -i.bak s/one/two/ /tmp/s; cat /tmp/s /tmp/s.bak", "two\none\n"),
+        ("printf 'a\\nb\\n' > /tmp/l; printf 'a\\nc\\n' > /tmp/r; diff /tmp/l /tmp/r || true", "2c2\n< b\n---\n> c\n"),
+        ("sysctl -n net.ipv4.ip_forward; which kubelet crictl", "1\n/usr/bin/crictl\n"),
+        ("ls -l /etc/kubernetes/admin.conf | tr -s ' ' | cut -d' ' -f1,6-8", "-rw------- Jan 1 00:00\n"),
+        ("cat < /etc/hostname | tr a-z A-Z > /tmp/u; cat /tmp/u; echo 2>/dev/null >&2; (exit 3) || echo $?", "CP\n3\n"),
+        ("nope | cat; nope2 2>&1 | cat", "bash: nope: command not found\nbash: nope2: command not found\n"),
+    ],
+)
+def test_what_one_types(cluster: Cluster, command: str, expected: str) -> None:
+    """bash, sed and the rest as on Ubuntu."""
+    assert cluster.node("cp").run(command).output == expected
+
+
+def test_nsenter_looks_from_inside_a_container(cluster: Cluster) -> None:
+    """The node's tools with a container's network, or its files."""
+    pid = ran(
+        cluster, "crictl inspect -o go-template --template '{{.info.pid}}' $(crictl ps -q --name web)", "worker1"
+    ).strip()
+    address = cluster.client().get("pods", "web", "default")["status"]["podIP"]
+    assert ran(cluster, f"nsenter -t {pid} -n hostname -I", "worker1") == f"{address}\n"
+    assert ":80" in ran(cluster, f"nsenter --target {pid} --net ss -ltn", "worker1")
+    assert "nginx.conf" in ran(cluster, f"nsenter -t {pid} -m ls /etc/nginx", "worker1")
+    assert cluster.node("worker1").run("nsenter -t 99999 -n ip a").code == 1
+
+
+def test_proc_shows_every_process(cluster: Cluster) -> None:
+    """/proc has a folder for each, with its command line."""
+    pid = ran(cluster, "pgrep kube-apiserver").strip()
+    assert ran(cluster, f"tr '\\0' ' ' < /proc/{pid}/cmdline").startswith(
+        "kube-apiserver --advertise-address=10.0.0.4 "
+    )
+    assert f"Pid:\t{pid}\n" in ran(cluster, f"cat /proc/{pid}/status")

@@ -12,6 +12,8 @@ from k8s_core.shell.process import Command, Process
 Edit = Callable[[str, int, bool], tuple[str, bool, bool, bool]]
 
 
+ADDRESS = re.compile(r"(\d+|\$|/(?:\\.|[^/])*/)?(?:,(\d+|\$|/(?:\\.|[^/])*/))?\s*(!?)\s*")
+"""sed's: which lines a command is for."""
 HARD = re.compile(r"([*+}]\??\)+|\|[^()]*\))[*+{]")
 """A repeated group that ends in a repetition or holds a choice: Python's matcher may take for ever over it."""
 WILDCARD = re.compile(r"\.[*+]")
@@ -136,6 +138,8 @@ def basic(expression: str) -> str:
 
 
 def sed(process: Process) -> Steps:
+    backup = next((w[2:] for w in process.argv[1:] if re.fullmatch(r"-i\.\w+", w)), "")
+    process.argv = [re.sub(r"^-i\.\w+$", "-i", w) for w in process.argv]
     options, operands = parse(process, "nErisz", "ef", {"expression": "e", "in-place": "i", "quiet": "n"})
     script = options["e"] if "e" in options else operands.pop(0) if operands else ""
     if not script:
@@ -169,6 +173,8 @@ def sed(process: Process) -> Steps:
                 break
         result = "".join(f"{line}\n" for line in output)
         if "i" in options and name:
+            if backup:
+                process.fs.write(name + backup, content.encode(), process.cwd)
             process.fs.write(name, result.encode(), process.cwd)
         else:
             process.out(result)
@@ -177,11 +183,14 @@ def sed(process: Process) -> Steps:
 
 def _commands(script: str) -> list[str]:
     """Split at ; and newlines that stand outside of s/// and addresses."""
+    address = ADDRESS.match(script.lstrip())
+    if address and script.lstrip()[address.end() :][:1] in ("a", "i", "c"):
+        return [script]  # their text goes to the end
     return re.split(r"[;\n](?=\s*(?:[0-9$/sdpqy]|$))", script)
 
 
 def _edit(text: str, extended: bool) -> Edit:
-    address = re.match(r"(\d+|\$|/(?:\\.|[^/])*/)?(?:,(\d+|\$|/(?:\\.|[^/])*/))?\s*(!?)\s*", text)
+    address = ADDRESS.match(text)
     assert address is not None
     first, last, negate = address[1], address[2], bool(address[3])
     command = text[address.end() :]
@@ -231,6 +240,15 @@ def _edit(text: str, extended: bool) -> Edit:
             return new, bool(times and "p" in parts[3]), False, False
 
         return substitute
+    if command[0] in "aic":
+        added = re.sub(r"^[ \t]*\\?\n?", "", command[1:], count=1).replace("\\n", "\n").replace("\\ ", " ")
+
+        def add(line: str, number: int, at_end: bool) -> tuple[str, bool, bool, bool]:
+            if chosen(line, number, at_end) == negate:
+                return line, False, False, False
+            return {"a": f"{line}\n{added}", "i": f"{added}\n{line}", "c": added}[command[0]], False, False, False
+
+        return add
     if command[0] not in "dpq":
         raise ValueError(command)
 

@@ -10,6 +10,7 @@ from typing import Any
 from k8s_core.shell.commands.options import checked, parse
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Command, Process
+from k8s_core.shell.sockets import Listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,12 @@ def route(process: Process) -> Steps:
 
 
 # --- sockets --------------------------------------------------------------------------------------------------
+def _pid(process: Process, listener: Listener) -> int:
+    """The number of whoever listens, as this machine sees it."""
+    owner = listener.process
+    return owner.pid if owner.machine is process.machine else owner.host_pid
+
+
 def _sockets(process: Process, flags: str) -> list[tuple[str, int, str, int]]:
     """(protocol, port, program, pid) of all that listen, for -t and -u or both."""
     network = process.machine.network
@@ -182,7 +189,7 @@ def _sockets(process: Process, flags: str) -> list[tuple[str, int, str, int]]:
     found = []
     for port, listener in sorted(network.listeners.items()) if network else ():
         program = listener.process.argv[0].rsplit("/", 1)[-1].rstrip(":")
-        found += [(p, port, program, listener.process.pid) for p in listener.protocols if p in wanted]
+        found += [(p, port, program, _pid(process, listener)) for p in listener.protocols if p in wanted]
     return sorted(found, key=lambda each: (each[0] != "udp", each[1]))
 
 

@@ -10,6 +10,7 @@ from k8s_core.shell.commands import (
     curl,
     kubeadm,
     kubectl,
+    machine,
     names,
     netfilter,
     network,
@@ -101,6 +102,7 @@ NODE: dict[str, Command] = {
     **openssl.COMMANDS,
     **kubeadm.COMMANDS,
     **kubectl.COMMANDS,
+    **machine.COMMANDS,
     "etcdctl": etcdctl,
     **table(sudo=sudo, pgrep=pgrep, pkill=pkill, hostnamectl=hostnamectl, vi=editor, vim=editor, nano=editor),
 }

@@ -157,7 +157,7 @@ def which(process: Process) -> Steps:
     status = 0
     for name in process.argv[1:]:
         if process.machine.find(name):
-            process.out((name if "/" in name else f"/bin/{name}") + "\n")
+            process.out((name if "/" in name else f"{process.machine.bin}/{name}") + "\n")
         else:
             status = 1
     return status
