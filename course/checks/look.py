@@ -152,14 +152,21 @@ class Look:
         return self.since or past.beginning
 
     def call(self, *arguments: Any) -> Any:
-        """What the learner's function answers to copies of these; the error's own words if it fails."""
+        """What the learner's function answers to copies of these, as JSON has it; the error's own words if it fails.
+
+        The function may be in another process (grading), so here, too, an answer is what JSON can carry.
+        """
         self.wanted = True
         if not self.handed or not callable(self.handed[0]):
             return None
         try:
-            return self.handed[0](*deepcopy(arguments))
+            answer = self.handed[0](*deepcopy(arguments))
         except Exception as error:
-            self.error = self.error or _theirs(error)
+            self.error = self.error or getattr(error, "told", "") or _theirs(error)
+            return f"{type(error).__name__}: {error}"
+        try:
+            return json.loads(json.dumps(answer, allow_nan=False))
+        except (TypeError, ValueError, RecursionError) as error:
             return f"{type(error).__name__}: {error}"
 
     def logs(self, pod: str, container: str = "") -> str:

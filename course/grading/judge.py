@@ -341,8 +341,9 @@ class Judge:
                 self.interrupt()
                 raise TimeoutError(f"no answer within {self.limits.cell:g} s") from None
             if "error" in reply:
-                name, text = (str(each) for each in reply["error"][:2])
-                raise type(name if name.isidentifier() and len(name) < 60 else "Error", (Exception,), {})(_clip(text))
+                name, text, told = (str(each) for each in [*reply["error"], "", "", ""][:3])
+                kind = name if name.isidentifier() and len(name) < 60 else "Error"
+                raise type(kind, (Exception,), {"told": _clip(told)})(_clip(text))
             return reply.get("value")
 
         return call

@@ -121,7 +121,10 @@ class _Kernel:
             value = function(*[self.argument(each) for each in message["args"]])
             reply: dict[str, Any] = {"value": value}
         except (Exception, KeyboardInterrupt) as error:
-            reply = {"error": [type(error).__name__, str(error)]}
+            frames = traceback.extract_tb(error.__traceback__)[1:]
+            lines = [f"  {frame.name}, line {frame.lineno}: {frame.line}" for frame in frames[-20:]]
+            told = "\n".join([*lines, *traceback.format_exception_only(error)]).rstrip()
+            reply = {"error": [type(error).__name__, str(error), told]}
             traceback.clear_frames(error.__traceback__)
         sys.stdout.flush()
         try:
