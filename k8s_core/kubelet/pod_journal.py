@@ -1,8 +1,8 @@
-"""What the kubelet's own log says about Pods: failed probes, containers that do not start, volumes, kills.
+"""What the kubelet's own log says about Pods: failed probes and mounts, containers that do not start, kills.
 
 The lines are those of a kubelet at its default verbosity; who looks for the cause of a CrashLoopBackOff with
 journalctl finds them. Stands for the klog calls in pod_workers.go, prober.go, kuberuntime_container.go and the
-volume manager.
+volume manager. Left out: what goes well (volumes, Pods that start), so that what does not is seen.
 """
 
 from typing import TYPE_CHECKING
@@ -22,13 +22,6 @@ class PodJournal:
         self.kubelet = kubelet
         self.name, self.uid = f"{meta['namespace']}/{meta['name']}", meta["uid"]
         self._said: dict[str, tuple[str, str]] = {}
-
-    def volume(self, volume: Object) -> None:
-        kind = next((key for key in volume if key != "name"), "emptyDir").lower()
-        name, pod = volume["name"], self.name.partition("/")[2]
-        what = f'operationExecutor.VerifyControllerAttachedVolume started for volume "{name}" (UniqueName: '
-        what += f'"kubernetes.io/{kind}/{self.uid}-{name}") pod "{pod}" (UID: "{self.uid}") '
-        self.kubelet.log("I", "reconciler_common.go:251", f'{quoted(what)} pod="{self.name}"')
 
     def not_mounted(self, message: str) -> None:
         self.kubelet.log("E", "nestedpendingoperations.go:348", message)

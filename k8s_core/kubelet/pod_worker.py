@@ -191,8 +191,6 @@ class PodWorker:
             self._mount_delay = min(max(self._mount_delay * 2, first), ceiling)
             self.retry(self._mount_delay)
             return False
-        for volume in self.spec.get("volumes") or ():
-            self.journal.volume(volume)
         return True
 
     def _ensure_sandbox(self) -> bool:
