@@ -1,17 +1,22 @@
 """What a lab shows of the network: packets, flows, names, Services. Part of Lab (lab.py)."""
 
+from collections.abc import Generator
 from typing import Any, Protocol
 
 from course.kernel import LabError
 from course.output import Drawn, Output
 from course.widgets import modes, packet
 from course.widgets.names import LookupView
+from course.widgets.packet import PacketView
 from course.widgets.ports import PortsView
 from course.widgets.services import ServiceView, story
 from k8s_core.api.errors import StatusError
 from k8s_core.cluster import Cluster
 from k8s_core.network.resolver import Config
-from k8s_core.shell.sockets import NetworkError, NetworkNamespace
+from k8s_core.shell.commands.network import where
+from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, NetworkNamespace, Request
+
+DNS_PORT = 53
 
 
 class _Lab(Protocol):
@@ -25,9 +30,32 @@ class _Lab(Protocol):
 class Traffic:
     """Lab's methods about the network."""
 
-    def packet(self: _Lab, source: str, address: str, port: int, *, everything: bool = False) -> packet.PacketView:
+    def packet(self: _Lab, source: str, address: str, port: int, *, everything: bool = False) -> PacketView:
         """Send one packet from a Pod ("web", or "namespace/web"), a node or "outside", and show its way."""
-        return packet.PacketView(_flows(self.cluster, source, address, port, 1)[0], everything=everything)
+        return PacketView(_flows(self.cluster, source, address, port, 1)[0], everything=everything)
+
+    def request(self: _Lab, source: str, url: str, *, at: str = "") -> PacketView:
+        """Fetch a page from a Pod, a node or "outside", and show all that it took: names, rules, proxies, policies.
+
+        `at` is the address to go to where the name of the URL stands in no DNS.
+        """
+        network, place = self.cluster.network, _place(self.cluster, source)
+        host, port = where(url)
+        path = "/" + url.rpartition("://")[2].partition("/")[2]
+        with self.cluster.lock:
+            asked, seen = len(network.dns.queries), len(network.flows)
+            try:
+                address = at or _finish(place.resolve(host))
+                ask = Request("GET", path, {"Host": host, "User-Agent": "lab"})
+                answer = _finish(place.http(address, port, ask))
+                end = f"{answer.status} {HTTP_REASONS.get(answer.status, '')}"
+            except NetworkError as error:
+                end = f"{url}: {error.message}"
+            queries = list(network.dns.queries)[asked:]
+            found = [flow.data() for flow in list(network.flows)[seen:] if flow.port != DNS_PORT]
+        whole = {"name": source, "destination": host, "port": port, "protocol": "http"}
+        whole["result"] = "connected" if end[0].isdigit() else "failed"
+        return PacketView(whole, told=packet.request_steps(queries, found, end))
 
     def flows(self: _Lab, source: str, address: str, port: int, count: int = 300) -> Drawn:
         """Open `count` connections, and show who answered how often."""
@@ -49,12 +77,8 @@ class Traffic:
         with self.cluster.lock:
             place = _place(self.cluster, source)
             asked = len(network.dns.queries)
-            steps = network.resolver.address(place, name)
             try:
-                while True:
-                    next(steps)
-            except StopIteration as stop:
-                end = f"{name} is {stop.value}"
+                end = f"{name} is {_finish(network.resolver.address(place, name))}"
             except NetworkError as error:
                 end = f"{name}: {error.message}"
             queries = list(network.dns.queries)[asked:]
@@ -93,6 +117,15 @@ class Traffic:
                 "pods": pods,
             }
         )
+
+
+def _finish(steps: Generator[Any, None, Any]) -> Any:
+    """What a generator of waits ends with; time stands still meanwhile."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
 
 
 def _place(cluster: Cluster, source: str) -> NetworkNamespace:

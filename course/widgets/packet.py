@@ -88,6 +88,25 @@ def steps(flow: dict[str, Any], *, everything: bool = False) -> list[dict[str, s
     return found
 
 
+def request_steps(queries: list[dict[str, Any]], flows: list[dict[str, Any]], end: str) -> list[dict[str, str]]:
+    """The steps of a whole request: the look-ups, then each connection that it took, then the answer."""
+    blank = {"node": "", "where": "", "words": "", "outcome": "", "packet": "", "rule": "", "odds": ""}
+    found = []
+    for query in queries:
+        said = ", ".join(query["answers"]) or ("no such record" if query["code"] == "NOERROR" else query["code"])
+        found.append(
+            {
+                **blank,
+                "node": "dns",
+                "where": query["server"].rpartition("/")[2],
+                "words": f"{query['type']} {query['name']}: {said}",
+            }
+        )
+    for flow in flows:
+        found += steps(flow)
+    return [*found, {**blank, "words": end, "outcome": flows[-1]["result"] if flows else "resolve"}]
+
+
 def picture(flow: dict[str, Any], found: list[dict[str, str]], position: int) -> str:
     """The steps up to `position`, one below the other, and the packet as it is then."""
     parts = [
@@ -159,11 +178,11 @@ def bars(flows: list[dict[str, Any]]) -> str:
 
 
 class PacketView(Player):
-    """One packet, step by step."""
+    """One packet, step by step; or, with `told`, the steps of all that a request took."""
 
-    def __init__(self, flow: dict[str, Any], *, everything: bool = False):
+    def __init__(self, flow: dict[str, Any], *, everything: bool = False, told: list[dict[str, str]] | None = None):
         super().__init__()
-        self.flow, self.steps = flow, steps(flow, everything=everything)
+        self.flow, self.steps = flow, told or steps(flow, everything=everything)
         self.label = "step"
         self.last = self.position = len(self.steps) - 1
         self.draw()

@@ -107,6 +107,18 @@ def test_who_answered_is_text_and_picture(lab: Lab) -> None:
     assert str(refused).startswith("refused")
 
 
+def test_a_request_shows_names_rules_and_the_answer(lab: Lab) -> None:
+    """The look-ups, the rules that led to a Pod, the Pod, and what it said; a wrong name ends with the look-ups."""
+    view = lab.request("client", "http://shop:8080/")
+    assert [step["node"] for step in view.steps[:2]] == ["dns", "dns"]
+    assert any(step["where"].startswith("KUBE-SVC-") for step in view.steps)
+    assert view.steps[-1]["words"] == "200 OK"
+    assert view.position == view.last
+    assert lab.request("client", "http://shop:8080/absent").steps[-1]["words"] == "404 Not Found"
+    assert "Name or service not known" in lab.request("client", "http://nowhere/").steps[-1]["words"]
+    assert lab.request("outside", "http://x/", at="10.0.0.4").steps[-1]["words"].endswith("Connection refused")
+
+
 def test_odds_stand_at_every_branch(lab: Lab) -> None:
     """Where chance decides, the step says how many packets go on and how many go this way."""
     seen = set()
