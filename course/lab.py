@@ -27,7 +27,7 @@ from course.kernel import LabError
 from course.output import Output
 from course.past import Moment, Past
 from course.traffic import Traffic
-from course.widgets import browser, life, matrix, rollout, sandboxes, stages, way
+from course.widgets import browser, life, loop, matrix, rollout, sandboxes, stages, way, what_if
 from course.widgets import merge as merging
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
@@ -189,6 +189,24 @@ class Lab(Traffic):
         if not told["moments"] or not told["sets"]:
             raise LabError(f'There is no Deployment "{deployment}" in the namespace {namespace} to show.')
         return rollout.RolloutView(told)
+
+    def loop(self, name: str, *, namespace: str = "default") -> loop.LoopView:
+        """The loop that keeps a ReplicaSet's Pods (or those of a Deployment's newest one), turn by turn."""
+        with self.cluster.lock:
+            audit = self.cluster.apiserver.audit.since(0)
+            told = loop.story(self.cluster.history, audit, name, namespace, self.began)
+        if not told["turns"]:
+            raise LabError(f'There is no ReplicaSet or Deployment "{name}" in the namespace {namespace} to show.')
+        return loop.LoopView(told)
+
+    def what_if(self, **spec: Any) -> what_if.WhatIfView:
+        """Where the scheduler would put one more Pod, with sliders for what it requests and what each score counts.
+
+        Fields of its spec may be given: `lab.what_if(nodeSelector={"disk": "fast"})`.
+        """
+        if not self.cluster.scheduler.running:
+            raise LabError("The scheduler does not run. Nobody can be asked.")
+        return what_if.WhatIfView(self.cluster.scheduler, self.cluster.lock, list(self.cluster.addresses), spec)
 
     def sandboxes(self, pod: str = "", *, namespace: str = "default") -> sandboxes.SandboxesView:
         """The sandboxes and containers of every node's runtime, or those of one Pod."""

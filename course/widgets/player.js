@@ -24,6 +24,17 @@ function render({ model, el }) {
     picture, controls, caption, element("details", {}, element("summary", {}, "as text"), text));
   el.append(root);
 
+  // Sliders of a picture that is computed from numbers; a widget without `knobs` has none.
+  const knobs = {};
+  for (const [name, knob] of Object.entries(model.get("knobs") || {}).reverse()) {
+    const input = element("input", { type: "range", min: knob.min, max: knob.max, step: knob.step, "aria-label": name });
+    const value = element("output");
+    input.addEventListener("input", () => model.send({ type: "knob", name, value: Number(input.value) }));
+    knobs[name] = [input, value];
+    controls.after(element("label", { class: "k8s-knob" }, element("span", {}, name), input, value));
+  }
+  if (Object.keys(knobs).length) controls.hidden = true;
+
   const get = (name) => model.get(name);
   const set = (name, value) => { model.set(name, value); model.save_changes(); };
   const go = (position) => set("position", Math.max(0, Math.min(get("last"), position)));
@@ -43,6 +54,11 @@ function render({ model, el }) {
     play.title = title;
     play.setAttribute("aria-label", title);
     speed.value = String(get("speed"));
+    for (const [name, [input, value]] of Object.entries(knobs)) {
+      const knob = get("knobs")[name];
+      if (document.activeElement !== input) input.value = knob.value;
+      value.textContent = `${knob.value}${knob.unit}`;
+    }
   }
 
   let timer = 0;
@@ -68,7 +84,7 @@ function render({ model, el }) {
   root.addEventListener("keydown", (event) => event.stopPropagation());
 
   const changed = () => { draw(); schedule(); };
-  model.on("change:svg change:text change:caption change:position change:last", draw);
+  model.on("change:svg change:text change:caption change:position change:last change:knobs", draw);
   model.on("change:playing change:speed change:live", changed);
   changed();
   return () => clearTimeout(timer);
