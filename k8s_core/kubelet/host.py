@@ -20,6 +20,7 @@ from k8s_core.shell.fs import FileSystem
 from k8s_core.shell.pipes import Output, Pipe, Sink, Steps, Waiters
 from k8s_core.shell.process import SIGNALS, Command, Machine, Process, Row
 from k8s_core.shell.sh import typed
+from k8s_core.shell.sockets import Request, Response
 
 if TYPE_CHECKING:
     from k8s_core.client import Client
@@ -50,10 +51,18 @@ class Outcome:
 
 
 class ServiceProcess:
-    """A service's main process, as far as kill sees it."""
+    """A service's main process, as far as kill and the network see it."""
 
-    def __init__(self, systemd: Systemd, unit: Unit) -> None:
-        self.systemd, self.unit, self.pid = systemd, unit, unit.pid
+    def __init__(self, systemd: Systemd, unit: Unit, machine: Machine) -> None:
+        self.systemd, self.unit, self.machine = systemd, unit, machine
+        self.pid = self.host_pid = unit.pid
+        self.argv = unit.argv()
+        self.at_exit: list[Callable[[], None]] = []
+
+    def exit(self) -> None:
+        """Its ports are free again."""
+        for clean in self.at_exit:
+            clean()
 
     def signal(self, number: int) -> None:
         if number in (SIGNALS["TERM"], SIGNALS["KILL"], SIGNALS["INT"], SIGNALS["QUIT"], SIGNALS["HUP"]):
@@ -98,7 +107,7 @@ class NodeMachine(Machine):
     def process(self, pid: int) -> Any:
         for unit in self.systemd.units.values():
             if unit.pid == pid:
-                return ServiceProcess(self.systemd, unit)
+                return ServiceProcess(self.systemd, unit, self)
         return self.processes.get(pid) or self.runtime.process(pid)
 
 
@@ -112,6 +121,8 @@ class Host:
         self.systemd = Systemd(self.loop, self.journal, lambda: next(kubelet.runtime.pids))
         self.machine = NodeMachine(kubelet, self.systemd, NODE)
         self.machine.extra |= {"serve": serve, "log_path": node_files.log_path, "admin": admin}
+        self._daemon: ServiceProcess | None = None
+        kubelet.runtime.node = self.machine
         kubelet.fs.mount("/usr/bin", node_files.programs(NODE))
         kubelet.fs.mount("/proc", node_files.processes(self.machine))
         pause = images.parse(node_files.PAUSE)
@@ -128,8 +139,8 @@ class Host:
         )  # fmt: skip
         self.kubelet_unit = Unit(
             "kubelet.service", "kubelet: The Kubernetes Node Agent", "https://kubernetes.io/docs/",
-            f"{folder}/kubelet.service", lambda: config.command_line(kubelet.fs), self._begin_kubelet, kubelet.stop,
-            limits.KUBELET_RESTART_SECONDS, 44 << 20, drop_ins=("10-kubeadm.conf",),
+            f"{folder}/kubelet.service", lambda: config.command_line(kubelet.fs), self._begin_kubelet,
+            self._end_kubelet, limits.KUBELET_RESTART_SECONDS, 44 << 20, drop_ins=("10-kubeadm.conf",),
         )  # fmt: skip
         kubelet.pid = lambda: self.kubelet_unit.pid
         kubelet.node.boot_id = lambda: str(self.systemd.booted)
@@ -170,6 +181,20 @@ class Host:
             self.kubelet.log("E", "run.go:72", f'"command failed" err={quoted(error)}')
             raise UnitFailure from None
         self.kubelet.start()
+        self._daemon = daemon = ServiceProcess(self.systemd, self.kubelet_unit, self.machine)
+        for port, answer in ((10248, lambda request: Response(200, b"ok")), (10250, self._kubelet_api)):
+            certificate = b"own" if port == 10250 else b""
+            self.kubelet.network.listen(port, daemon, answer, http=True, certificate=certificate)  # type: ignore[arg-type]  # all that listen needs of a process
+
+    def _kubelet_api(self, request: Request) -> Response:
+        """The kubelet's own port answers nobody who does not say who it is; the apiserver has its own way."""
+        return Response(401, b"Unauthorized", {"Content-Type": "text/plain; charset=utf-8"})
+
+    def _end_kubelet(self) -> None:
+        self.kubelet.stop()
+        if self._daemon:
+            self._daemon.exit()
+            self._daemon = None
 
     # --- the shell ------------------------------------------------------------------------------------------
     def run(self, command: str, *, stdin: bytes = b"", limit: float = limits.COMMAND_LIMIT) -> Outcome:

@@ -152,6 +152,7 @@ class Launcher:
 
     def _config(self, container: Object, image: Image, attempt: int) -> ContainerConfig:
         worker = self.worker
+        spec = worker.spec
         env = worker.kubelet.environment(worker.pod, container, worker.status, image, worker.sandbox)
         security = {**(worker.spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
         if security.get("runAsNonRoot") and security.get("runAsUser", image.data.get("uid", 0)) == 0:
@@ -200,6 +201,7 @@ class Launcher:
             memory_request=quantity.value(request.get("memory") or "0"),
             cpu_limit=quantity.milli(limit.get("cpu") or "0"),
             cpu_request=quantity.milli(request.get("cpu") or "0"),
+            pid_mode="NODE" if spec.get("hostPID") else "POD" if spec.get("shareProcessNamespace") else "CONTAINER",
             reference=container["image"],
             behaviour=self._behaviour(container["name"]),
         )

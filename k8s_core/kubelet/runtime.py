@@ -8,7 +8,7 @@ namespace with an address; a container is a machine (shell/process.py) whose PID
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from k8s_core import limits
@@ -74,6 +74,8 @@ class ContainerConfig:
     cpu_limit: int = 0
     cpu_request: int = 0
     """Bytes and thousandths of a processor; 0: none."""
+    pid_mode: str = "CONTAINER"
+    """Whose processes it sees: its own, all of its POD, or the NODE's."""
     reference: str = ""
     """The image as the Pod named it."""
     behaviour: str = ""
@@ -140,6 +142,24 @@ class ContainerMachine(Machine):
 
     def grown(self, process: Process) -> None:
         self.usage.grown(process)
+
+    def rows(self) -> list[Row]:
+        mode, runtime = self.container.config.pid_mode, self.runtime
+        if mode == "NODE" and runtime and runtime.node:
+            return runtime.node.rows()
+        if mode != "POD" or runtime is None:
+            return super().rows()
+        shim = self.container.sandbox.shim
+        found = [r for r in runtime.sandbox_rows(self.container.sandbox) if r.pid > shim]
+        return [replace(r, pid=r.pid - shim, parent=max(r.parent - shim, 0)) for r in found]
+
+    def process(self, pid: int) -> Any:
+        mode, runtime = self.container.config.pid_mode, self.runtime
+        if mode == "NODE" and runtime and runtime.node:
+            return runtime.node.process(pid)
+        if mode == "POD" and runtime:
+            return runtime.process(pid + self.container.sandbox.shim)
+        return super().process(pid)
 
     def disk(self) -> int:
         """Bytes that were written into the container's own tree."""
@@ -228,6 +248,8 @@ class Runtime:
         self.loop, self.fabric, self.fake = loop, fabric, fake
         self.running = True
         """Whether containerd is; containers go on without it."""
+        self.node: Machine | None = None
+        """The node itself, for containers that see its processes or change into its root."""
         self.pids = itertools.count(FIRST_PID)
         self.images = ImageStore(loop)
         self.sandboxes: dict[str, Sandbox] = {}
@@ -257,20 +279,20 @@ class Runtime:
     # --- processes, as the node sees them -------------------------------------------------------------------
     def rows(self) -> list[Row]:
         """Shims, pause processes and what runs in the containers, with the node's process numbers."""
-        found = []
         alone = (c.sandbox for c in self.containers.values() if not c.sandbox.uid)
-        for sandbox in dict.fromkeys([*self.sandboxes.values(), *alone]):
-            if not sandbox.ready:
-                continue
-            shim = ["/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", sandbox.id]
-            shim += ["-address", "/run/containerd/containerd.sock"]
-            found.append(Row("root", sandbox.shim, 1, sandbox.created, False, shim, 12 << 20))
-            if sandbox.uid:
-                found.append(Row("65535", sandbox.shim + 1, sandbox.shim, sandbox.created, False, ["/pause"], 1 << 19))
-            for container in sandbox.containers:
-                for process in container.machine.processes.values() if container.machine else ():
-                    parent = process.parent.host_pid if process.parent else sandbox.shim
-                    found.append(row(process, process.host_pid, parent))
+        sandboxes = dict.fromkeys([*self.sandboxes.values(), *alone])
+        return [each for sandbox in sandboxes if sandbox.ready for each in self.sandbox_rows(sandbox)]
+
+    def sandbox_rows(self, sandbox: Sandbox) -> list[Row]:
+        shim = ["/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", sandbox.id]
+        shim += ["-address", "/run/containerd/containerd.sock"]
+        found = [Row("root", sandbox.shim, 1, sandbox.created, False, shim, 12 << 20)]
+        if sandbox.uid:
+            found.append(Row("65535", sandbox.shim + 1, sandbox.shim, sandbox.created, False, ["/pause"], 1 << 19))
+        for container in sandbox.containers:
+            for process in container.machine.processes.values() if container.machine else ():
+                parent = process.parent.host_pid if process.parent else sandbox.shim
+                found.append(row(process, process.host_pid, parent))
         return found
 
     def process(self, pid: int) -> Process | None:

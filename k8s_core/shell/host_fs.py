@@ -175,6 +175,11 @@ class HostDirectory(Directory):
             return file
 
 
+def same_place(left: Node, right: Node) -> bool:
+    """Whether two nodes are the same real folder."""
+    return isinstance(left, HostDirectory) and isinstance(right, HostDirectory) and left.path == right.path
+
+
 def _no_links(folder: Path, top: HostDirectory) -> None:
     """Raise unless a folder is below the top and the way to it has no links (somebody may have put one there)."""
     real = os.path.realpath(folder)

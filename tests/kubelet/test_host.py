@@ -311,3 +311,50 @@ def test_proc_shows_every_process(cluster: Cluster) -> None:
         "kube-apiserver --advertise-address=10.0.0.4 "
     )
     assert f"Pid:\t{pid}\n" in ran(cluster, f"cat /proc/{pid}/status")
+
+
+def test_a_debugging_pod_sees_the_node(own: Cluster) -> None:
+    """What `kubectl debug node/worker1` makes: the node's processes, and its root below /host."""
+    spec = {
+        "nodeName": "worker1", "hostPID": True, "hostNetwork": True,
+        "containers": [{"name": "debugger", "image": "busybox", "command": ["sleep", "1000"],
+                        "volumeMounts": [{"name": "root", "mountPath": "/host"}]}],
+        "volumes": [{"name": "root", "hostPath": {"path": "/"}}],
+    }  # fmt: skip
+    meta = {"name": "debugger", "namespace": "default"}
+    own.client().create("pods", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    own.settle()
+    inside = "kubectl exec debugger --"
+    assert "/usr/bin/kubelet" in ran(own, f"{inside} ps")
+    assert ran(own, f"{inside} cat /host/etc/hostname") == "worker1\n"
+    assert "debugger" in ran(own, f"{inside} chroot /host crictl ps")
+    assert "active" in ran(own, f"{inside} chroot /host systemctl is-active kubelet")
+
+
+def test_containers_can_share_their_processes(own: Cluster) -> None:
+    """shareProcessNamespace: one sees the other's, and may end them; pause is number 1."""
+    containers = [
+        {"name": "web", "image": "nginx"},
+        {"name": "helper", "image": "busybox", "command": ["sleep", "1000"]},
+    ]
+    spec = {"nodeName": "worker1", "shareProcessNamespace": True, "containers": containers}
+    meta = {"name": "shared", "namespace": "default"}
+    own.client().create("pods", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    own.settle()
+    rows = ran(own, "kubectl exec shared -c helper -- ps").splitlines()
+    assert re.match(r" +1 65535 +\S+ /pause$", rows[1]) and any("nginx: master" in row for row in rows)
+    pid = next(row.split()[0] for row in rows if "nginx: master" in row)
+    ran(own, f"kubectl exec shared -c helper -- kill -9 {pid}")
+    own.settle()
+    statuses = own.client().get("pods", "shared", "default")["status"]["containerStatuses"]
+    assert {s["name"]: s["restartCount"] for s in statuses} == {"web": 1, "helper": 0}
+
+
+def test_the_kubelets_ports(own: Cluster) -> None:
+    """Its health on 10248; 10250 answers nobody unknown; both are gone with it."""
+    assert ran(own, "curl -s http://localhost:10248/healthz") == "ok"
+    assert ran(own, "curl -sk https://localhost:10250/pods") == "Unauthorized"
+    assert 'users:(("kubelet",' in ran(own, "ss -ltnp | grep 10250")
+    ran(own, "systemctl stop kubelet")
+    assert own.node("cp").run("curl -s http://localhost:10248/healthz").code == 7
+    ran(own, "systemctl start kubelet; curl -s http://localhost:10248/healthz")

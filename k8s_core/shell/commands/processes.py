@@ -4,6 +4,8 @@ import re
 import time
 
 from k8s_core.shell.commands.options import table
+from k8s_core.shell.fs import Directory
+from k8s_core.shell.host_fs import same_place
 from k8s_core.shell.pipes import Killed, Steps
 from k8s_core.shell.process import SIGNALS, Command, Process, Row
 
@@ -180,6 +182,26 @@ def nohup(process: Process) -> Steps:
     return (yield from process.run(process.argv[1:]))
 
 
-COREUTILS: dict[str, Command] = table(kill=kill, timeout=timeout, nohup=nohup)
+def chroot(process: Process) -> Steps:
+    """chroot DIR COMMAND: in a container that has its node's root, the node's own programs."""
+    if len(process.argv) < 2:
+        return process.fail("missing operand", 125)
+    top, argv = process.argv[1], process.argv[2:] or ["sh", "-i"]
+    node = process.fs.lookup(top, process.cwd)
+    if not isinstance(node, Directory):
+        return process.fail(f"cannot change root directory to '{top}': No such file or directory", 125)
+    outside = getattr(getattr(process.machine, "runtime", None), "node", None)
+    machine = outside if outside is not None and same_place(node, outside.fs.root) else process.machine
+    if machine.find(argv[0]) is None:
+        return process.fail(f"failed to run command '{argv[0]}': No such file or directory", 127)
+    child = machine.start(
+        argv, env=process.env, cwd="/", stdin=process.stdin, stdout=process.stdout, stderr=process.stderr,
+        tty=process.tty, attended=process.attended,
+    )  # fmt: skip
+    process.at_exit.append(lambda: child.signal(SIGNALS["KILL"]))
+    return (yield from child.wait())
+
+
+COREUTILS: dict[str, Command] = table(chroot=chroot, kill=kill, timeout=timeout, nohup=nohup)
 PROCPS: dict[str, Command] = table(ps=ps, top=top, free=free, uptime=uptime, pidof=pidof, killall=killall)
 """What a slim Debian image lacks."""
