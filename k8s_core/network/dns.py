@@ -175,14 +175,16 @@ class Server:
         if not found:
             return None  # also a headless Service while none of its Pods is ready
         answer = Answer(NOERROR, zone=zone)
-        if query.type == "A":
-            answer.records = [Record(query.name, "A", a, ttl) for a in dict.fromkeys(m[1] for m in found)]
+        if query.type in ("A", "AAAA"):
+            wanted = dict.fromkeys(m[1] for m in found if (":" in m[1]) == (query.type == "AAAA"))
+            answer.records = [Record(query.name, query.type, a, ttl) for a in wanted]
         elif query.type == "SRV":
+            found = [m for m in found if ":" not in m[1]] or found
             weight = 100 // len(found) if len(found) <= 100 else 1
             for host, address, port in found:
                 target = f"{host}.{base}" if host else base
                 answer.records.append(Record(query.name, "SRV", f"0 {weight} {port} {target}.", ttl))
-                answer.additional.append(Record(target, "A", address, ttl))
+                answer.additional.append(Record(target, "AAAA" if ":" in address else "A", address, ttl))
             answer.additional = list(dict.fromkeys(answer.additional))
         return answer
 
@@ -199,10 +201,11 @@ class Server:
         def fits(port: Object) -> bool:
             return not name or ((port.get("name") or "") == name and port.get("protocol", "TCP").lower() == protocol)
 
-        address = service["spec"].get("clusterIP")
-        if address and address != "None":
+        spec = service["spec"]
+        addresses = [a for a in spec.get("clusterIPs") or [spec.get("clusterIP")] if a and a != "None"]
+        if addresses:
             if not host:
-                yield from (("", address, p["port"]) for p in service["spec"].get("ports") or () if fits(p))
+                yield from (("", a, p["port"]) for a in addresses for p in spec.get("ports") or () if fits(p))
             return
         for each, ports in self._endpoints(service):
             label = each.get("hostname") or each["addresses"][0].replace(".", "-").replace(":", "-")

@@ -7,6 +7,7 @@ upstream's partial sync. When the proxy ends its rules stay in the kernel as the
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from k8s_core.api import Object
@@ -18,7 +19,7 @@ from k8s_core.network.proxy_config import Config, ConfigError
 from k8s_core.network.serviceports import Endpoint, Node, ServicePort
 from k8s_core.network.tables import Tables, without_proxy
 from k8s_core.shell.fs import FileError
-from k8s_core.shell.sockets import Response
+from k8s_core.shell.sockets import Request, Response
 
 if TYPE_CHECKING:
     from k8s_core.client import Client
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 CANARY = "KUBE-PROXY-CANARY"
 """A chain by whose absence kube-proxy notices that somebody cleared its rules."""
+HEALTH_PORT, METRICS_PORT = 10256, 10249
 ZONE = "topology.kubernetes.io/zone"
 Known = list[tuple[ServicePort, list[Endpoint]]]
 
@@ -110,7 +112,25 @@ class KubeProxy:
             return f'unable to create proxier: exec: "{tool}": executable file not found in $PATH'
         self.start(process)
         process.at_exit.append(self.stop)
+        for port in (HEALTH_PORT, METRICS_PORT):
+            process.machine.network.listen(port, process, self._page, http=True)
         return ""
+
+    def _page(self, request: Request) -> Response:
+        """--healthz-bind-address and --metrics-bind-address."""
+        path, kind = request.path.partition("?")[0], {"Content-Type": "text/plain; charset=utf-8"}
+        if path in ("/healthz", "/livez"):
+            now = datetime.fromtimestamp(self.host.now(), UTC).strftime("%Y-%m-%d %H:%M:%S.%f +0000 UTC")
+            text = f'{{"lastUpdated": "{now}","currentTime": "{now}", "nodeEligible": true}}'
+            return Response(200, text.encode(), {"Content-Type": "application/json"})
+        if path == "/proxyMode":
+            return Response(200, self.config.mode.encode(), kind)
+        if path == "/metrics":
+            name = "kubeproxy_sync_proxy_rules_iptables_total"
+            counts = {t: sum(map(len, chains.values())) for t, chains in self.tables().items() if t != "mangle"}
+            lines = [f'{name}{{ip_family="IPv4",table="{t}"}} {count}\n' for t, count in counts.items()]
+            return Response(200, f"# TYPE {name} gauge\n{''.join(lines)}".encode(), kind)
+        return Response(404, b"404 page not found\n", kind)
 
     def start(self, process: "Process | None" = None) -> None:
         """Begin; `process` holds the health check ports."""

@@ -8,9 +8,12 @@ from k8s_core.api import Object
 from k8s_core.api.errors import StatusError
 from k8s_core.apiserver.options import Options
 from k8s_core.cluster import Cluster
+from k8s_core.network.corefile import parse
+from k8s_core.network.dns import Query
 from tests.conftest import MakeCluster
 
 CIDRS = "servicecidrs.networking.k8s.io"
+COREFILE = ".:53 {\n kubernetes cluster.local\n}\n"
 DUAL = Options(service_cluster_ip_range="10.96.0.0/16,fd00:10:96::/112")
 
 
@@ -80,6 +83,10 @@ def test_two_families(make_cluster: MakeCluster) -> None:
     assert turned["ipFamilies"] == ["IPv6", "IPv4"]
     asked = make(cluster, "asked", ipFamilyPolicy="RequireDualStack", clusterIPs=["fd00:10:96::9", "10.96.0.99"])
     assert (asked["ipFamilies"], asked["clusterIP"]) == (["IPv6", "IPv4"], "fd00:10:96::9")
+    server = cluster.network.dns
+    cluster.settle()
+    asks = [server.answer(parse(COREFILE), Query("asked.default.svc.cluster.local", t)) for t in ("A", "AAAA")]
+    assert [[r.data for r in answer.records] for answer in asks] == [["10.96.0.99"], ["fd00:10:96::9"]]
     labels = cluster.client().get("ipaddresses.networking.k8s.io", "fd00:10:96::9")["metadata"]["labels"]
     assert labels["ipaddress.kubernetes.io/ip-family"] == "IPv6"
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from k8s_core.shell.sockets import Request
 from tests.network.world import World, small_cluster
 
 
@@ -75,6 +76,18 @@ def test_a_node_has_a_bridge_and_a_way_to_every_other_nodes_pods(world: World) -
     assert "10.32.2.0/24 via 10.32.2.0 dev flannel.1 onlink" in routes
     assert "10.32.1.0/24 dev cni0" in routes
     assert "0.0.0.0:10256" in world.shell(world.proxy("worker1"), "ss -tlnp")
+
+
+def test_kube_proxy_tells_its_mode_and_its_health(world: World) -> None:
+    """On the node, port 10249 says which mode, and how many rules; 10256 that it is well."""
+    page = world.namespace("worker1")
+
+    def get(port: int, path: str) -> str:
+        return str(world.run(page.http("127.0.0.1", port, Request("GET", path))).body.decode())
+
+    assert get(10249, "/proxyMode") == "iptables"
+    assert 'kubeproxy_sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"} ' in get(10249, "/metrics")
+    assert '"nodeEligible": true' in get(10256, "/healthz")
 
 
 def test_nc_serves_one_client(world: World) -> None:

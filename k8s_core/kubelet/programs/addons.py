@@ -81,14 +81,13 @@ def coredns(process: Process) -> Steps:
 
 
 def kube_proxy(process: Process) -> Steps:
-    """kube-proxy's container: its health check; the rules are k8s_core/network's."""
+    """kube-proxy's container: its first lines; the rules and the pages are k8s_core/network's."""
     problem = process.machine.network.fabric.begin("kube-proxy", process)
     if problem:
         process.err(klog(process, f'run.go:72] "command failed" err="{problem}"').replace("I", "E", 1))
         return 1
     process.err(klog(process, 'server_linux.go:63] "Using iptables proxy"'))
     process.err(klog(process, 'shared_informer.go:356] "Caches are synced" controller="service config"'))
-    process.machine.network.listen(10256, process, lambda request: respond(process, 200, "{}"), http=True)
     return (yield from idle(process))
 
 
