@@ -27,7 +27,7 @@ from course.kernel import LabError
 from course.output import Output
 from course.past import Moment, Past
 from course.traffic import Traffic
-from course.widgets import browser, life, loop, matrix, rollout, sandboxes, stages, way, what_if
+from course.widgets import browser, life, loop, matrix, records, rollout, sandboxes, stages, way, what_if
 from course.widgets import merge as merging
 from course.widgets.player import ClusterView, SequenceView, static
 from course.widgets.state import Moments, State, state
@@ -253,6 +253,12 @@ class Lab(Traffic):
         with self.cluster.lock:
             found = stages.rows(self.cluster.apiserver.audit.since(before))
         return stages.StagesView(command, found)
+
+    def audit(self, *, user: str = "", verb: str = "", resource: str = "") -> records.AuditView:
+        """The apiserver's audit log since the lab began: who asked for what. `lab.audit(user="ada", verb="create")`."""
+        with self.cluster.lock:
+            events = list(self.cluster.apiserver.audit.since())
+        return records.AuditView(records.pick(events, user=user, verb=verb, resource=resource))
 
     def http(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
         """One HTTPS request to the apiserver, without kubectl: `lab.http("GET", "/version")`."""

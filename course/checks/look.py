@@ -173,9 +173,10 @@ class Look:
         """What the container printed; what kubectl said instead if there is nothing to read."""
         return self.source.run("logs", pod, "-n", self.namespace, *(["-c", container] if container else []))
 
-    def may(self, who: str, verb: str, resource: str) -> str:
+    def may(self, who: str, verb: str, resource: str, group: str = "") -> str:
         """ "yes" or "no": what kubectl auth can-i says about somebody, such as system:serviceaccount:default:robot."""
-        words = self.source.run("auth", "can-i", verb, resource, f"--as={who}", "-n", self.namespace).split()
+        whose = [f"--as={who}", *([f"--as-group={group}"] if group else [])]
+        words = self.source.run("auth", "can-i", verb, resource, *whose, "-n", self.namespace).split()
         return next((word for word in words if word in ("yes", "no")), "no")
 
     def exec(self, pod: str, container: str, *command: str) -> str:

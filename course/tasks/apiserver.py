@@ -1,8 +1,14 @@
-"""Chapter 04: kube-apiserver. Facts by GET, a watch read, a conflict resolved, and a program that is refused."""
+"""Chapter 04: kube-apiserver. Facts by GET, a watch read, a conflict resolved, a program that is refused, and a
+certificate of one's own."""
 
+import base64
+import hashlib
 import json
 import random
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from course.checks import Look, Points, Rule, point
 from course.checks.rules import show
@@ -23,6 +29,8 @@ def values(draw: random.Random) -> Values:
         program=right,
         other=wrong,
         rights=f"{right}-rights",
+        user=draw.choice(("hedy", "katherine", "mary", "radia")),
+        group=draw.choice(("builders", "menders", "testers")),
     )
 
 
@@ -209,6 +217,78 @@ def _refused_begin(v: Values) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": [account, role, binding]})
 
 
+def certificate(see: Look, v: Values) -> Points:
+    asked = see.get("certificatesigningrequests.certificates.k8s.io", v.user)
+    get = f"kubectl get csr {v.user} -o yaml"
+    yield point(
+        "the request is for the right user and group",
+        _subject(asked["spec.request"]),
+        f"CN={v.user}, O={v.group}",
+        f"kubectl get csr {v.user} -o jsonpath='{{.spec.request}}' | base64 -d | openssl req -noout -subject",
+        why="CN is the user, O a group. They stand in the request's subject, -subj /O=GROUP/CN=USER.",
+    )
+    issued = _decoded(asked["status.certificate"])
+    yield point(
+        "it was approved and signed",
+        "a certificate" if issued else "approved, no certificate" if _approved(asked) else None,
+        "a certificate",
+        get,
+        why="Somebody has to approve it. Then the signer looks: signerName and usages must be those of its clients.",
+    )
+    yield point(
+        f"the group {v.group} may list Pods, and not Secrets",
+        ", ".join(see.may(v.user, "list", what, v.group) for what in ("pods", "secrets")),
+        "yes, no",
+        f"kubectl auth can-i list pods --as={v.user} --as-group={v.group}",
+        why="Bind the ClusterRole view to the group.",
+    )
+    yield point(
+        "you have logged in with that certificate",
+        _said(see, v.user, issued),
+        f"{v.user}, with this certificate",
+        f"kubectl --kubeconfig={v.user}.conf auth whoami",
+        worth=2,
+        why="The kubeconfig needs the new certificate and its key. The credential-id is the certificate's fingerprint.",
+    )
+
+
+def _decoded(text: Any) -> bytes:
+    try:
+        return base64.b64decode(text or "")
+    except (TypeError, ValueError):
+        return b""
+
+
+def _subject(request: Any) -> str | None:
+    try:
+        asked = x509.load_pem_x509_csr(_decoded(request)).subject
+    except ValueError:
+        return None
+    parts = ((x509.NameOID.COMMON_NAME, "CN"), (x509.NameOID.ORGANIZATION_NAME, "O"))
+    found = ((name, str(each.value)) for oid, name in parts for each in asked.get_attributes_for_oid(oid))
+    return ", ".join(f"{name}={value}" for name, value in found)
+
+
+def _approved(asked: Any) -> bool:
+    return any(each.get("type") == "Approved" for each in asked["status.conditions"] or ())
+
+
+def _said(see: Look, user: str, issued: bytes) -> str | None:
+    """What the ConfigMap whoami says that whoami said."""
+    kept = see.get("configmaps", "whoami")["data"] or {}
+    try:
+        info = json.loads(kept.get("who.json", ""))["status"]["userInfo"]
+        name, used = str(info["username"]), info["extra"]["authentication.kubernetes.io/credential-id"][0]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return None
+    try:
+        der = x509.load_pem_x509_certificate(issued).public_bytes(Encoding.DER)
+    except ValueError:
+        return f"{name}, but no certificate was issued"
+    right = used == f"X509SHA256={hashlib.sha256(der).hexdigest()}"
+    return f"{name}, with {'this' if right else 'another'} certificate"
+
+
 def own_patch(see: Look, v: Values) -> Points:
     mine = see.get("configmaps", "mine")
     get = "kubectl get configmap mine -o yaml"
@@ -241,6 +321,10 @@ TASKS = {
     "facts": Exercise(facts, owns=("configmaps/facts", "configmaps/{thing}"), begin=_thing),
     "watch": Exercise(watch),
     "conflict": Exercise(conflict),
+    "certificate": Exercise(
+        certificate,
+        owns=("certificatesigningrequests.certificates.k8s.io/{user}", "configmaps/whoami", "rolebindings/viewers"),
+    ),
     "refused": Exercise(
         refused,
         owns=("rolebindings/{rights}", "roles/{rights}", "serviceaccounts/{program}"),

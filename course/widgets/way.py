@@ -99,7 +99,7 @@ def _cause(who: str, name: str, news: list[News]) -> str | None:
 
 def actor(event: dict[str, Any]) -> str:
     """Who sent a request, as a lesson calls it."""
-    user = str(event["user"]["username"])
+    user = str(event.get("impersonatedUser", event["user"])["username"])
     if event.get("userAgent", "").startswith("kubectl"):
         return KUBECTL
     if user.startswith("system:serviceaccount:kube-system:"):

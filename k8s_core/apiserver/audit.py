@@ -19,6 +19,7 @@ class Entry(NamedTuple):
     number: int
     time: str
     user: str
+    acting: str  # the user that it was asked to act as, with `kubectl --as`; "" for nobody else
     agent: str
     verb: str
     resource: str
@@ -45,7 +46,8 @@ class AuditLog:
             Entry(
                 self.number,
                 time,
-                request.user.name,
+                (request.impersonator or request.user).name,
+                request.user.name if request.impersonator not in (None, request.user) else "",
                 request.headers.get("user-agent", ""),
                 request.verb,
                 request.target,
@@ -72,6 +74,7 @@ class AuditLog:
                     "number": entry.number,
                     "verb": entry.verb,
                     "user": {"username": entry.user},
+                    **({"impersonatedUser": {"username": entry.acting}} if entry.acting else {}),
                     "userAgent": entry.agent,
                     "requestURI": entry.path,
                     "objectRef": {

@@ -65,7 +65,7 @@ class Authenticator:
         asked = _impersonation(request.headers)
         if not asked:
             return user
-        request.impersonator = user
+        request.user = request.impersonator = user
         return self._impersonate(user, asked)
 
     def login(self, request: Request) -> User:

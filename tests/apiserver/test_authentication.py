@@ -8,6 +8,7 @@ import pytest
 from auth_fixtures import NOW, Clock, Store, named
 
 from k8s_core.api import Object, errors
+from k8s_core.apiserver.audit import AuditLog
 from k8s_core.apiserver.authentication import Authenticator, read_token_file
 from k8s_core.apiserver.authorization import RBAC_GROUP, Authorizer
 from k8s_core.apiserver.request import Request, User
@@ -137,6 +138,20 @@ def test_token_request_errors(parts: Parts) -> None:
 
 def impersonate(parts: Parts, **headers: str) -> User:
     return parts.authenticator.authenticate(bearer("secret", **{f"impersonate-{k}": v for k, v in headers.items()}))
+
+
+def test_the_audit_log_keeps_both_names(parts: Parts) -> None:
+    """Of a request with `--as`: who asked, and as whom; where that was refused, only who asked."""
+    log = AuditLog()
+    request = bearer("secret", **{"impersonate-user": "jane"})
+    with pytest.raises(errors.StatusError):
+        parts.authenticator.authenticate(request)
+    log.add(request, "now", 403)
+    request.user = User("jane", ())
+    log.add(request, "now", 200)
+    refused_, served = log.since()
+    assert refused_["user"]["username"] == served["user"]["username"] == "carol"
+    assert "impersonatedUser" not in refused_ and served["impersonatedUser"]["username"] == "jane"
 
 
 def test_impersonation(parts: Parts) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from course.lab import Lab
 from course.syllabus import chapter
-from course.widgets import stages
+from course.widgets import records, stages
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,23 @@ def test_each_refusal_is_put_at_its_stage(lab: Lab) -> None:
         view.position = position
         ET.fromstring(view.svg)
     assert "refused" in view.text
+
+
+def test_the_audit_log_can_be_leafed_through(lab: Lab) -> None:
+    """Newest last; by user, verb and resource; what components only read is left out."""
+    lab.kubectl("create configmap page --as=grace --as-group=system:masters")
+    lab.kubectl("delete configmap nobody --as=grace --as-group=system:masters")
+    view = lab.audit(user="grace")
+    asked = [(each["verb"], records.target(each), each["responseStatus"]["code"]) for each in view.found]
+    made, missed = ("create", "configmaps/page in default", 201), ("delete", "configmaps/nobody in default", 404)
+    assert asked[-2:] == [made, missed] and records.who(view.found[-1]) == "kubernetes-admin as grace"
+    assert "configmaps/page in default" in view.text and "404" in view.text
+    for position in range(view.last + 1):
+        view.position = position
+        ET.fromstring(view.svg)
+    assert {each["verb"] for each in lab.audit(verb="create").found} == {"create"}
+    assert not [each for each in lab.audit().found if each["verb"] == "watch" and "system:" in each["user"]["username"]]
+    assert lab.audit(user="nobody at all").caption == "no request"
 
 
 def test_requests_without_kubectl(lab: Lab) -> None:
