@@ -44,7 +44,6 @@ c.Spawner.cmd = [sys.executable, "-m", "course", "lab", "--hub"]
 c.Spawner.start_timeout = c.Spawner.http_timeout = 180  # seconds; a classroom starts all at once
 c.Spawner.environment = {
     "COURSE_ROOT": str(root),
-    "COURSE_HOME": str(home),
     "COURSE_EXCHANGE": str(exchange),
     "COURSE_HUB_ROLE": lambda spawner: "instructor" if spawner.user.name in instructors else "learner",
     "COURSE_SOLUTIONS": "on" if people.get("solutions") else "off",

@@ -85,9 +85,9 @@ def hub_user(arguments: list[str]) -> None:
     """Become the JupyterLab of one user of the class's JupyterHub; never returns."""
     root: Path = environment.ROOT
     hide: tuple[str, ...] = ()
+    os.environ.update(COURSE_HOME=str(Path.home() / ".course"), COURSE_LEARNER=os.environ["JUPYTERHUB_USER"])
     if os.environ.get("COURSE_HUB_ROLE") != "instructor":
         root, hide = Path.home() / "kubernetes-apart", GRADERS
-        os.environ.update(COURSE_HOME=str(Path.home() / ".course"), COURSE_LEARNER=os.environ["JUPYTERHUB_USER"])
         give_lessons(root)
     variables = prepare(hide=hide)
     if hide:
