@@ -122,7 +122,7 @@ def picture(flow: dict[str, Any], found: list[dict[str, str]], position: int) ->
         parts.append(_rect(20, top, WIDTH - 40, ROW - 6, look + now, "#fff", kind[1] if last else "#b0b4b9", 6))
         parts.append(_text(32, top + 21, _cut(step["node"] or "end", 70), "dim"))
         parts.append(_text(110, top + 21, _cut(step["where"], 190), "head small"))
-        parts.append(_text(312, top + 21, _cut(step["words"], WIDTH - (476 if step["odds"] else 346))))
+        parts.append(_text(332, top + 21, _cut(step["words"], WIDTH - (496 if step["odds"] else 366))))
         if step["odds"]:
             parts.append(_text(WIDTH - 32, top + 21, step["odds"], "dim", "end"))
     return _svg(52 + len(found) * ROW, parts, f"a packet's way in {_count(len(found), 'step')}")
