@@ -39,6 +39,7 @@ from k8s_core.apiserver.subresources import KubeletServer, Subresources
 from k8s_core.apiserver.tokens import Tokens
 from k8s_core.client import Client
 from k8s_core.clock import EPOCH, Loop
+from k8s_core.controllers.cloudnode import CloudNodeController
 from k8s_core.controllers.manager import ControllerManager
 from k8s_core.controllers.provisioner import Provisioner
 from k8s_core.etcd import pod
@@ -143,6 +144,7 @@ class Cluster:
         self.provisioner = Provisioner(self.client(agent="local-path-provisioner"))
         """Makes volumes for claims whose StorageClass names it."""
         self.provisioner.start()
+        self.cloud_nodes = self._cloud_nodes()
         self.apiserver.health = self._health
         self.scheduler = Scheduler(
             self.client("system:kube-scheduler", agent="kube-scheduler"),
@@ -250,6 +252,13 @@ class Cluster:
     def _etcd_changed(self, running: bool) -> None:
         self.apiserver.availability.set(outage="" if running else NO_ETCD)
 
+    def _cloud_nodes(self) -> CloudNodeController:
+        return CloudNodeController(self.client(agent="cloud-controller-manager"), self._machines)
+
+    def _machines(self) -> dict[str, bool]:
+        """What a provider would say of its machines: which there are, and whether they are on."""
+        return {name: name not in self.hosts or self.hosts[name].on for name in self.addresses}
+
     def _health(self) -> dict[str, str]:
         """What the apiserver hears when it asks the other components how they are."""
         refused = 'Get "https://127.0.0.1:{0}/healthz": dial tcp 127.0.0.1:{0}: connect: connection refused'
@@ -351,13 +360,20 @@ class Cluster:
 
     @property
     def load_balancer(self) -> bool:
-        """Whether a provider gives Services of type LoadBalancer an address; off in a new cluster."""
+        """Whether there is a provider (and its cloud-controller-manager); off in a new cluster.
+
+        It gives Services of type LoadBalancer an address, and tells of its machines (controllers/cloudnode.py).
+        """
         return self.network.provider.running
 
     @load_balancer.setter
     def load_balancer(self, on: bool) -> None:
         with self.lock:
             (self.network.provider.start if on else self.network.provider.stop)()
+            self.cloud_nodes.stop()
+            if on:
+                self.cloud_nodes = self._cloud_nodes()
+                self.cloud_nodes.start()
 
     def install(self, manifest: Path) -> None:
         """Create what stands in a manifest, as kubectl create would: an add-on such as ingress.MANIFEST."""
@@ -391,6 +407,7 @@ class Cluster:
             self.scheduler.stop()
             self.controller_manager.stop()
             self.provisioner.stop()
+            self.cloud_nodes.stop()
             self.keeper.stop()
             self.apiserver.registry.storage.close()
         self.etcd.close()

@@ -117,7 +117,7 @@ class Host:
     def __init__(self, kubelet: "Kubelet", lock: Any, serve: Callable[[], str], admin: "Client") -> None:
         self.kubelet, self.lock, self.serve = kubelet, lock, serve
         self.name, self.root, self.journal = kubelet.name, Path(kubelet.node_dir), kubelet.journal
-        self.loop = kubelet.client.loop
+        self.loop, self.on = kubelet.client.loop, False
         self.systemd = Systemd(self.loop, self.journal, lambda: next(kubelet.runtime.pids))
         self.machine = NodeMachine(kubelet, self.systemd, NODE)
         self.machine.extra |= {"serve": serve, "log_path": node_files.log_path, "admin": admin}
@@ -149,10 +149,12 @@ class Host:
 
     def start(self) -> None:
         """Switch the machine on."""
+        self.on = True
         self.systemd.boot()
 
     def power_off(self) -> None:
         """Switch it off, without a word to anybody."""
+        self.on = False
         self.systemd.shut_down()
         self.kubelet.runtime.power_off()
         for process in list(self.machine.processes.values()):
