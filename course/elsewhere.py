@@ -89,7 +89,7 @@ class Elsewhere:
                 f'There is no task "{id}" to check in chapter {self.chapter.id}. There are: {", ".join(known)}.'
             )
         exercise = self._exercises[id]
-        if exercise.files or exercise.stops:
+        if exercise.apart:
             raise ElsewhereError(f'"{id}" takes the course\'s own cluster apart. It cannot be done elsewhere.')
         return exercise
 

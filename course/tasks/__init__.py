@@ -39,6 +39,11 @@ class Exercise:
     typed: tuple[tuple[str, str], ...] = ()
     mended: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def apart(self) -> bool:
+        """Whether it takes the cluster itself apart, which only the course's own lets one do."""
+        return bool(self.files or self.stops or self.typed)
+
 
 def load(chapter: Chapter, learner: str) -> tuple[Values, Mapping[str, Exercise]]:
     """The chapter's tasks and this learner's values; nothing for a chapter without tasks."""

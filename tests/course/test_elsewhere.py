@@ -45,11 +45,7 @@ def portable(chapter: str) -> list[str]:
     """The graded tasks that neither judge a function nor take the cluster itself apart."""
     _, exercises = tasks.load(syllabus.chapter(chapter), "ada")
     graded = [task.id for task in syllabus.chapter(chapter).tasks if task.points and not task.by_hand]
-    return [
-        id
-        for id in graded
-        if not (exercises[id].files or exercises[id].stops) and "run" in proofs.solution(chapter, id)
-    ]
+    return [id for id in graded if not exercises[id].apart and "run" in proofs.solution(chapter, id)]
 
 
 @pytest.mark.parametrize("chapter", ALIKE)
