@@ -9,7 +9,8 @@ from typing import Any
 
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
 from course.widgets.player import Player
-from k8s_core.kubelet.runtime import Container, Runtime
+from k8s_core.kubelet.container import Container
+from k8s_core.kubelet.runtime import Runtime
 
 Story = dict[str, Any]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from k8s_core.kubelet.runtime import Container
+from k8s_core.kubelet.container import Container
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.prober import Probe

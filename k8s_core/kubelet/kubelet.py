@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING
 
 from k8s_core import limits
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_conflict, is_not_found
+from k8s_core.api.errors import StatusError, is_not_found
 from k8s_core.client.workqueue import WorkQueue
 from k8s_core.kubelet import admission, network_files, node_files
 from k8s_core.kubelet import environment as variables
 from k8s_core.kubelet.addresses import Addresses
 from k8s_core.kubelet.config import Config
+from k8s_core.kubelet.container import Mount, Sandbox
 from k8s_core.kubelet.environment import ConfigError
 from k8s_core.kubelet.eviction import CRITICAL_PRIORITY, EvictionManager
 from k8s_core.kubelet.images import Image
 from k8s_core.kubelet.journal import Journal, klog, quoted
 from k8s_core.kubelet.node import NodeReporter
 from k8s_core.kubelet.pod_worker import PodWorker
+from k8s_core.kubelet.pod_writer import PodWriter
 from k8s_core.kubelet.prober import Actions
 from k8s_core.kubelet.references import References
-from k8s_core.kubelet.runtime import Mount, Runtime, Sandbox
+from k8s_core.kubelet.runtime import Runtime
 from k8s_core.kubelet.server import KubeletServer
 from k8s_core.kubelet.static_pods import StaticPods, is_mirror
 from k8s_core.kubelet.volumes import Volumes
@@ -102,6 +104,7 @@ class Kubelet:
         self.server = KubeletServer(self)
         self.static = StaticPods(self)
         self.eviction = EvictionManager(self)
+        self.writer = PodWriter(self)
         self.workers: dict[str, PodWorker] = {}
         self.running = False
         self.pods: Informer | None = None
@@ -376,59 +379,6 @@ class Kubelet:
             if mirror and is_mirror(mirror):
                 pod = mirror
         self.recorder.event(pod, type, reason, message, field_path=field_path)
-
-    def known_status(self, pod: Object) -> Object:
-        """The status that the apiserver has: the Pod's, or of a static Pod its mirror's."""
-        shown = self.static.mirror(pod) if pod["metadata"]["uid"] in self.static.pods else pod
-        return (shown or {}).get("status") or {}
-
-    def write_status(self, pod: Object, status: Object) -> Object | None:
-        """Write a Pod's status; gives the Pod as it then is, None if that failed (it will be tried again)."""
-        if not self.running:
-            return None
-        meta = pod["metadata"]
-        is_static = meta["uid"] in self.static.pods
-        target = self.static.mirror(pod) if is_static else pod
-        if target is None:
-            return {**pod, "status": status}
-        try:
-            written = self.client.update_status("pods", {**target, "status": status})
-        except StatusError as error:
-            if is_conflict(error):
-                again = self._write_again(target, status)
-                if again is None:
-                    return None
-                written = again
-            else:
-                if not is_not_found(error):
-                    self._status_failed(meta, error)
-                return None
-        return {**pod, "status": written["status"]} if is_static else written
-
-    def _status_failed(self, meta: Object, error: StatusError) -> None:
-        what = f'"Failed to update status for pod" pod="{meta["namespace"]}/{meta["name"]}" err={quoted(error)}'
-        self.log("E", "status_manager.go:895", what)
-
-    def _write_again(self, pod: Object, status: Object) -> Object | None:
-        meta = pod["metadata"]
-        try:
-            fresh = self.client.get("pods", meta["name"], meta["namespace"])
-            if fresh["metadata"]["uid"] != meta["uid"]:
-                return None
-            return self.client.update_status("pods", {**fresh, "status": status})
-        except StatusError as error:
-            self._status_failed(meta, error)
-            return None
-
-    def delete_object(self, pod: Object) -> None:
-        """The Pod has ended: let the apiserver forget it."""
-        meta = pod["metadata"]
-        try:
-            self.client.delete("pods", meta["name"], meta["namespace"], uid=meta["uid"], grace_seconds=0)
-        except StatusError as error:
-            if not is_not_found(error) and not is_conflict(error):
-                what = f'"Failed to delete pod" err={quoted(error)} pod="{meta["namespace"]}/{meta["name"]}"'
-                self.log("E", "status_manager.go:1050", what)
 
     def network_for(self, pod: Object) -> NetworkNamespace:
         """A new Pod's network: the node's own, or a namespace with an address of the node's podCIDR."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from k8s_core import limits
 from k8s_core.api import Object, quantity
 from k8s_core.kubelet import credentials, images
+from k8s_core.kubelet.container import EXITED, Container, ContainerConfig, Mount, RuntimeFailure
 from k8s_core.kubelet.environment import ConfigError, expand
 from k8s_core.kubelet.images import Image, PullError
 from k8s_core.kubelet.prober import SUCCESS
 from k8s_core.kubelet.programs import behaviour
-from k8s_core.kubelet.runtime import EXITED, Container, ContainerConfig, Mount, RuntimeFailure
 from k8s_core.kubelet.volumes import below
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ Pod began.
 """
 
 from k8s_core.api import Object
-from k8s_core.kubelet.runtime import Mount, Sandbox
+from k8s_core.kubelet.container import Mount, Sandbox
 from k8s_core.limits import CLUSTER_DOMAIN
 from k8s_core.shell.fs import File, FileSystem
 

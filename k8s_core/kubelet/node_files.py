@@ -19,8 +19,9 @@ from k8s_core.shell.fs import READ_ONLY, Device, Directory, File, FileError, Fil
 from k8s_core.shell.host_fs import HostDirectory
 
 if TYPE_CHECKING:
+    from k8s_core.kubelet.container import Container
     from k8s_core.kubelet.host import NodeMachine
-    from k8s_core.kubelet.runtime import Container, Runtime
+    from k8s_core.kubelet.runtime import Runtime
 
 DATA = Path(__file__).parent / "data" / "node"
 FOLDERS = (

@@ -13,11 +13,12 @@ from k8s_core import limits
 from k8s_core.api import Object
 from k8s_core.kubelet import admission
 from k8s_core.kubelet import status as make
+from k8s_core.kubelet.container import EXITED, RUNNING, Container, Sandbox
 from k8s_core.kubelet.container_state import BackOff, ContainerState
 from k8s_core.kubelet.launcher import Launcher
+from k8s_core.kubelet.pod_health import PodHealth
 from k8s_core.kubelet.pod_journal import PodJournal
-from k8s_core.kubelet.prober import FAILURE, Probe
-from k8s_core.kubelet.runtime import EXITED, RUNNING, Container, Sandbox
+from k8s_core.kubelet.prober import FAILURE
 from k8s_core.kubelet.status_manager import StatusManager
 from k8s_core.kubelet.volumes import MountError
 from k8s_core.shell.fs import Node
@@ -37,6 +38,7 @@ class PodWorker:
         self.uid = str(pod["metadata"]["uid"])
         self.statuses = StatusManager(self)
         self.journal = PodJournal(kubelet, pod)
+        self.health = PodHealth(self)
         self.sandbox: Sandbox | None = None
         self.volumes: dict[str, Node] | None = None
         self.states: dict[str, ContainerState] = {}
@@ -312,55 +314,8 @@ class PodWorker:
         if self.runtime.fake:
             state.started = state.ready = True
         else:
-            for kind in ("startup", "readiness", "liveness"):
-                probe = container.get(f"{kind}Probe")
-                if probe:
-                    state.probes.append(self._probe(kind, probe, container, state, run))
+            self.health.begin(container, state, run)
         self.kubelet.noticed(self.uid)
-
-    def _probe(self, kind: str, probe: Object, container: Object, state: ContainerState, run: Container) -> Probe:
-        def verdict(self_probe: Probe, healthy: bool) -> None:
-            self._judge(self_probe, healthy, container, state, run)
-
-        return Probe(
-            self.kubelet.actions,
-            kind,
-            probe,
-            container,
-            run,
-            lambda: state.started != (kind == "startup"),
-            verdict,
-            lambda message: self._unhealthy(kind, message, container["name"]),
-        )
-
-    def _unhealthy(self, kind: str, message: str, container: str) -> None:
-        self.event("Warning", "Unhealthy", message, container)
-        self.journal.probe_failed(kind.capitalize(), container, message.partition(": ")[2])
-
-    def _judge(self, probe: Probe, healthy: bool, container: Object, state: ContainerState, run: Container) -> None:
-        if probe.kind == "readiness":
-            if state.ready != healthy:
-                state.ready = healthy
-                self.kubelet.enqueue(self.uid)
-        elif healthy and probe.kind == "startup" and not state.started:
-            state.started = True
-            state.ready = not container.get("readinessProbe")
-            self.kubelet.enqueue(self.uid)
-        if healthy:
-            if state.ready and self.policy(container) == "Always" and run.waited_for_until > self.loop.now:
-                run.waited_for_until = self.loop.now
-                for other in state.probes:
-                    other.relax()
-            return
-        if probe.kind == "readiness":
-            return
-        if not state.stopping and not self.terminating:
-            probe.stop()
-            seconds = probe.probe.get("terminationGracePeriodSeconds")
-            if seconds is None:
-                seconds = self.spec.get("terminationGracePeriodSeconds", 30)
-            message = f"Container {container['name']} failed {probe.kind} probe, will be restarted"
-            self.stop_container(container, state, float(seconds), message)
 
     def _container_exited(self, state: ContainerState, run: Container) -> None:
         for probe in state.probes:
@@ -449,7 +404,7 @@ class PodWorker:
         """Nothing runs any more: let go of everything, and of the object if it is to be deleted."""
         self._release()
         if self.pod["metadata"].get("deletionTimestamp") and not self.removed:
-            self.kubelet.delete_object(self.pod)
+            self.kubelet.writer.delete_object(self.pod)
         if self.removed or self.pod["metadata"].get("deletionTimestamp"):
             self.close()
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from k8s_core.api import Object
-from k8s_core.kubelet.runtime import RUNNING, Container, Runtime, RuntimeFailure
+from k8s_core.kubelet.container import RUNNING, Container, RuntimeFailure
+from k8s_core.kubelet.runtime import Runtime
 from k8s_core.shell.pipes import Pipe, Sink, Steps, Wait
 from k8s_core.shell.process import SIGNALS, Task
 from k8s_core.shell.sockets import NetworkError, NetworkNamespace, Request

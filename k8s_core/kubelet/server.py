@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from k8s_core.api.errors import bad_request, internal, unavailable
+from k8s_core.kubelet.container import CREATED, RUNNING, Container, RuntimeFailure
 from k8s_core.kubelet.container_state import ContainerState
 from k8s_core.kubelet.logs import ContainerLog, Line, render, select
 from k8s_core.kubelet.pod_worker import PodWorker
-from k8s_core.kubelet.runtime import CREATED, RUNNING, Container, RuntimeFailure
 from k8s_core.limits import CLIENT_WAITS_FOR_CONTAINER
 from k8s_core.network.bridge import Connect, Conversation, End, Send
 from k8s_core.shell.pipes import Pipe, Sink

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from k8s_core.api import Object
+from k8s_core.kubelet.container import EXITED, RUNNING, Container
 from k8s_core.kubelet.container_state import ContainerState
-from k8s_core.kubelet.runtime import EXITED, RUNNING, Container
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 

@@ -100,7 +100,7 @@ class StatusManager:
         worker = self.worker
         if worker.removed or worker.finished:
             return
-        theirs = worker.kubelet.known_status(worker.pod)
+        theirs = worker.kubelet.writer.known_status(worker.pod)
         if self._written is None or theirs is not self._written:
             others = [c for c in theirs.get("conditions") or () if c["type"] not in make.OWN_CONDITIONS]
             ours = {*make.OWN_CONDITIONS, "DisruptionTarget"} if worker.failed else make.OWN_CONDITIONS
@@ -112,7 +112,7 @@ class StatusManager:
             self.status = new
             return
         self.status = new
-        written = worker.kubelet.write_status(worker.pod, new)
+        written = worker.kubelet.writer.write_status(worker.pod, new)
         self.unsent = written is None
         if written is not None:
             worker.pod, self._written = written, written["status"]

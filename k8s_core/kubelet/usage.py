@@ -12,7 +12,7 @@ from k8s_core.limits import NODE_CAPACITY
 from k8s_core.shell.fs import File, Node
 
 if TYPE_CHECKING:
-    from k8s_core.kubelet.runtime import ContainerMachine
+    from k8s_core.kubelet.container import ContainerMachine
     from k8s_core.shell.process import Process
 
 NODE_MEMORY = quantity.value(NODE_CAPACITY["memory"])

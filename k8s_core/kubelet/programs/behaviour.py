@@ -30,7 +30,7 @@ from k8s_core.shell.sockets import Response
 
 if TYPE_CHECKING:
     from k8s_core.clock import Timer
-    from k8s_core.kubelet.runtime import Container
+    from k8s_core.kubelet.container import Container
 
 ANNOTATION = "simulator/behaviour"
 DURATIONS = ("start-after", "crash-after", "hang-after", "fail-after", "answer-after", "log-every")

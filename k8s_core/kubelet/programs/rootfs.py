@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from k8s_core.shell.fs import Device, Directory, File, tree
 
 if TYPE_CHECKING:
-    from k8s_core.kubelet.runtime import ContainerMachine
+    from k8s_core.kubelet.container import ContainerMachine
 
 OS_RELEASE = {
     "ash": 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.22.2\nPRETTY_NAME="Alpine Linux v3.22"\n',

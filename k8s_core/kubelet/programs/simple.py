@@ -10,7 +10,7 @@ from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import Request, Response
 
 if TYPE_CHECKING:
-    from k8s_core.kubelet.runtime import ContainerConfig
+    from k8s_core.kubelet.container import ContainerConfig
 
 
 def stamps(process: Process) -> dict[str, str]:

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from k8s_core.shell.commands import containers as common
+from k8s_core.shell.commands.container_actions import exec_in, follow_log, pull_image, stop_container
 from k8s_core.shell.commands.containers import Refused, find_image, human, runtime, size
-from k8s_core.shell.commands.crictl import exec_in, follow_log, pull_image, stop_container
 from k8s_core.shell.commands.options import checked, parse
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Command, Process
 
 if TYPE_CHECKING:
+    from k8s_core.kubelet.container import Container, Sandbox
     from k8s_core.kubelet.images import Image
-    from k8s_core.kubelet.runtime import Container, Sandbox
 
 KUBERNETES = "k8s.io"
 PAUSE = "registry.k8s.io/pause:3.10.1"

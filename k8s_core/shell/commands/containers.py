@@ -8,8 +8,9 @@ from k8s_core.shell.fs import Device
 from k8s_core.shell.process import Process
 
 if TYPE_CHECKING:
+    from k8s_core.kubelet.container import Container, Sandbox
     from k8s_core.kubelet.images import Image
-    from k8s_core.kubelet.runtime import Container, Runtime, Sandbox
+    from k8s_core.kubelet.runtime import Runtime
 
 SOCKET = "/run/containerd/containerd.sock"
 

@@ -4,30 +4,28 @@ Stands for cri-tools' cmd/crictl. It speaks the CRI: it knows sandboxes (Pods) a
 Left out: making sandboxes and containers by hand (runp, create, start, run), checkpoints, metrics and events.
 """
 
-import json
-from collections.abc import Callable, Generator
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import yaml
 
 from k8s_core.shell.commands import containers as common
+from k8s_core.shell.commands.container_actions import exec_in, follow_log, pull_image, stop_container
 from k8s_core.shell.commands.containers import Refused, find_container, find_image, find_sandbox, human, runtime, size
+from k8s_core.shell.commands.crictl_inspect import container_entry, inspect, inspecti, inspectp, sandbox_entry, show
 from k8s_core.shell.commands.options import checked, parse
 from k8s_core.shell.fs import FileError
-from k8s_core.shell.pipes import Pipe, Steps, Wait, Waiters
+from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Command, Process
 
 if TYPE_CHECKING:
-    from k8s_core.kubelet.images import PullError
-    from k8s_core.kubelet.runtime import Container, Sandbox
+    from k8s_core.kubelet.container import Container
 
 LIST_OPTIONS = ("aqvl", "osnpMBNIi", {"all": "a", "quiet": "q", "output": "o", "state": "s", "name": "M", "pod": "p",
                                       "no-trunc": "v", "last": "n", "latest": "l", "label": "B", "namespace": "N",
                                       "image": "I", "id": "i"})  # fmt: skip
 """Long names are mapped to letters; those that stand for no short option of crictl's are capitals."""
 STATES = {"CONTAINER_CREATED": "Created", "CONTAINER_RUNNING": "Running", "CONTAINER_EXITED": "Exited"}
-NEVER = "0001-01-01T00:00:00Z"
 
 
 def crictl(process: Process) -> Steps:
@@ -111,7 +109,7 @@ def ps(process: Process) -> Steps:
         process.out("".join(f"{c.id}\n" for c in found))
         return 0
     if options.get("o") in ("json", "yaml"):
-        _show(process, {"containers": [_container(c) for c in found]}, options["o"])
+        show(process, {"containers": [container_entry(c) for c in found]}, options["o"])
         return 0
     cut = 64 if whole else 13
     rows = [("CONTAINER", "IMAGE", "CREATED", "STATE", "NAME", "ATTEMPT", "POD ID", "POD", "NAMESPACE")]
@@ -149,7 +147,7 @@ def pods(process: Process) -> Steps:
         process.out("".join(f"{s.id}\n" for s in found))
         return 0
     if options.get("o") in ("json", "yaml"):
-        _show(process, {"items": [_sandbox(s) for s in found]}, options["o"])
+        show(process, {"items": [sandbox_entry(s) for s in found]}, options["o"])
         return 0
     cut = 64 if "v" in options else 13
     rows = [("POD ID", "CREATED", "STATE", "NAME", "NAMESPACE", "ATTEMPT", "RUNTIME")]
@@ -182,7 +180,7 @@ def images(process: Process) -> Steps:
             {"id": i.image_id, "repoTags": [i.name] if i.tag else [], "repoDigests": [i.id], "size": str(i.size)}
             for i in found
         ]
-        _show(process, {"images": listed}, options["o"])
+        show(process, {"images": listed}, options["o"])
         return 0
     digests = "d" in options
     rows = [["IMAGE", "TAG", *(["DIGEST"] if digests else []), "IMAGE ID", "SIZE"]]
@@ -207,149 +205,6 @@ def stats(process: Process) -> Steps:
     yield 0.0
 
 
-# --- one thing -----------------------------------------------------------------------------------------------------
-def _stamp(time: float) -> str:
-    if not time:
-        return NEVER
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
-
-
-def _labels(sandbox: "Sandbox", container: str = "") -> dict[str, str]:
-    labels = {"io.kubernetes.container.name": container} if container else dict(sandbox.labels)
-    return {
-        **labels, "io.kubernetes.pod.name": sandbox.name, "io.kubernetes.pod.namespace": sandbox.namespace,
-        "io.kubernetes.pod.uid": sandbox.uid,
-    }  # fmt: skip
-
-
-def _container(c: "Container") -> dict[str, Any]:
-    image = c.config.image
-    return {
-        "annotations": {"io.kubernetes.container.restartCount": str(c.config.attempt)},
-        "createdAt": str(int(c.created * 1e9)),
-        "id": c.id,
-        "image": {"annotations": {}, "image": image.image_id, "runtimeHandler": "", "userSpecifiedImage": image.name},
-        "imageId": image.image_id,
-        "imageRef": image.image_id,
-        "labels": _labels(c.sandbox, c.name),
-        "metadata": {"attempt": c.config.attempt, "name": c.name},
-        "podSandboxId": c.sandbox.id,
-        "state": c.state,
-    }
-
-
-def _sandbox(s: "Sandbox") -> dict[str, Any]:
-    return {
-        "annotations": {},
-        "createdAt": str(int(s.created * 1e9)),
-        "id": s.id,
-        "labels": _labels(s),
-        "metadata": {"attempt": s.attempt, "name": s.name, "namespace": s.namespace, "uid": s.uid},
-        "runtimeHandler": "",
-        "state": "SANDBOX_READY" if s.ready else "SANDBOX_NOTREADY",
-    }
-
-
-def inspect(process: Process) -> Steps:
-    options, ids = parse(process, "", "ot", {"output": "o", "template": "t", "name": "n"})
-    for word in ids or [c.id for c in _containers(process, options, [])]:
-        c = find_container(process, word)
-        image, init = c.config.image, c.init
-        status = {
-            **{k: v for k, v in _container(c).items() if k not in ("podSandboxId",)},
-            "createdAt": _stamp(c.created),
-            "exitCode": c.exit_code,
-            "finishedAt": _stamp(c.finished),
-            "image": {"annotations": {}, "image": image.name, "runtimeHandler": "", "userSpecifiedImage": ""},
-            "imageRef": image.id,
-            "logPath": f"/var/log/pods/{process.machine.extra['log_path'](c)}",
-            "message": c.message,
-            "mounts": [
-                {
-                    "containerPath": m.path, "hostPath": m.host, "propagation": "PROPAGATION_PRIVATE",
-                    "readonly": m.read_only, "selinuxRelabel": False,
-                }
-                for m in c.config.mounts
-            ],
-            "reason": c.reason,
-            "resources": {"linux": c.config.linux_resources()},
-            "startedAt": _stamp(c.started),
-        }  # fmt: skip
-        info = {
-            "config": {
-                "command": c.config.command, "args": c.config.args, "working_dir": c.config.working_dir,
-                "envs": [{"key": k, "value": v} for k, v in c.config.env.items()],
-                "labels": _labels(c.sandbox, c.name), "metadata": {"name": c.name},
-            },
-            "pid": init.host_pid if init and c.state == "CONTAINER_RUNNING" else 0,
-            "runtimeType": "io.containerd.runc.v2",
-            "sandboxID": c.sandbox.id,
-            "snapshotKey": c.id,
-            "snapshotter": "overlayfs",
-        }  # fmt: skip
-        _show(
-            process, {"info": info, "status": dict(sorted(status.items()))}, options.get("o", "json"), options.get("t")
-        )
-    return 0
-    yield 0.0
-
-
-def inspectp(process: Process) -> Steps:
-    options, ids = parse(process, "", "ot", {"output": "o", "template": "t"})
-    for word in ids:
-        s = find_sandbox(process, word)
-        status = {
-            **_sandbox(s),
-            "createdAt": _stamp(s.created),
-            "linux": {
-                "namespaces": {
-                    "options": {"ipc": "POD", "network": "POD" if s.network.pod else "NODE", "pid": "CONTAINER"}
-                }
-            },
-            "network": {"additionalIps": [], "ip": s.network.address if s.network.pod else ""},
-        }
-        info = {
-            "pid": s.shim + 1 if s.ready else 0, "processStatus": "running" if s.ready else "deleted",
-            "image": "registry.k8s.io/pause:3.10.1", "runtimeType": "io.containerd.runc.v2", "snapshotter": "overlayfs",
-        }  # fmt: skip
-        _show(
-            process, {"info": info, "status": dict(sorted(status.items()))}, options.get("o", "json"), options.get("t")
-        )
-    return 0
-    yield 0.0
-
-
-def inspecti(process: Process) -> Steps:
-    options, words = parse(process, "", "ot", {"output": "o", "template": "t"})
-    for word in words:
-        image = find_image(process, word)
-        if image is None:
-            process.err(f'FATA[0000] no such image "{word}" present\n')
-            return 1
-        config = {key: list(image.data[key]) for key in ("entrypoint", "cmd") if key in image.data}
-        status = {
-            "id": image.image_id, "pinned": "pause" in image.repository, "repoDigests": [image.id],
-            "repoTags": [image.name], "size": str(image.size), "username": str(image.data.get("user", "")),
-        }  # fmt: skip
-        _show(
-            process,
-            {"info": {"imageSpec": {"config": config}}, "status": status},
-            options.get("o", "json"),
-            options.get("t"),
-        )
-    return 0
-    yield 0.0
-
-
-def _show(process: Process, value: Any, form: str, text: str | None = None) -> None:
-    if form == "go-template":
-        process.out(common.template(text or "", value) + "\n")
-    elif form == "yaml":
-        process.out(yaml.safe_dump(value, sort_keys=True))
-    else:
-        process.out(json.dumps(value, indent=2) + "\n")
-
-
 # --- doing ---------------------------------------------------------------------------------------------------------
 def logs(process: Process) -> Steps:
     options, ids = parse(
@@ -359,31 +214,6 @@ def logs(process: Process) -> Steps:
         process.err("FATA[0000] container ID cannot be empty\n")
         return 1
     return (yield from follow_log(process, find_container(process, ids[0]), options.get("n", ""), "f" in options))
-
-
-def follow_log(process: Process, container: "Container", tail: str, follow: bool) -> Steps:
-    """A container's log; with `follow` what comes until it ends."""
-    lines = list(container.log.lines)
-    if tail.isdigit():
-        lines = lines[len(lines) - int(tail) :] if int(tail) else []
-    for _, stream, line in lines:
-        (process.out if stream == "stdout" else process.err)(line)
-    if follow:
-        came: list[Any] = []
-        waiters = Waiters()
-
-        def reader(line: Any) -> None:
-            came.append(line)
-            waiters.notify()
-
-        process.at_exit.append(container.log.follow(reader))
-        while None not in came:
-            yield waiters
-            while came and came[0] is not None:
-                _, stream, line = came.pop(0)
-                (process.out if stream == "stdout" else process.err)(line)
-    return 0
-    yield 0.0
 
 
 def exec_(process: Process) -> Steps:
@@ -403,35 +233,6 @@ def _exec_words(words: list[str]) -> tuple[str, list[str]]:
     return flags, words
 
 
-def exec_in(process: Process, container: "Container", argv: list[str], *, tty: bool, stdin: bool) -> Steps:
-    """Run a further process in a container and wait for it."""
-    from k8s_core.kubelet.runtime import RuntimeFailure  # noqa: PLC0415  it is above the shell
-
-    if container.state != "CONTAINER_RUNNING" or not argv:
-        state = STATES[container.state].lower()
-        process.err(f"FATA[0000] execing command in container: container is in CONTAINER_{state.upper()} state\n")
-        return 1
-    done: list[int] = []
-    waiters = Waiters()
-
-    def ended(code: int) -> None:
-        done.append(code)
-        waiters.notify()
-
-    try:
-        child = runtime(process).exec(
-            container, argv, stdin=process.stdin if stdin else Pipe(closed=True), stdout=process.stdout,
-            stderr=process.stderr, tty=tty, on_exit=ended, attended=True,
-        )  # fmt: skip
-    except RuntimeFailure as error:
-        process.err(f"FATA[0000] execing command in container: failed to exec in container: {error}\n")
-        return 1
-    process.at_exit.append(lambda: child.signal(9))
-    while not done:
-        yield waiters
-    return done[0]
-
-
 def stop(process: Process) -> Steps:
     options, ids = parse(process, "a", "t", {"timeout": "t", "all": "a"})
     for word in ids:
@@ -440,15 +241,6 @@ def stop(process: Process) -> Steps:
         process.out(f"{word}\n")
     return 0
     yield 0.0
-
-
-def stop_container(process: Process, container: "Container", grace: float) -> Generator[Wait, None, None]:
-    """Stop it and wait until it has ended."""
-    waiters = Waiters()
-    container.on_exit.append(waiters.notify)
-    runtime(process).stop(container, grace)
-    while container.state == "CONTAINER_RUNNING":
-        yield waiters
 
 
 def rm(process: Process) -> Steps:
@@ -499,28 +291,6 @@ def pull(process: Process) -> Steps:
     return 0
 
 
-def pull_image(process: Process, word: str, namespace: str = "k8s.io") -> Generator[Wait, None, str]:
-    """Pull an image; "" or what went wrong."""
-    from k8s_core.kubelet import images as store  # noqa: PLC0415  it is above the shell
-
-    try:
-        image = store.parse(word)
-    except store.InvalidImageName:
-        problem = f'failed to parse image reference "{word}": invalid reference format'
-        return f"rpc error: code = InvalidArgument desc = {problem}"
-    waiters, failed, done = Waiters(), list[str](), list[bool]()
-
-    def finished(error: "PullError | None", seconds: float, waited: float) -> None:
-        failed.extend([str(error)] if error else [])
-        done.append(True)
-        waiters.notify()
-
-    runtime(process).images.pull(image, finished, namespace)
-    while not done:
-        yield waiters
-    return "".join(failed)
-
-
 def rmi(process: Process) -> Steps:
     _, words = parse(process, "aq", "", {"all": "a", "prune": "q"})
     for word in words:
@@ -557,7 +327,7 @@ def info(process: Process) -> Steps:
         "containerdRootDir": "/var/lib/containerd",
         "rootDir": "/var/lib/containerd/io.containerd.grpc.v1.cri",
     }
-    _show(
+    show(
         process, {"config": config, "runtimeHandlers": [{"name": "runc"}], "status": {"conditions": conditions}}, "json"
     )
     return 0
