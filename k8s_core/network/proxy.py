@@ -35,7 +35,7 @@ class Block:
 def chain_name(prefix: str, *parts: str) -> str:
     """ "KUBE-SVC-" and the first 16 letters of a hash of what the chain is for."""
     digest = hashlib.sha256("".join(parts).encode()).digest()
-    return prefix + base64.b32encode(digest).decode()[:16]
+    return prefix + base64.b32encode(digest[:10]).decode()
 
 
 def probability(n: int) -> str:

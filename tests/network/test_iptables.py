@@ -52,6 +52,8 @@ def test_counters_show_which_rules_were_met(world: World) -> None:
     before = seen()
     world.send("box", "10.96.0.20", 80)
     assert seen() == before + 1
+    saved = world.shell(world.proxy("worker1"), "iptables-save -c -t nat")
+    assert f"[{before + 1}:{60 * (before + 1)}] -A KUBE-SERVICES -d 10.96.0.20/32" in saved
 
 
 @pytest.mark.parametrize(

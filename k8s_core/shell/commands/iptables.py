@@ -53,9 +53,26 @@ def iptables_save(process: Process) -> Steps:
     host = host_of(process)
     tables = host.tables() if host else {}
     shown = {t: c for t, c in tables.items() if wanted in ("", t)}
-    process.out(save(shown, host.policies) if shown else "")
+    text = save(shown, host.policies) if shown else ""
+    if "-c" in words or "--counters" in words:
+        text = _counted(text, host)
+    process.out(text)
     return 0
     yield 0.0
+
+
+def _counted(text: str, host: Any) -> str:
+    """Rules with what each has seen, in packets and bytes."""
+    lines, table = [], ""
+    for line in text.splitlines():
+        if line.startswith("*"):
+            table = line[1:]
+        if line.startswith("-A "):
+            _, chain, rule = [*line.split(" ", 2), ""][:3]
+            seen = host.counts.get((f"{table}/{chain}", rule), 0)
+            line = f"[{seen}:{seen * SYN}] {line}"  # noqa: PLW2901  the same line, with more to say
+        lines.append(f"{line}\n")
+    return "".join(lines)
 
 
 def iptables(process: Process) -> Steps:
