@@ -23,6 +23,7 @@ from k8s_core.controllers.nodeipam import NodeIPAMController
 from k8s_core.controllers.nodelifecycle import NodeLifecycleController
 from k8s_core.controllers.persistentvolumebinder import PersistentVolumeBinderController
 from k8s_core.controllers.podgc import PodGCController
+from k8s_core.controllers.policystatus import PolicyStatusController
 from k8s_core.controllers.protection import ClaimProtectionController, VolumeProtectionController
 from k8s_core.controllers.replicaset import ReplicaSetController
 from k8s_core.controllers.replicationcontroller import ReplicationController
@@ -68,5 +69,6 @@ CONTROLLERS: dict[str, type[Controller]] = {
         VolumeProtectionController,
         RootCACertPublisher,
         ServiceCIDRController,
+        PolicyStatusController,
     )
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8s_core.api import cel
+from k8s_core.api import cel, schema
 from k8s_core.api.cel import schemas, syntax
 
 VALUES = {
@@ -230,10 +230,24 @@ SCHEMA = {
 )  # fmt: skip
 def test_fields_that_a_schema_does_not_have(source: str, missing: list[str]) -> None:
     """They are found without a value; what the schema leaves open is not judged."""
-    found = [str(error) for error in schemas.undefined_fields(source, SCHEMA)]
+    found = [str(error) for error in schemas.undefined_fields(source, {"self": SCHEMA, "oldSelf": SCHEMA})]
     assert [text.split("ERROR: ")[1].split("\n")[0] for text in found] == missing
 
 
 def test_metadata_is_known_at_the_root() -> None:
     """A rule at the top of an object may look at its name, whatever the schema says."""
-    assert not list(schemas.undefined_fields("self.metadata.name == 'a'", SCHEMA, root=True))
+    assert not list(schemas.undefined_fields("self.metadata.name == 'a'", {"self": schemas.whole(SCHEMA)}))
+
+
+def test_fields_of_a_built_in_kind() -> None:
+    """Its type is the schema, as deep as the expression goes; types that hold themselves are no trouble."""
+    scope = {"object": schemas.declared(schema.load().kind("apps", "v1", "Deployment"))}
+    ports = "object.spec.template.spec.containers.all(c, c.ports.exists(p, p.containerPort > 1))"
+    sound = f"{ports} && object.metadata.labels.x == ''"
+    assert not list(schemas.undefined_fields(sound, scope))
+    wrong = "object.spec.template.spec.containers.all(c, c.port == 1)"
+    (found,) = schemas.undefined_fields(wrong, scope)
+    assert str(found).endswith(f"undefined field 'port'\n | {wrong}\n | {'.' * 45}^")
+    definition = schema.load().kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+    deep = "object.spec.versions[0].schema.openAPIV3Schema.properties.a.properties.b.typ == ''"
+    assert len(list(schemas.undefined_fields(deep, {"object": schemas.declared(definition)}))) == 1

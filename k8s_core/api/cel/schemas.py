@@ -1,8 +1,8 @@
 """Fields that an expression selects and its schema does not have: found when a rule is written, not when it fails.
 
-Only what is certain is said: chains of names from `self`, `oldSelf` and the variables of macros over them. What a
-schema leaves open (unknown fields kept, no type) can hold anything. Stands for what cel-go's type checker makes of
-the schema's declarations.
+Only what is certain is said: chains of names from variables with a schema (`self`, `oldSelf`, a policy's `object`) and
+from the variables of macros over them. What a schema leaves open (unknown fields kept, no type) can hold anything.
+Stands for what cel-go's type checker makes of the schema's declarations.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,18 +10,49 @@ from typing import Any
 
 from k8s_core.api.cel import CelError, mistake, syntax
 from k8s_core.api.cel.syntax import Token
+from k8s_core.api.schema import Type
 
-Schema = dict[str, Any]
+Schema = Mapping[str, Any]
 Scope = Mapping[str, Schema | None]
 _EACH = frozenset(("all", "exists", "exists_one", "existsOne", "map", "filter"))
 _ROOT = frozenset(("apiVersion", "kind", "metadata"))
 
 
-def undefined_fields(source: str, schema: Schema, *, root: bool = False) -> Iterator[CelError]:
-    """An error for each field that is not there; `root` is the schema of a whole object."""
-    if root:
-        schema = {**schema, "properties": {**{name: {} for name in _ROOT}, **(schema.get("properties") or {})}}
-    yield from _walk(source, syntax.read(source), {"self": schema, "oldSelf": schema})
+def undefined_fields(source: str, scope: Scope) -> Iterator[CelError]:
+    """An error for each field that is not there; `scope` has the schemas of the variables."""
+    yield from _walk(source, syntax.read(source), scope)
+
+
+def whole(schema: Schema) -> Schema:
+    """The schema of a whole custom object: it has a kind and metadata, too."""
+    return {**schema, "properties": {**{name: {} for name in _ROOT}, **(schema.get("properties") or {})}}
+
+
+def declared(type: Type) -> Schema:
+    """The schema of a built-in type, as deep as somebody looks."""
+    if type.kind == "object":
+        return {"type": "object", "properties": _Fields(type), "x-kubernetes-preserve-unknown-fields": type.open}
+    if type.kind == "map" and type.items:
+        return {"type": "object", "additionalProperties": declared(type.items)}
+    if type.kind == "list" and type.items:
+        return {"type": "array", "items": declared(type.items)}
+    return {}
+
+
+class _Fields(Mapping[str, Schema]):
+    """The fields of a type, each made a schema when it is asked for: types may hold themselves."""
+
+    def __init__(self, type: Type) -> None:
+        self.type = type
+
+    def __getitem__(self, name: str) -> Schema:
+        return declared(self.type.fields[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.type.fields)
+
+    def __len__(self) -> int:
+        return len(self.type.fields)
 
 
 def _walk(source: str, tokens: tuple[Token, ...], scope: Scope) -> Iterator[CelError]:
@@ -78,7 +109,7 @@ def _field(schema: Schema | None, name: str) -> tuple[Schema | None, bool]:
     """The schema of a field (None: anything), and whether there is such a field."""
     if not schema or schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-embedded-resource"):
         return None, True
-    if isinstance(extra := schema.get("additionalProperties"), dict):
+    if isinstance(extra := schema.get("additionalProperties"), Mapping):
         return extra, True
     properties = schema.get("properties")
     if properties is None or schema.get("type") != "object":
@@ -88,4 +119,4 @@ def _field(schema: Schema | None, name: str) -> tuple[Schema | None, bool]:
 
 def _item(schema: Schema | None) -> Schema | None:
     found = (schema or {}).get("items") or (schema or {}).get("additionalProperties")
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, Mapping) else None

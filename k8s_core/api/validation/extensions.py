@@ -324,9 +324,10 @@ def _compiles(
 ) -> Errors:  # fmt: skip
     try:
         cel.compiled(source, variables)
-        problems = schemas.undefined_fields(source, schema, root=root) if schema is not None else ()
-        if problem := next(iter(problems), None):
-            raise problem
+        if schema is not None:
+            seen = schemas.whole(schema) if root else schema
+            for problem in schemas.undefined_fields(source, {"self": seen, "oldSelf": seen}):
+                raise problem
     except cel.CelError as error:
         yield invalid(path, source if shown is None else shown, str(error))
 

@@ -2,7 +2,7 @@
 
 A policy does nothing without a binding; a binding may give it parameters. Stands for apiserver's
 admission/plugin/policy. Mutations: `Object{...}` is a map, merged as server-side apply would; JSONPatch is a list of
-operations. Leaves out: type checking, reinvocation.
+operations. Leaves out: reinvocation. (controllers/policystatus.py reads policies against the kinds they are about.)
 """
 
 from collections.abc import Iterator
