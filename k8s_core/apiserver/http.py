@@ -21,6 +21,7 @@ import orjson
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.payload import BytesPayload
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
@@ -39,6 +40,7 @@ from k8s_core.streams import Stream
 HOST = "127.0.0.1"
 GZIP_FROM = 128 * 1024  # defaultGzipThresholdBytes
 KEEP_ALIVE = 90.0  # IdleTimeout of the secure server
+PIECE = 256 * 1024
 MAX_UNREAD = 64 * 1024 * 1024  # a client that lets more than this pile up is cut off
 MAX_HEADER = 64 * 1024
 PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
@@ -47,6 +49,22 @@ PRETTY = orjson.OPT_INDENT_2
 logger = logging.getLogger(__name__)
 _SILENT = logging.getLogger(f"{__name__}.aiohttp")  # it would print a traceback for every malformed request
 _SILENT.disabled = True
+
+
+class Pieces(BytesPayload):
+    """A large body, written piece by piece.
+
+    asyncio's TLS copies what is left of a write with every record that it sends: a list of thirty thousand Pods was
+    copied thousands of times.
+    """
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        whole = memoryview(self._value)
+        for start in range(0, len(whole), PIECE):
+            await writer.write(whole[start : start + PIECE])
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        await self.write(writer)
 
 
 class Server(Protocol):
@@ -289,7 +307,8 @@ class Door:
         if len(body) >= GZIP_FROM and "gzip" in wire.headers.get("Accept-Encoding", ""):
             body = gzip.compress(body, 1)
             headers["Content-Encoding"], headers["Vary"] = "gzip", "Accept-Encoding"
-        return web.Response(status=response.code, headers=headers, body=body)
+        large = len(body) > PIECE
+        return web.Response(status=response.code, headers=headers, body=Pieces(body) if large else body)
 
     async def _stream(
         self, wire: web.BaseRequest, request: Request, response: Response, stream: Stream
