@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from k8s_core import limits
 from k8s_core.api import Object, quantity
 from k8s_core.kubelet.status import qos
+from k8s_core.shell.fs import Directory, File, Node
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.kubelet import Kubelet
@@ -47,7 +48,10 @@ class EvictionManager:
         return {"memory.available": memory, "nodefs.available": free}
 
     def check(self) -> None:
-        """Look at the signals; evict one Pod if a threshold is met."""
+        """Look at the signals; evict one Pod if a threshold is met, and every one that writes more than it may."""
+        for worker in list(self.kubelet.workers.values()):
+            if worker.running() and not worker.terminating and (why := self._too_much_written(worker)):
+                worker.evict(why)
         kubelet, before = self.kubelet, self._told
         left, thresholds = self.available(), dict(kubelet.config.eviction_hard)
         met = []
@@ -71,6 +75,20 @@ class EvictionManager:
             what = f'"Eviction manager: attempting to reclaim" resourceName="{resource}"'
             kubelet.log("W", "eviction_manager.go:376", what)
             self._evict(signal, thresholds[signal], left[signal])
+
+    def _too_much_written(self, worker: "PodWorker") -> str:
+        """Which limit a Pod's files exceed, in the words of its eviction; "" if none."""
+        for volume in worker.spec.get("volumes") or ():
+            limit = (volume.get("emptyDir") or {}).get("sizeLimit")
+            node = (worker.volumes or {}).get(volume["name"])
+            if limit and node is not None and tree_size(node) > quantity.value(limit):
+                return f'Usage of EmptyDir volume "{volume["name"]}" exceeds the limit "{limit}". '
+        for spec, state in worker.running():
+            limit = ((spec.get("resources") or {}).get("limits") or {}).get("ephemeral-storage")
+            machine = state.current.machine if state.current else None
+            if limit and machine and machine.disk() > quantity.value(limit):
+                return f'Container {spec["name"]} exceeded its local ephemeral storage limit "{limit}". '
+        return ""
 
     def _bytes(self, signal: str, threshold: str) -> int:
         if threshold.endswith("%"):
@@ -135,6 +153,13 @@ class EvictionManager:
                 return None
         names = " ".join(sorted(pressures))
         return "Evicted", f"Pod was rejected: The node had condition: [{names}]. "
+
+
+def tree_size(node: Node) -> int:
+    """Bytes of all files in a tree that is held in memory."""
+    if isinstance(node, Directory):
+        return sum(tree_size(child) for child in node.entries.values())
+    return len(node.read()) if isinstance(node, File) else 0
 
 
 def _kibi(size: int) -> str:

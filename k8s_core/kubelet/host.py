@@ -16,7 +16,7 @@ from k8s_core.kubelet import config, images, node_files
 from k8s_core.kubelet.journal import quoted
 from k8s_core.kubelet.units import Systemd, Unit, UnitFailure
 from k8s_core.shell.commands.node import NODE
-from k8s_core.shell.fs import FileSystem
+from k8s_core.shell.fs import File, FileSystem
 from k8s_core.shell.pipes import Output, Pipe, Sink, Steps, Waiters
 from k8s_core.shell.process import SIGNALS, Command, Machine, Process, Row
 from k8s_core.shell.sh import typed
@@ -123,11 +123,16 @@ class Host:
         self.machine.extra |= {"serve": serve, "log_path": node_files.log_path, "admin": admin}
         self._daemon: ServiceProcess | None = None
         kubelet.runtime.node = self.machine
+        kubelet.network.hosts_file = self._hosts_file
         kubelet.fs.mount("/usr/bin", node_files.programs(NODE))
         kubelet.fs.mount("/proc", node_files.processes(self.machine))
         pause = images.parse(node_files.PAUSE)
         kubelet.runtime.images.images[pause.name] = pause
         self._add_units()
+
+    def _hosts_file(self) -> str:
+        file = self.kubelet.fs.lookup("/etc/hosts")
+        return file.read().decode(errors="replace") if isinstance(file, File) else ""
 
     def _add_units(self) -> None:
         kubelet = self.kubelet
@@ -143,7 +148,6 @@ class Host:
             self._end_kubelet, limits.KUBELET_RESTART_SECONDS, 44 << 20, drop_ins=("10-kubeadm.conf",),
         )  # fmt: skip
         kubelet.pid = lambda: self.kubelet_unit.pid
-        kubelet.node.boot_id = lambda: str(self.systemd.booted)
         for unit in (self.containerd, self.kubelet_unit):
             self.systemd.units[unit.name] = unit
 
@@ -154,6 +158,7 @@ class Host:
 
     def power_off(self) -> None:
         """Switch it off, without a word to anybody."""
+        self.kubelet.node.boots += 1
         self.on = False
         self.systemd.shut_down()
         self.kubelet.runtime.power_off()

@@ -66,7 +66,8 @@ class NodeReporter:
         self.shutting_down = False
         """Whether the network is up, and the container runtime; and whether the node is about to be switched off."""
         self.log: Callable[[str, str, str], None] = lambda level, where, text: None
-        self.boot_id: Callable[[], str] = str
+        self.boots = 0
+        """How often the machine was switched on again."""
         self.pressures: set[str] = set()
         """The pressure conditions that hold."""
         self.get: Callable[[], Object | None] = lambda: None
@@ -141,7 +142,7 @@ class NodeReporter:
         uuid = f"{ids[:8]}-{ids[8:12]}-4{ids[13:16]}-a{ids[17:20]}-{ids[20:32]}"
         info = {
             "architecture": "amd64",
-            "bootID": "" if self.fake else uuid[::-1].replace("-", "", 4)[:8] + uuid[8:],
+            "bootID": "" if self.fake else self._boot_id(uuid),
             "containerRuntimeVersion": "fakeRuntime://0.1.0" if self.fake else "containerd://2.2.0",
             "kernelVersion": "3.16.0-0.bpo.4-amd64" if self.fake else KERNEL,
             "kubeProxyVersion": "",
@@ -167,6 +168,10 @@ class NodeReporter:
         if images:
             status["images"] = images
         return status
+
+    def _boot_id(self, uuid: str) -> str:
+        seed = f"{uuid}/{self.boots}".encode()
+        return (hashlib.sha256(seed).hexdigest() if self.boots else uuid[::-1].replace("-", "", 4))[:8] + uuid[8:]
 
     def _conditions(self, old: list[Object]) -> list[Object]:
         now = self.client.loop.timestamp()
@@ -217,6 +222,9 @@ class NodeReporter:
             self._failed("Error updating node status, will retry", error)
             return
         self._reported = self.client.loop.now
+        boot = new["nodeInfo"]["bootID"]
+        if old.get("nodeInfo", {}).get("bootID", boot) != boot:
+            self.event("Warning", "Rebooted", f"Node {self.name} has been rebooted, boot id: {boot}")
         was = next((c["status"] for c in old.get("conditions", ()) if c["type"] == "Ready"), "")
         if self.ready and was != "True":
             self.event("Normal", "NodeReady", f"Node {self.name} status is now: NodeReady")

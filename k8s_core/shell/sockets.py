@@ -157,6 +157,8 @@ class NetworkNamespace:
         self.pod_namespace, self.node, self.pod = pod_namespace, node, pod
         self.resolv_conf, self.quiet = resolv_conf, quiet
         self.hosts: dict[str, str] = {"localhost": "127.0.0.1", hostname: address}
+        self.hosts_file: Callable[[], str] = str
+        """The text of /etc/hosts, where there is one that can be edited (a node's)."""
         self.listeners: dict[int, Listener] = {}
 
     def listen(
@@ -193,6 +195,10 @@ class NetworkNamespace:
             return name.strip("[]")
         if name in self.hosts:
             return self.hosts[name]
+        for line in self.hosts_file().splitlines():
+            words = line.partition("#")[0].split()
+            if name in words[1:] and ":" not in words[0]:
+                return words[0]
         return (yield from self.fabric.lookup(self, name))
 
     def reachable(self, address: str) -> bool:

@@ -18,6 +18,10 @@ CELLS = [
     "1 / 0",
     "def wrong(object):\n    return object['no']\nlab.cluster.client().registry = sorted([{}], key=wrong)",
     "lab.advance({})",
+    "%%node worker1\nhostname | tr a-z A-Z\nps -ef | grep -c containerd-shim\nfoo",
+    "%node cp grep -c image: /etc/kubernetes/manifests/*.yaml | wc -l",
+    "%%node worker9\nls",
+    "print(lab.node('cp').run('crictl pods -q --name etcd | wc -l'), end=''); lab.node('worker2')",
     "lab.cluster.loop.call_soon(lambda: 1 / 0)\nlab.cluster.loop.strict = True\nlab.settle()",
 ]
 
@@ -76,10 +80,18 @@ def test_a_learners_traceback_is_theirs_and_ours_is_never_shown(
     cells: list[nbformat.NotebookNode], folder: Path
 ) -> None:
     """An error shows the lines of the notebook that led to it, none of the course's or the engine's, which are kept."""
-    for cell, words in ((cells[7], "KeyError"), (cells[8], "Error"), (cells[9], "ZeroDivisionError")):
+    for cell, words in ((cells[7], "KeyError"), (cells[8], "Error"), (cells[13], "ZeroDivisionError")):
         told = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error(cell)))
         assert words in told
         assert "Cell In" in told
         for ours in ("course/", "k8s_core"):
             assert ours not in told, told
     assert "clock.py" in (folder / "errors.log").read_text()
+
+
+def test_a_cell_is_typed_on_a_node(cells: list[nbformat.NotebookNode]) -> None:
+    """%%node types the cell into the node's shell, %node a line; a node that is not there is told in one sentence."""
+    assert text(cells[9]) == "WORKER1\n2\nbash: foo: command not found\n"
+    assert text(cells[10]) == "4\n"
+    assert error(cells[11]) == ['There is no node "worker9". There are: cp, worker1, worker2.']
+    assert text(cells[12]).startswith("1\n<node worker2, its files: /")

@@ -99,3 +99,31 @@ def test_more_than_the_node_has_ends_the_biggest(world: World) -> None:
     hog(world, "giant", "memory=5Gi")
     world.loop.advance(5)
     assert world.state("giant")["lastState"]["terminated"]["reason"] == "OOMKilled"
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (
+            "dd if=/dev/zero of=/data/f bs=1M count=3; sleep 100",
+            'Usage of EmptyDir volume "v" exceeds the limit "2Mi". ',
+        ),
+        (
+            "dd if=/dev/zero of=/tmp/f bs=1M count=3; sleep 100",
+            'Container c exceeded its local ephemeral storage limit "2Mi". ',
+        ),
+        ("dd if=/dev/zero of=/data/f bs=1M count=1; sleep 100", ""),
+    ],
+)
+def test_who_writes_too_much_is_evicted(world: World, what: str, message: str) -> None:
+    """emptyDir's sizeLimit, and a container's limit of ephemeral-storage."""
+    container = {
+        "volumeMounts": [{"name": "v", "mountPath": "/data"}],
+        "resources": {"limits": {"ephemeral-storage": "2Mi"}},
+    }
+    volumes = [{"name": "v", "emptyDir": {"sizeLimit": "2Mi"}}]
+    script = f"dd if=/dev/zero {what}; sleep 100"
+    world.run("writer", script, container=container, volumes=volumes, restartPolicy="Never")
+    world.loop.advance(30)
+    status = world.pod("writer")["status"]
+    assert (status["phase"], status.get("message", "")) == ("Failed" if message else "Running", message)

@@ -350,6 +350,14 @@ def test_containers_can_share_their_processes(own: Cluster) -> None:
     assert {s["name"]: s["restartCount"] for s in statuses} == {"web": 1, "helper": 0}
 
 
+def test_names_in_etc_hosts(own: Cluster) -> None:
+    """A node knows the others by name, and whatever is added to the file."""
+    assert ran(own, "curl -sk https://cp:6443/healthz", "worker1") == "ok"
+    assert own.node("worker1").run("curl -sk https://plane:6443/healthz").code == 6
+    ran(own, "echo 10.0.0.4 plane >> /etc/hosts", "worker1")
+    assert ran(own, "curl -sk https://plane:6443/healthz", "worker1") == "ok"
+
+
 def test_the_kubelets_ports(own: Cluster) -> None:
     """Its health on 10248; 10250 answers nobody unknown; both are gone with it."""
     assert ran(own, "curl -s http://localhost:10248/healthz") == "ok"
