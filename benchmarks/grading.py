@@ -60,7 +60,7 @@ import course
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 config = Config(); config.HistoryManager.enabled = False
-bench = Bench(syllabus.chapter({ASSIGNMENT!r}))
+bench = Bench(syllabus.chapter({ASSIGNMENT!r}), __import__("pathlib").Path(sys.argv[1]))
 shell = InteractiveShell.instance(config=config)
 shell.run_cell("1", silent=True)
 cells = ["".join(c["source"]) for c in json.load(sys.stdin)["cells"] if c["cell_type"] == "code"]

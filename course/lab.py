@@ -453,6 +453,8 @@ class Lab(Traffic):
         for command in exercise.then:
             self.kubectl(tasks.fill(command, self._values))
             self.cluster.settle()
+        if exercise.age:
+            self.cluster.advance(exercise.age)
         self._since[id] = self._past.now()
 
     def _type(self, lines: Sequence[tuple[str, str]]) -> None:

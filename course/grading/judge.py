@@ -53,8 +53,8 @@ class KernelEnded(Exception):
 class Bench(Lab):
     """A lab whose cluster was booted before it was known for whom."""
 
-    def __init__(self, chapter: syllabus.Chapter):
-        self._boot(chapter, 0, Path("."))
+    def __init__(self, chapter: syllabus.Chapter, root: Path):
+        self._boot(chapter, 0, root)
 
     def open(self, learner: str, folder: Path) -> None:
         self._open(learner, folder)
@@ -438,40 +438,50 @@ _REASONS = {
 
 
 # --- the process --------------------------------------------------------------------------------------------------
-def follow_no_links(folder: Path) -> None:
-    """From now on no symbolic link in `folder` leads anywhere, whoever puts it there.
+_NEW_USERS, _NEW_MOUNTS = 0x10000000, 0x20000
+_BIND, _REMOUNT, _RECURSIVE, _PRIVATE, _NO_LINKS, _SAFE = 4096, 32, 16384, 1 << 18, 256, 2 | 4
 
-    A learner may write the nodes' files, and the kubelets here read them. Linux 5.10 or newer; elsewhere the judge's
-    own sandbox has to do, in which there is nothing that is worth a link.
-    """
+
+def own_mounts() -> bool:
+    """Become somebody who may mount, in a world of one's own; False where that is not allowed."""
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.getuid(), os.getgid()
-    new_user, new_mount, bind, remount, no_links, safe = 0x10000000, 0x20000, 4096, 32, 256, 2 | 4
-    if libc.unshare(new_user | new_mount):
-        return
+    if libc.unshare(_NEW_USERS | _NEW_MOUNTS):
+        return False
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         Path("/proc/self", name).write_text(text)
-    path = str(folder).encode()
-    libc.mount(path, path, None, bind, None)
-    libc.mount(None, path, None, bind | remount | no_links | safe, None)
+    return not libc.mount(None, b"/", None, _RECURSIVE | _PRIVATE, None)
+
+
+def put_in_place(mine: Path, place: Path) -> None:
+    """From now on `mine` is at `place`, for this process only, and no link in it leads anywhere (Linux 5.10).
+
+    A learner may write the nodes' files, which this process reads: its own copy, where the cluster was booted.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    source, target = str(mine).encode(), str(place).encode()
+    if libc.unshare(_NEW_MOUNTS) or libc.mount(source, target, None, _BIND, None):
+        raise OSError(ctypes.get_errno(), "mount")
+    libc.mount(None, target, None, _BIND | _REMOUNT | _NO_LINKS | _SAFE, None)
 
 
 def main() -> None:
-    folder, chapter = Path(sys.argv[1]), sys.argv[2]
-    if sys.platform == "linux" and "--walled" in sys.argv:
-        follow_no_links(folder)
+    """The nursery. Where nothing can be mounted, each judge boots a cluster of its own: half a second each."""
+    folder, chapter = Path(sys.argv[1]), syllabus.chapter(sys.argv[2])
     os.umask(0)
     template = folder / "template"
     template.mkdir()
-    os.chdir(template)
-    bench = Bench(syllabus.chapter(chapter))
-    tasks.load(bench.chapter, "")
+    booted = Bench(chapter, template) if "--walled" in sys.argv and own_mounts() else None
+    tasks.load(chapter, "")
 
     def work(message: dict[str, Any], files: list[int]) -> None:
         mine = folder / message["folder"]
-        _copy(template / "nodes", mine / "nodes")
         os.chdir(mine)
         os.environ["COURSE_HOME"] = str(mine)
+        if booted:
+            _copy(template / "nodes", mine / "nodes")
+            put_in_place(mine / "nodes", template / "nodes")
+        bench = booted or Bench(chapter, mine)
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
         report, end, control = (socket.socket(fileno=each) for each in files[:3])
         for pipe in files[3:5]:
@@ -497,7 +507,7 @@ def main() -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """The nodes' files, for this submission's learner to change."""
+    """The nodes' files, for a learner to change: everybody here may write them, as a node's root may."""
     shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile, symlinks=True)
 
 

@@ -183,6 +183,7 @@ def _inside(message: dict[str, Any], end: socket.socket, out: int, error: int, s
         door = socket.create_server(("127.0.0.1", message["port"]), backlog=128)
         listening = [door.detach()]
         renounce(limits)
+        os.umask(0)  # a node's files are the judge's to change, too
     else:
         limit(limits)
     os.environ.clear()

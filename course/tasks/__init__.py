@@ -27,6 +27,7 @@ class Exercise:
     `then` are kubectl commands that follow `begin` when a beginning has a past, such as several revisions; {names} in
     them are the learner's own values. `files` is a shell command that changes files of the nodes, below $NODES, before
     all that. `stops` are components that are stopped before all that, as `lab.stop` names them; a reset starts them.
+    `age` is how long ago it all began, such as "1m": what ends and starts again has done so by then.
     `typed` is what is typed on nodes before all that, (node, commands); `mended` is what a reset types there.
     """
 
@@ -34,6 +35,7 @@ class Exercise:
     owns: tuple[str, ...] = ()
     begin: Callable[[Values], str] | None = None
     then: tuple[str, ...] = ()
+    age: str = ""
     files: str = ""
     stops: tuple[str, ...] = ()
     typed: tuple[tuple[str, str], ...] = ()

@@ -218,7 +218,7 @@ TASKS = {
     "static": Exercise(
         static, owns=("pods/{hermit}-{home}",), mended=(("{home}", "rm -f /etc/kubernetes/manifests/*"),)
     ),
-    "crash": Exercise(crash, owns=("configmap/report", "pods/{crash}"), begin=_crash),
+    "crash": Exercise(crash, owns=("configmap/report", "pods/{crash}"), begin=_crash, age="1m"),
     "slow": Exercise(slow, owns=("deployment/{slow}", "pods/app={slow}"), begin=_slow),
     "dark": Exercise(
         dark,

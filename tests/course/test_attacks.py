@@ -268,6 +268,10 @@ ATTACKS: dict[str, Attack] = {
         "print(lab.node('cp').run(f'cat {d}/a.yaml {d}/b/hostname'))",
         prints="cat:",
     ),
+    "node-wreck": code(
+        "lab.node('cp').run('rm -rf /etc/kubernetes /var/lib')\nprint(lab.node('cp').run('ls /etc/kubernetes'))",
+        prints="No such file",
+    ),
     "node-disk": code(
         "import os, time\nfor i in range(60):\n"
         "    open(os.path.join(os.environ['NODES'], f'f{i}'), 'wb').write(bytes(1 << 20))\ntime.sleep(10**6)",
@@ -377,8 +381,11 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graded]:
     path.unlink()
     path.symlink_to(root / "exercises" / ASSIGNMENT / path.name)
     os.mkfifo(room.folder("fifo") / "pipe")
-    for student in ("honest", "last"):
-        room.submit(student, room.answers("facts", "watch"))
+    for student in ("honest", "zoe"):
+        notebook = before(
+            room.answers("facts", "watch"), "task-watch", "print(lab.node('cp').run('find /etc/kubernetes'))"
+        )
+        room.submit(student, notebook)
     room.folder("nothing")
     kept = [root / "nbgrader_config.py", secret, *(root / "grading/submitted").rglob("*.ipynb")]
     files = {path: path.read_bytes() for path in kept}
@@ -416,18 +423,19 @@ def output(graded: Graded, student: str) -> str:
     return (graded.room.root / "grading/autograded" / student / ASSIGNMENT / "apiserver.ipynb").read_text()
 
 
-@pytest.mark.parametrize("student", ("honest", "last"))
+@pytest.mark.parametrize("student", ("honest", "zoe"))
 def test_the_others_get_what_they_deserve(graded: Graded, student: str) -> None:
     """A good submission among all these is graded as if it were alone."""
     marks, result = graded.marks[student], graded.results[student]
     assert (marks["check-facts"][0], marks["check-watch"][0]) == (FACTS, WATCH)
     assert not result.verdict.messages
+    assert "/etc/kubernetes/manifests/etcd.yaml" in shown(graded, student), "a node as it was for the first"
     assert marks["why"] == (0.0, "No response.", False)
 
 
 def test_nobody_is_left_without_a_mark(graded: Graded) -> None:
     """Every submission is in the gradebook, marked; an empty folder gets 0 and a message."""
-    assert set(graded.marks) == {*ATTACKS, "honest", "last", "nothing"}
+    assert set(graded.marks) == {*ATTACKS, "honest", "zoe", "nothing"}
     assert all(cells[each][0] is not None for cells in graded.marks.values() for each in ("check-facts", "check-watch"))
     assert graded.marks["nothing"]["check-watch"][0] == 0.0
     assert "was not submitted" in " ".join(graded.results["nothing"].verdict.messages)
