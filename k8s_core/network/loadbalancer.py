@@ -35,7 +35,7 @@ class LoadBalancerProvider:
         self._recorder = client.recorder("service-controller")
         self._queue: WorkQueue | None = None
         self._building: set[str] = set()
-        self._services.on(self._changed, lambda old, new: self._changed(new), self._changed)
+        self._services.on(self._changed, self._updated, self._changed)
 
     @property
     def running(self) -> bool:
@@ -56,6 +56,13 @@ class LoadBalancerProvider:
     def _changed(self, service: Object) -> None:
         if self._queue is not None:
             self._queue.add(key_of(service))
+
+    def _updated(self, old: Object, new: Object) -> None:
+        """Tell what changed of what a balancer depends on."""
+        kinds = [each["spec"].get("type", "ClusterIP") for each in (old, new)]
+        if self._queue is not None and (kinds[0] == "LoadBalancer") != (kinds[1] == "LoadBalancer"):
+            self._recorder.event(new, "Normal", "Type", f"{kinds[0]} -> {kinds[1]}")
+        self._changed(new)
 
     # --- the controller -------------------------------------------------------------------------------------
     def _sync(self, key: str) -> None:
