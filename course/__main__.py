@@ -172,7 +172,7 @@ def _grade(options: argparse.Namespace) -> None:
 
         try:
             court = Many(options.dask, options.assignment, trust=options.trust_submissions)
-        except (ImportError, ConnectionError) as error:
+        except ConnectionError as error:
             raise grading.GradingError(str(error)) from None
     students = options.student or grading.submitted(options.assignment)
     bar = Progress(TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True)

@@ -123,7 +123,7 @@ class Lab:
     def show(self, *_: Any, **__: Any) -> "Output":
         return _NOT_DRAWN
 
-    rollout = decision = packet = merge = owners = life = service = ports = request = modes = show
+    rollout = decision = packet = merge = owners = life = service = ports = request = modes = solution = show
 
 
 class Node:

@@ -28,7 +28,10 @@ class Many:
     """A court on all workers of a Dask cluster. ConnectionError if there is none at the address, or without workers."""
 
     def __init__(self, address: str, assignment: str, *, limits: Limits = DEFAULT, trust: bool = False):
-        from distributed import Client  # noqa: PLC0415  # only for who has a cluster
+        try:
+            from distributed import Client  # noqa: PLC0415  # only for who has a cluster
+        except ImportError:
+            raise ConnectionError("Dask is not installed here: pip install 'kubernetes-apart[dask]'") from None
 
         self.assignment, self.limits, self.trust = assignment, limits, trust
         try:
