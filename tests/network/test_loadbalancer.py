@@ -67,3 +67,16 @@ def test_deleting_gives_the_address_back(world: World) -> None:
     world.cluster.settle()
     assert "edge" not in [s["metadata"]["name"] for s in world.client.list("services", "default")]
     assert world.send("outside", edge, 443).result == "timeout"
+
+
+def test_a_service_that_wants_no_balancer_any_more(world: World) -> None:
+    """Another type: the balancer goes, the status is empty, the finalizer is taken back, and events tell."""
+    (near,) = ingress(world, "near")
+    changed = {"spec": {"type": "NodePort", "externalTrafficPolicy": "Cluster"}}
+    world.client.patch("services", "near", "default", changed)
+    world.cluster.settle()
+    service = world.client.get("services", "near", "default")
+    assert (ingress(world, "near"), service["metadata"].get("finalizers")) == ([], None)
+    assert world.send("outside", near, 80).result == "timeout"
+    told = [e for e in world.client.list("events", "default") if e["involvedObject"]["name"] == "near"]
+    assert ("Type", "LoadBalancer -> NodePort") in {(e["reason"], e["message"]) for e in told}

@@ -191,3 +191,15 @@ def test_policies_decide_who_may(world: World) -> None:
     world.client.create("networkpolicies.networking.k8s.io", closed)
     world.cluster.settle()
     assert "no egress rule" in world.send("shop", world.address("db"), 80).reason
+
+
+def test_the_same_seed_gives_the_same_choices() -> None:
+    """Chance is drawn from the cluster's seed: the same flows are answered by the same Pods in the same order."""
+
+    def answers() -> list[str]:
+        with small_cluster() as made:
+            return [made.send("box", "10.96.0.20", 80).answered_by for _ in range(40)]
+
+    first = answers()
+    assert first == answers()
+    assert len(set(first)) == 3
