@@ -13,6 +13,7 @@ import yaml
 from controller_world import World, contains, renamed
 
 from k8s_core.api import Object
+from k8s_core.controllers import CONTROLLERS
 
 CASES = [
     pytest.param(case, id=f"{path.stem}: {case['what']}")
@@ -95,3 +96,11 @@ def check(world: World, case: dict[str, Any]) -> None:
 def without_noise(obj: Object) -> Object:
     metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
     return {**obj, "metadata": metadata}
+
+
+def test_every_controller_has_its_cases() -> None:
+    """Each stands in a case, but for those with a file of their own beside this one."""
+    folder = Path(__file__).parent
+    written = "".join(path.read_text() for path in (folder / "cases").glob("*.yaml"))
+    others = {name for name in CONTROLLERS if name not in written}
+    assert others <= {"certificatesigningrequest-signing-controller", "service-cidr-controller"}

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from cluster_on_paper import framework, pod
 
+from k8s_core.scheduler import plugins
 from k8s_core.scheduler.cache import PodInfo
 from k8s_core.scheduler.framework import FitError, Result
 
@@ -55,3 +56,20 @@ def test_case(case: dict[str, Any]) -> None:
     else:
         assert "message" not in case, f"scheduled to {result.node}"
         assert verdict(result, asked) == asked
+
+
+def test_every_plugin_has_its_cases() -> None:
+    """Each plugin stands in a case; gates are proved with the queue, and claims that nobody holds have one word."""
+    written = "".join(path.read_text() for path in Path(__file__).with_name("cases").glob("*.yaml"))
+    assert {name for name in plugins.names() if name not in written} == {"SchedulingGates", "DynamicResources"}
+
+
+def test_a_large_cluster_is_looked_at_in_turns() -> None:
+    """percentageOfNodesToScore of the nodes are enough, at least a hundred; the next Pod begins where this ended."""
+    nodes: dict[str, Any] = {f"n{number:03}": {} for number in range(300)}
+    for percentage, enough in ((0, 144), (40, 120), (5, 100), (100, 300)):
+        chosen = framework({"nodes": nodes, "profile": {"percentageOfNodesToScore": percentage}})
+        first = [node.name for node in chosen.schedule(PodInfo(pod("one", {"cpu": 1}))).feasible]
+        second = [node.name for node in chosen.schedule(PodInfo(pod("two", {"cpu": 1}))).feasible]
+        assert first == list(nodes)[:enough]
+        assert second == [f"n{number % 300:03}" for number in range(enough, 2 * enough)]
