@@ -12,11 +12,13 @@ from course.widgets.ports import PortsView
 from course.widgets.services import ServiceView, story
 from k8s_core.api.errors import StatusError
 from k8s_core.cluster import Cluster
+from k8s_core.network import ingress
 from k8s_core.network.resolver import Config
 from k8s_core.shell.commands.network import where
 from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, NetworkNamespace, Request
 
 DNS_PORT = 53
+ADD_ONS = {"ingress-nginx": ingress.MANIFEST}
 
 
 class _Lab(Protocol):
@@ -56,6 +58,13 @@ class Traffic:
         whole = {"name": source, "destination": host, "port": port, "protocol": "http"}
         whole["result"] = "connected" if end[0].isdigit() else "failed"
         return PacketView(whole, told=packet.request_steps(queries, found, end))
+
+    def install(self: _Lab, name: str) -> None:
+        """Install what a new cluster lacks: "ingress-nginx"."""
+        if name not in ADD_ONS:
+            raise LabError(f'There is nothing "{name}" to install. There is: {", ".join(ADD_ONS)}.')
+        self.cluster.install(ADD_ONS[name])
+        self.cluster.settle()
 
     def flows(self: _Lab, source: str, address: str, port: int, count: int = 300) -> Drawn:
         """Open `count` connections, and show who answered how often."""

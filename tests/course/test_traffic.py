@@ -149,6 +149,14 @@ def test_what_is_not_there_is_said_plainly(lab: Lab, ask: str) -> None:
         getattr(lab, ask)("nope")
 
 
+def test_what_can_be_installed(lab: Lab) -> None:
+    """An Ingress controller by its name; a wrong name says what there is."""
+    lab.install("ingress-nginx")
+    assert "nginx" in lab.kubectl("get ingressclass")
+    with pytest.raises(LabError, match="There is: ingress-nginx"):
+        lab.install("traefik")
+
+
 def test_outputs_need_no_kernel(lab: Lab, tmp_path: Path) -> None:
     """What is shown leaves its picture and its text where widgets cannot run."""
     for view in (lab.service("shop"), lab.ports("shop"), lab.lookup("client", "shop")):
