@@ -5,6 +5,7 @@ from typing import Protocol
 
 from k8s_core.api import Object, Objects, errors
 from k8s_core.api.resources import Resource, Resources
+from k8s_core.api.schema import Type
 from k8s_core.apiserver.storage import Storage
 
 
@@ -20,12 +21,21 @@ class Reader(Protocol):
     def resource_of(self, group: str, version: str, kind: str) -> Resource | None:
         """The resource that holds a kind, if it is served."""
 
+    def type_of(self, resource: Resource) -> Type:
+        """What the resource's objects may hold."""
+
 
 class StoredObjects:
-    """A Reader of the store itself, with nobody asking who reads; `get` is the registry's."""
+    """A Reader of the store itself, with nobody asking who reads; `get` and `type_of` are the registry's."""
 
-    def __init__(self, storage: Storage, resources: Resources, get: Callable[[Resource, str, str], Object]) -> None:
-        self._storage, self._resources, self._get = storage, resources, get
+    def __init__(
+        self,
+        storage: Storage,
+        resources: Resources,
+        get: Callable[[Resource, str, str], Object],
+        type_of: Callable[[Resource], Type],
+    ) -> None:
+        self._storage, self._resources, self._get, self.type_of = storage, resources, get, type_of
 
     def get(self, resource: str, name: str, namespace: str = "") -> Object:
         """The object, or StatusError 404."""

@@ -53,7 +53,7 @@ class Registry:
 
     def __init__(self, storage: Storage, loop: Loop, schema: Schema, resources: Resources):
         self.storage, self.loop, self.schema, self.resources = storage, loop, schema, resources
-        self.reader = StoredObjects(storage, resources, self.get)
+        self.reader = StoredObjects(storage, resources, self.get, self.type_of)
 
     # --- reading --------------------------------------------------------------------------------------------
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:

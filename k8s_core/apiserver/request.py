@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from k8s_core.api import Object, errors
 from k8s_core.api.field import quote
 from k8s_core.api.resources import Resource, Resources
 from k8s_core.streams import Session, Stream
+
+if TYPE_CHECKING:
+    from k8s_core.apiserver.admission.reinvocation import Reinvocation
 
 ACTIONS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _INT64_DIGITS = 20
@@ -53,6 +56,8 @@ class Request:
     trace: list[tuple[str, str]] = field(default_factory=list)
     """(stage, what it decided), in order; kept in the audit log."""
     impersonator: User | None = None
+    reinvocation: "Reinvocation | None" = None
+    """What admission remembers of its first round."""
 
     def param(self, name: str, default: str = "") -> str:
         values = self.query.get(name)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from k8s_core.api import Object, Objects
 from k8s_core.api.errors import unavailable
-from k8s_core.api.resources import Resources
+from k8s_core.api.resources import Resource, Resources
+from k8s_core.api.schema import Type
 from k8s_core.apiserver.request import Request, User
 from k8s_core.client.events import Recorder
 from k8s_core.client.informer import Informer
@@ -43,6 +44,10 @@ class Client:
     def resources(self) -> Resources:
         """What discovery lists, at any time: custom resources come and go."""
         return self.server.resources
+
+    def type_of(self, resource: Resource) -> Type:
+        """What a resource's objects may hold, as OpenAPI describes it."""
+        return self.server.registry.type_of(resource)
 
     @property
     def unreachable(self) -> bool:

@@ -9,7 +9,7 @@ Leaves out: types that do not fit each other, and the variables that a policy ma
 from collections.abc import Iterator
 from itertools import islice, product
 
-from k8s_core.api import Object, cel, schema
+from k8s_core.api import Object, cel
 from k8s_core.api.cel import schemas
 from k8s_core.api.resources import Resource
 from k8s_core.controllers.controller import Controller
@@ -67,11 +67,11 @@ class PolicyStatusController(Controller):
             return None
         group, _, version = kind["apiVersion"].rpartition("/")
         found = self.client.resources.by_kind(group, version, kind["kind"])
-        return _schema_of(found) if found else None
+        return self._schema_of(found) if found else None
 
     def _read(self, source: str, kind: Resource, params: schemas.Schema | None) -> str:
         """What is wrong with an expression about a kind, as a type checker would put it; "" for nothing."""
-        shape = _schema_of(kind)
+        shape = self._schema_of(kind)
         try:
             found = list(schemas.undefined_fields(source, {"object": shape, "oldObject": shape, "params": params}))
         except cel.CelError:
@@ -79,11 +79,8 @@ class PolicyStatusController(Controller):
         listed = "\n".join(str(each).removeprefix("compilation failed: ") for each in found)
         return f"{kind.group + '/' if kind.group else ''}{kind.version}, Kind={kind.kind}: {listed}\n" if found else ""
 
-
-def _schema_of(kind: Resource) -> schemas.Schema | None:
-    if kind.custom:
-        return schemas.declared(kind.custom.type)
-    try:
-        return schemas.declared(schema.load().kind(kind.group, kind.version, kind.kind))
-    except KeyError:
-        return None
+    def _schema_of(self, kind: Resource) -> schemas.Schema | None:
+        try:
+            return schemas.declared(self.client.type_of(kind))
+        except KeyError:
+            return None  # a kind that is only served, such as PodMetrics

@@ -127,6 +127,63 @@ def test_a_policy_changes_objects(control_plane: Cluster) -> None:
     assert made["metadata"]["labels"] == {"added": "yes"} and made["data"] == {"k": "one"}
 
 
+def mutating(cluster: Cluster, name: str, expression: str, again: str = "Never", **rule: Any) -> None:
+    """A policy that merges what its expression makes, and its binding."""
+    rules = [{**RULES[0], **rule}]
+    mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}
+    spec = {"matchConstraints": {"resourceRules": rules}, "mutations": [mutation], "reinvocationPolicy": again}
+    for kind, plural, what in (
+        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", spec),
+        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", {"policyName": name}),
+    ):
+        made = {"apiVersion": f"{API}/v1", "kind": kind, "metadata": {"name": name}, "spec": what}
+        cluster.client().create(f"{plural}.{API}", made)
+
+
+def pod(cluster: Cluster) -> Object:
+    ports = [{"containerPort": 80, "name": "web"}]
+    spec = {"containers": [{"name": "main", "image": "nginx", "ports": ports}]}
+    client = cluster.client()
+    return client.create(
+        "pods", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}, "default"
+    )
+
+
+def test_a_policy_adds_a_container_that_gets_its_limits_and_token(control_plane: Cluster) -> None:
+    """Lists merge by their keys; what was added goes through the other plugins, too."""
+    limits = {"type": "Container", "default": {"cpu": "1"}}
+    limit_range = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"}, "spec": {"limits": [limits]}}
+    control_plane.client().create("limitranges", limit_range, "default")
+    control_plane.settle()
+    side = 'Object.spec.containers{name: "side", image: "busybox"}'
+    port = 'Object.spec.containers.ports{containerPort: 81, protocol: "TCP"}'
+    more = f'Object.spec.containers{{name: "main", ports: [{port}]}}'
+    expression = f"Object{{spec: Object.spec{{containers: [{side}, {more}]}}}}"
+    mutating(control_plane, "sidecar", expression, resources=["pods"])
+    found = {each["name"]: each for each in pod(control_plane)["spec"]["containers"]}
+    assert [each["containerPort"] for each in found["main"]["ports"]] == [80, 81]
+    assert found["side"]["resources"]["limits"] == {"cpu": "1"}
+    assert found["side"]["volumeMounts"] == found["main"]["volumeMounts"]
+
+
+def test_a_policy_may_not_replace_a_list_as_a_whole(control_plane: Cluster) -> None:
+    """What it does not name would be lost."""
+    mutating(control_plane, "p", 'Object{spec: Object.spec{tolerations: [{"key": "a"}]}}', resources=["pods"])
+    control_plane.settle()
+    with pytest.raises(StatusError) as caught:
+        pod(control_plane)
+    assert caught.value.message.endswith("may not mutate atomic arrays, maps or structs: .spec.tolerations")
+
+
+@pytest.mark.parametrize(("again", "seen"), [("Never", "0"), ("IfNeeded", "1")])
+def test_a_policy_is_asked_again(control_plane: Cluster, again: str, seen: str) -> None:
+    """If it says so, and something changed after it."""
+    count = "string(size(object.?data.orValue({})))"
+    mutating(control_plane, "a", f'Object{{metadata: Object.metadata{{labels: {{"seen": {count}}}}}}}', again)
+    mutating(control_plane, "b", 'Object{data: {"k": "v"}}')
+    assert config_map(control_plane)[0]["metadata"]["labels"] == {"seen": seen}
+
+
 # --- webhooks ----------------------------------------------------------------------------------------------------
 
 
@@ -138,6 +195,13 @@ class Hook(BaseHTTPRequestHandler):
         answer: Object = {"uid": asked["uid"], "allowed": asked["name"] != "bad", "warnings": ["seen"]}
         if not answer["allowed"]:
             answer["status"] = {"code": 403, "message": "not this one"}
+        elif self.path.startswith("/count"):
+            labels = {"seen": str(len(asked["object"].get("data") or {}))}
+            change = [{"op": "add", "path": "/metadata/labels", "value": labels}]
+            answer |= {"patchType": "JSONPatch", "patch": base64.b64encode(orjson.dumps(change)).decode()}
+        elif self.path.startswith("/add"):
+            change = [{"op": "add", "path": "/data", "value": {"k": "v"}}]
+            answer |= {"patchType": "JSONPatch", "patch": base64.b64encode(orjson.dumps(change)).decode()}
         elif self.path.startswith("/mutate"):
             change = [{"op": "add", "path": "/metadata/labels", "value": {"by": asked["userInfo"]["username"]}}]
             answer |= {"patchType": "JSONPatch", "patch": base64.b64encode(orjson.dumps(change)).decode()}
@@ -185,6 +249,20 @@ def test_a_webhook_is_asked_over_https(control_plane: Cluster, hook: str) -> Non
         config_map(control_plane, name="bad")
     assert caught.value.message == 'admission webhook "hook.example.com" denied the request: not this one'
     assert caught.value.code == 403
+
+
+@pytest.mark.parametrize(("again", "seen"), [("Never", "0"), ("IfNeeded", "1")])
+def test_a_webhook_is_asked_again(control_plane: Cluster, hook: str, again: str, seen: str) -> None:
+    """If it says so, and another one changed the object after it."""
+    webhook(control_plane, "Mutating", f"{hook}/count", reinvocationPolicy=again)
+    found = control_plane.client().get(f"mutatingwebhookconfigurations.{API}", "p")
+    (first,) = found["webhooks"]
+    config = {**first["clientConfig"], "url": f"{hook}/add"}
+    second = {**first, "name": "second.example.com", "clientConfig": config, "reinvocationPolicy": "Never"}
+    control_plane.client().update(f"mutatingwebhookconfigurations.{API}", {**found, "webhooks": [first, second]})
+    made, warnings = config_map(control_plane)
+    assert made["metadata"]["labels"] == {"seen": seen} and made["data"] == {"k": "v"}
+    assert len(warnings) == 2 + (again == "IfNeeded")
 
 
 def test_a_webhook_that_is_not_there(control_plane: Cluster) -> None:

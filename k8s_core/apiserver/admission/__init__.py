@@ -34,6 +34,7 @@ from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
 from k8s_core.apiserver.admission.pod_security import PodSecurity
 from k8s_core.apiserver.admission.policies import MutatingAdmissionPolicy, ValidatingAdmissionPolicy
 from k8s_core.apiserver.admission.priority import Priority
+from k8s_core.apiserver.admission.reinvocation import Reinvocation
 from k8s_core.apiserver.admission.resource_quota import ResourceQuota
 from k8s_core.apiserver.admission.runtime_class import RuntimeClass
 from k8s_core.apiserver.admission.service_account import ServiceAccount
@@ -122,9 +123,14 @@ class Admission:
         self._chosen: dict[tuple[str, str], list[Plugin]] = {}
 
     def mutate(self, request: Request, obj: Object | None, old: Object | None) -> None:
-        """Let every plugin complete the object, or refuse it with StatusError."""
-        for plugin in self._for(request, obj, old):
-            plugin.mutate(request, obj, old)
+        """Let every plugin complete the object, or refuse it with StatusError; once more if one of them wants it."""
+        again = request.reinvocation = Reinvocation()
+        for _ in range(2):
+            for plugin in self._for(request, obj, old):
+                plugin.mutate(request, obj, old)
+            if not again.wanted:
+                break
+            again.second = True
 
     def validate(self, request: Request, obj: Object | None, old: Object | None) -> None:
         """Let every plugin look at the finished object, or refuse it with StatusError."""

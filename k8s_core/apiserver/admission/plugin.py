@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from k8s_core.api import Object, errors
+from k8s_core.api import Object, defaults, errors
 from k8s_core.apiserver.authorization import Authorizer
 from k8s_core.apiserver.reader import Reader
 from k8s_core.apiserver.request import Request
@@ -49,3 +49,13 @@ def forbidden(request: Request, obj: Object | None, why: str, causes: Sequence[O
     metadata = (obj or {}).get("metadata") or {}
     name = metadata.get("generateName") if request.verb == "create" else ""
     return errors.forbidden(request.resource, name or request.name or metadata.get("name") or "Unknown", why, causes)
+
+
+def take(obj: Object, changed: Object) -> bool:
+    """Make `obj` what it was changed to; whether that is something else."""
+    if changed == obj:
+        return False
+    obj.clear()
+    obj.update(changed)
+    defaults.apply(obj)
+    return True

@@ -1,18 +1,20 @@
 """ValidatingAdmissionPolicy and MutatingAdmissionPolicy: rules in CEL that a cluster's administrator adds.
 
 A policy does nothing without a binding; a binding may give it parameters. Stands for apiserver's
-admission/plugin/policy. Mutations: `Object{...}` is a map, merged as server-side apply would; JSONPatch is a list of
-operations. Leaves out: reinvocation. (controllers/policystatus.py reads policies against the kinds they are about.)
+admission/plugin/policy. Mutations: `Object{...}` is a map, merged as server-side apply does; JSONPatch is a list of
+operations. (controllers/policystatus.py reads policies against the kinds they are about.)
 """
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from k8s_core.api import Object, cel, defaults, errors, patch
+from k8s_core.api import Object, cel, errors, patch, typed
+from k8s_core.api.schema import Type
 from k8s_core.api.selectors import from_label_selector
 from k8s_core.apiserver.admission.matching import ABOUT_ITSELF, VARIABLES, about, conditions_hold, matches, namespace_of
 from k8s_core.apiserver.admission.permissions import asked_of
-from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin, forbidden
+from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin, forbidden, take
+from k8s_core.apiserver.admission.reinvocation import Reinvocation
 from k8s_core.apiserver.request import Request
 
 GROUP = "admissionregistration.k8s.io"
@@ -152,39 +154,58 @@ class MutatingAdmissionPolicy(_Policies):
     operations: ClassVar[frozenset[str]] = frozenset({CREATE, UPDATE})
 
     def mutate(self, request: Request, obj: Object | None, old: Object | None) -> None:
-        assert obj is not None
-        for policy, _, values in self.applying(request, obj, old):
+        assert obj is not None and request.resource is not None
+        again = request.reinvocation or Reinvocation()
+        again.begin(self.name, obj)
+        type = None
+        for policy, binding, values in self.applying(request, obj, old):
+            key = f"{policy['metadata']['name']}/{binding['metadata']['name']}/{_name_of(values['params'])}"
+            if again.skips(self.name, key):
+                continue
+            changed = False
+            type = type or self.reader.type_of(request.resource)
             for mutation in policy["spec"].get("mutations") or ():
                 try:
-                    changed = _mutated(mutation, obj, values)
+                    changed = take(obj, _mutated(mutation, obj, values, type)) or changed
                 except (cel.CelError, errors.StatusError) as error:
                     if policy["spec"].get("failurePolicy") == "Ignore":
                         continue
                     text = f"policy '{policy['metadata']['name']}' denied request: {error}"
                     raise forbidden(request, obj, text) from None
-                obj.clear()
-                obj.update(changed)
-                defaults.apply(obj)
+            again.asked(self.name, key, policy["spec"].get("reinvocationPolicy"), changed=changed)
+        again.end(self.name, obj)
 
 
-def _mutated(mutation: Object, obj: Object, values: Object) -> Object:
+def _name_of(params: Object | None) -> str:
+    return f"{params['metadata'].get('namespace', '')}/{params['metadata']['name']}" if params else ""
+
+
+def _mutated(mutation: Object, obj: Object, values: Object, type: Type) -> Object:
     kind = "applyConfiguration" if mutation.get("patchType") == "ApplyConfiguration" else "jsonPatch"
     found = cel.compiled(mutation[kind]["expression"], VARIABLES)(values)
     if kind == "jsonPatch":
         return patch.apply("json", obj, found, None)
-    merged: Object = _merged(obj, found)
+    wanted = typed.without_nulls(found)
+    if (problem := typed.validate(wanted, type)) or (problem := _replaced(wanted, type)):
+        raise cel.CelError(f"error applying patch: invalid ApplyConfiguration: {problem}")
+    merged: Object = typed.merge(obj, wanted, type)
     return merged
 
 
-def _merged(obj: Any, change: Any) -> Any:
-    """Maps merge; lists of named items merge by name; everything else is replaced."""
-    if isinstance(obj, dict) and isinstance(change, dict):
-        return {**obj, **{key: _merged(obj.get(key), value) for key, value in change.items()}}
-    if isinstance(obj, list) and isinstance(change, list) and all(_name(each) for each in [*obj, *change]):
-        named = {_name(each): each for each in obj}
-        return list({**named, **{_name(each): _merged(named.get(_name(each)), each) for each in change}}.values())
-    return change
+def _replaced(wanted: Any, type: Type) -> str:
+    """What a configuration would replace as a whole, and so lose what it does not name: it must not."""
+    places = sorted(_atomic(wanted, type, ""))
+    return f"may not mutate atomic arrays, maps or structs: {', '.join(places)}" if places else ""
 
 
-def _name(item: Any) -> str:
-    return str(item.get("name", "")) if isinstance(item, dict) else ""
+def _atomic(value: Any, type: Type | None, path: str) -> Iterator[str]:
+    if type is None or not isinstance(value, dict | list):
+        return
+    if type.list_type == "atomic" or type.map_type == "atomic":
+        yield path
+    elif isinstance(value, list):
+        for each in value:
+            yield from _atomic(each, type.items, path)
+    else:
+        for name, each in value.items():
+            yield from _atomic(each, type.items if type.kind == "map" else type.fields.get(name), f"{path}.{name}")

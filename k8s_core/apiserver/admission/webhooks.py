@@ -2,7 +2,7 @@
 
 Stands for apiserver's MutatingAdmissionWebhook and ValidatingAdmissionWebhook. A webhook must be reachable from this
 process by `clientConfig.url`; one behind a Service is reported as having no endpoints, for the Pods' network is not
-this machine's. Leaves out: reinvocation, and calling several at once.
+this machine's. Leaves out: calling several at once.
 """
 
 import base64
@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from k8s_core.api import Object, cel, defaults, errors, patch
+from k8s_core.api import Object, cel, errors, patch
 from k8s_core.api.gojson import load, plain
 from k8s_core.apiserver.admission.matching import ABOUT_ITSELF, about, conditions_hold, matches
 from k8s_core.apiserver.admission.permissions import asked_of
-from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
+from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin, take
+from k8s_core.apiserver.admission.reinvocation import Reinvocation
 from k8s_core.apiserver.request import Request
 
 DEFAULT_TIMEOUT = 10  # timeoutSeconds
@@ -36,18 +37,27 @@ class _Webhooks(Plugin):
         assert request.resource is not None
         if request.resource.group_resource in ABOUT_ITSELF:
             return
-        for configuration in self.reader.list(f"{self.plural}.admissionregistration.k8s.io"):
+        configurations = self.reader.list(f"{self.plural}.admissionregistration.k8s.io")
+        if not configurations:
+            return
+        again = (request.reinvocation if mutating else None) or Reinvocation()
+        again.begin(self.name, obj)
+        for configuration in configurations:
             for hook in configuration.get("webhooks") or ():
-                if matches(hook, request, obj, old, self.reader):
-                    self._ask(request, hook, obj, old, mutating=mutating)
+                key = f"{configuration['metadata']['name']}/{hook['name']}"
+                if not again.skips(self.name, key) and matches(hook, request, obj, old, self.reader):
+                    changed = self._ask(request, hook, obj, old, mutating=mutating)
+                    again.asked(self.name, key, hook.get("reinvocationPolicy"), changed=changed)
+        again.end(self.name, obj)
 
-    def _ask(self, request: Request, hook: Object, obj: Object | None, old: Object | None, *, mutating: bool) -> None:
+    def _ask(self, request: Request, hook: Object, obj: Object | None, old: Object | None, *, mutating: bool) -> bool:
+        """Ask one webhook; whether it has changed the object."""
         told = about(request, obj, old)
         try:
             values: Object = {"object": obj, "oldObject": old, "request": told}
             values["authorizer"] = asked_of(self.authorizer, request)
             if not conditions_hold(hook.get("matchConditions") or (), values):
-                return
+                return False
             uid = self.loop.uid()
             review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}
             body = {**review, "request": {"uid": uid, **told, "object": obj, "oldObject": old, "options": None}}
@@ -60,16 +70,15 @@ class _Webhooks(Plugin):
                 raise CallFailed(f'received invalid webhook response: expected response.uid="{uid}", got "{got}"')
         except (CallFailed, cel.CelError) as error:
             if hook.get("failurePolicy", "Fail") == "Ignore":
-                return
+                return False
             raise errors.internal(f'failed calling webhook "{hook["name"]}": {error}') from None
         request.warnings.extend(response.get("warnings") or ())
         if not response.get("allowed"):
             raise denied(hook["name"], response.get("status") or {})
-        if mutating and response.get("patch") and obj is not None:
-            changed = patch.apply("json", obj, plain(load(base64.b64decode(response["patch"]))), None)
-            obj.clear()
-            obj.update(changed)
-            defaults.apply(obj)
+        if not mutating or not response.get("patch") or obj is None:
+            return False
+        changed = patch.apply("json", obj, plain(load(base64.b64decode(response["patch"]))), None)
+        return take(obj, changed)
 
 
 class MutatingAdmissionWebhook(_Webhooks):
