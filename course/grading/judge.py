@@ -7,9 +7,7 @@ and go to the grader one by one as they are made, so that those made stay even i
 """
 
 import base64
-import binascii
 import contextlib
-import ctypes
 import dataclasses
 import json
 import os
@@ -26,7 +24,10 @@ from typing import Any
 from course import syllabus, tasks
 from course.checks import Report
 from course.grading.channel import MAX_JOB, Channel, ChannelBroken, ChannelClosed, ChannelTimeout, receive_files
+from course.grading.mounts import own_mounts, put_in_place
 from course.grading.nursery import tend
+from course.grading.outputs import Outputs, clip
+from course.grading.questions import answers, expect
 from course.grading.sandbox import Limits
 from course.kernel import LabError
 from course.lab import Lab
@@ -36,14 +37,8 @@ GRACE = 5.0
 """Seconds that a kernel has to start, or to stop after it was interrupted."""
 PORT = 6443
 """The apiserver's port inside a sandbox."""
-MAX_TEXT = 20_000
-"""Letters of one thing observed, or of one error, that are kept."""
 MAX_MEMORY = 4 << 30
 """Bytes of address space of a judge: what a learner puts into the cluster lies here."""
-LINE = 12
-"""Bytes that a line of output takes in a notebook besides its letters."""
-_PICTURES = ("image/png", "image/jpeg")
-_CUT = "[The output is cut here: a submission may print {} kB.]\n"
 
 
 class KernelEnded(Exception):
@@ -78,18 +73,18 @@ class Bench(Lab):
         if exercise and exercise.begin and task not in self._begun:
             self._begin(task, exercise)
         report = self.examine(task, *handed)
-        points = [dataclasses.replace(point, observed=_clip(point.observed)) for point in report.points]
+        points = [dataclasses.replace(point, observed=clip(point.observed)) for point in report.points]
         return dataclasses.replace(report, points=tuple(points))
 
 
 class Judge:
     """Runs one notebook in a kernel and grades it."""
 
-    def __init__(self, lab: Bench, report: Channel, kernel: Channel, pipes: dict[int, str], control: socket.socket):
-        self.lab, self.report, self.kernel, self.pipes, self.control = lab, report, kernel, pipes, control
-        self.limits = Limits()
-        self.outputs: list[dict[str, Any]] = []
-        self.room = MAX_TEXT
+    def __init__(
+        self, lab: Bench, report: Channel, kernel: Channel, outputs: Outputs, control: socket.socket, limits: Limits
+    ):
+        self.lab, self.report, self.kernel, self.outputs, self.control = lab, report, kernel, outputs, control
+        self.limits = limits
         self.ended = ""
         """Why there is no kernel any more, in a sentence."""
         self.answers: dict[str, Callable[..., Any]] = {}
@@ -99,20 +94,18 @@ class Judge:
 
     # --- the notebook ---------------------------------------------------------------------------------------
     def run(self, job: dict[str, Any], environment: dict[str, str], url: str) -> None:
-        self.limits = Limits(**job["limits"])
-        self.room = self.limits.output
         told = self.lab.told(job["learner"], self.lab.values, environment)
-        self.answers = _answers(self, told)
+        self.answers = answers(self, told)
         files = {**job["files"], environment["KUBECONFIG"]: _encoded(self.lab.kubeconfig(url))}
         for path, data in files.items():
             self.say({"do": "file", "path": path, "data": data})
         for number, step in enumerate(job["plan"]):
-            self.outputs = []
+            self.outputs.begin()
             if "task" in step:
                 self.grade(number, step)
             else:
                 problem = self.cell(step["source"])
-                self.report.send({"cell": number, "outputs": self.outputs, "problem": problem})
+                self.report.send({"cell": number, "outputs": self.outputs.made, "problem": problem})
         self.report.send({"done": True})
 
     def cell(self, source: str) -> str:
@@ -142,7 +135,7 @@ class Judge:
         try:
             report = self.lab.judge(step["task"], handed)
         except Exception as error:  # a check that trips over what a learner made gives nothing, and says why
-            text = f"The check stumbled over what it found: {type(error).__name__}: {_clip(str(error))}"
+            text = f"The check stumbled over what it found: {type(error).__name__}: {clip(str(error))}"
             self.report.send({"grade": number, "score": 0.0, "failed": [], "text": text, "html": ""})
             return
         failed = [point.what for point in report.failed]
@@ -166,9 +159,9 @@ class Judge:
                 self.answer(message)
             elif "tell" in message:
                 if message["tell"] == "done" and wanted == "done":
-                    self.drain()
+                    self.outputs.drain()
                     return message.get("what")
-                self.output(str(message["tell"]), message.get("what"))
+                self.outputs.tell(str(message["tell"]), message.get("what"))
             elif wanted == "call" and message.get("call") == number:
                 return message
 
@@ -181,15 +174,15 @@ class Judge:
             try:
                 message = self.kernel.take()
                 if message is not None:
-                    self.drain()
+                    self.outputs.drain()
                     return message
                 left = self.deadline - time.monotonic()
                 if left <= 0:
                     raise ChannelTimeout
-                readable, _, _ = select.select([*sockets, *self.pipes], [], [], left)
-                for pipe in list(self.pipes):
+                readable, _, _ = select.select([*sockets, *self.outputs.pipes], [], [], left)
+                for pipe in list(self.outputs.pipes):
                     if pipe in readable:
-                        self.read(pipe)
+                        self.outputs.read(pipe)
                 if sockets[0] in readable:
                     self.kernel.fill()
                 elif sockets[1] in readable:  # the kernel is gone, though something it left may hold its socket
@@ -197,7 +190,7 @@ class Judge:
             except ChannelBroken:
                 self.end("The kernel was ended: it sent the judge what is no message.")
             except ChannelClosed:
-                self.drain()
+                self.outputs.drain()
                 self.end()
 
     def interrupt(self) -> str:
@@ -234,67 +227,6 @@ class Judge:
             return self.control.recv(16).decode()
         return ""
 
-    # --- what it prints and shows ---------------------------------------------------------------------------
-    def read(self, pipe: int) -> bool:
-        try:
-            data = os.read(pipe, 1 << 16)
-        except BlockingIOError:
-            return False
-        if not data:
-            del self.pipes[pipe]
-            return False
-        self.stream(self.pipes[pipe], data.decode(errors="replace"))
-        return True
-
-    def drain(self) -> None:
-        """Read what has been printed so far; no more than a process that never stops printing has in its pipe."""
-        for pipe in list(self.pipes):
-            for _ in range(32):
-                if not self.read(pipe):
-                    break
-
-    def stream(self, name: str, text: str) -> None:
-        text = self.within(text)
-        if not text:
-            return
-        last = self.outputs[-1] if self.outputs else {}
-        if last.get("name") == name:
-            last["text"] += text
-        else:
-            self.outputs.append({"output_type": "stream", "name": name, "text": text})
-
-    def within(self, text: str) -> str:
-        """As much of a text as may still be kept. A line costs more than its letters: so it does in a notebook."""
-        if self.room <= 0:
-            return ""
-        cost = len(text) + LINE * text.count("\n")
-        if cost < self.room:
-            self.room -= cost
-            return text
-        kept = text[: len(text) * self.room // cost]
-        self.room = 0
-        return f"{kept}\n{_CUT.format(self.limits.output >> 10)}"
-
-    def output(self, kind: str, what: Any) -> None:
-        if kind in ("display", "result") and isinstance(what, dict):
-            data = {mime: what[mime] for mime in _PICTURES if _is_picture(what.get(mime))}
-            text = what.get("text/markdown", what.get("text/plain"))
-            if sum(map(len, data.values())) >= self.room:
-                data = {}
-            self.room -= sum(map(len, data.values()))
-            data["text/plain"] = self.within(text) if isinstance(text, str) else ""
-            made: dict[str, Any] = {"output_type": "display_data", "data": data, "metadata": {}}
-            if kind == "result":
-                made.update(output_type="execute_result", execution_count=None)
-            self.outputs.append(made)
-        elif kind == "error" and isinstance(what, dict):
-            lines = what.get("traceback")
-            lines = [self.within(_clip(str(line))) for line in lines[:50]] if isinstance(lines, list) else []
-            name, value = _clip(str(what.get("ename")))[:200], _clip(str(what.get("evalue")))
-            self.outputs.append({"output_type": "error", "ename": name, "evalue": value, "traceback": lines})
-        elif kind == "clear":
-            self.outputs = []
-
     # --- what it asks ---------------------------------------------------------------------------------------
     def answer(self, message: dict[str, Any]) -> None:
         number, arguments = message.get("number"), message.get("args")
@@ -314,14 +246,14 @@ class Judge:
             raise
         except Exception as error:
             if message["ask"] == "back":  # the judge's function, at what the learner's gave it
-                reply["error"] = [type(error).__name__, _clip(str(error))]
+                reply["error"] = [type(error).__name__, clip(str(error))]
             else:
                 reply["refused"] = "The judge cannot answer that."
         self.say(reply)
 
     def back(self, number: int, *arguments: Any) -> Any:
         """A function that was handed to a learner's function is called."""
-        _expect(number, int)
+        expect(number, int)
         if not 0 <= number < len(self.functions):
             raise LabError("There is no such function.")
         return self.functions[number](*arguments)
@@ -343,7 +275,7 @@ class Judge:
             if "error" in reply:
                 name, text, told = (str(each) for each in [*reply["error"], "", "", ""][:3])
                 kind = name if name.isidentifier() and len(name) < 60 else "Error"
-                raise type(kind, (Exception,), {"told": _clip(told)})(_clip(text))
+                raise type(kind, (Exception,), {"told": clip(told)})(clip(text))
             return reply.get("value")
 
         return call
@@ -353,76 +285,6 @@ class Judge:
             self.functions.append(value)
             return {"$function": len(self.functions) - 1}
         return value
-
-
-def _answers(judge: Judge, told: dict[str, Any]) -> dict[str, Callable[..., Any]]:
-    """All that a kernel may ask, and nothing else; each checks its arguments."""
-    lab = judge.lab
-
-    def start(chapter: Any) -> dict[str, Any]:
-        if chapter != lab.chapter.id:
-            raise LabError(f'This assignment\'s lab is "{lab.chapter.id}".')
-        return told
-
-    def advance(duration: Any) -> None:
-        _expect(duration, str, int, float)
-        lab.advance(duration)
-
-    def task(id: Any) -> str:
-        return lab.told_of(_text(id))
-
-    def check(id: Any, handed: int) -> dict[str, Any]:
-        report = lab.examine(_text(id), *(judge.function(index) for index in range(handed)))
-        return {"text": str(report), "score": report.score, "total": report.total, "passed": report.passed}
-
-    def reset(id: Any) -> None:
-        if not id:
-            raise LabError("The whole lab cannot begin again while an assignment is graded.")
-        lab.reset(_text(id))
-
-    def flows(source: Any, address: Any, port: Any, count: Any) -> str:
-        _expect(port, int)
-        _expect(count, int)
-        return str(lab.flows(_text(source), _text(address), port, min(count, 2000)))
-
-    return {
-        "start": start,
-        "settle": lab.settle,
-        "advance": advance,
-        "task": task,
-        "hint": lambda id: "(hints are not shown while an assignment is graded)",
-        "check": check,
-        "reset": reset,
-        "stop": lambda component: lab.stop(_text(component)),
-        "restart": lambda component: lab.restart(_text(component)),
-        "node": lambda name, command: str(lab.node(_text(name)).run(_text(command))),
-        "flows": flows,
-        "lookup": lambda source, name: str(lab.lookup(_text(source), _text(name))),
-        "keys": lambda prefix: str(lab.keys(_text(prefix)))[:MAX_TEXT],
-        "revisions": lab.revisions,
-        "back": judge.back,
-    }
-
-
-def _expect(value: Any, *kinds: type) -> None:
-    if type(value) not in kinds:
-        raise LabError(f"{str(value)[:50]!r} is not what is wanted here.")
-
-
-def _text(value: Any) -> str:
-    _expect(value, str)
-    return str(value)[:MAX_TEXT]
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..."
-
-
-def _is_picture(data: Any) -> bool:
-    try:
-        return isinstance(data, str) and bool(base64.b64decode(data.replace("\n", ""), validate=True))
-    except (binascii.Error, ValueError):
-        return False
 
 
 def _encoded(text: str) -> str:
@@ -438,33 +300,6 @@ _REASONS = {
 
 
 # --- the process --------------------------------------------------------------------------------------------------
-_NEW_USERS, _NEW_MOUNTS = 0x10000000, 0x20000
-_BIND, _REMOUNT, _RECURSIVE, _PRIVATE, _NO_LINKS, _SAFE = 4096, 32, 16384, 1 << 18, 256, 2 | 4
-
-
-def own_mounts() -> bool:
-    """Become somebody who may mount, in a world of one's own; False where that is not allowed."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.getuid(), os.getgid()
-    if libc.unshare(_NEW_USERS | _NEW_MOUNTS):
-        return False
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        Path("/proc/self", name).write_text(text)
-    return not libc.mount(None, b"/", None, _RECURSIVE | _PRIVATE, None)
-
-
-def put_in_place(mine: Path, place: Path) -> None:
-    """From now on `mine` is at `place`, for this process only, and no link in it leads anywhere (Linux 5.10).
-
-    A learner may write the nodes' files, which this process reads: its own copy, where the cluster was booted.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    source, target = str(mine).encode(), str(place).encode()
-    if libc.unshare(_NEW_MOUNTS) or libc.mount(source, target, None, _BIND, None):
-        raise OSError(ctypes.get_errno(), "mount")
-    libc.mount(None, target, None, _BIND | _REMOUNT | _NO_LINKS | _SAFE, None)
-
-
 def main() -> None:
     """The nursery. Where nothing can be mounted, each judge boots a cluster of its own: half a second each."""
     folder, chapter = Path(sys.argv[1]), syllabus.chapter(sys.argv[2])
@@ -489,7 +324,9 @@ def main() -> None:
         grader = Channel(report, MAX_JOB)
         job = grader.receive()
         bench.open(job["learner"], mine)
-        judge = Judge(bench, grader, Channel(end), {files[3]: "stdout", files[4]: "stderr"}, control)
+        limits = Limits(**job["limits"])
+        outputs = Outputs({files[3]: "stdout", files[4]: "stderr"}, limits.output)
+        judge = Judge(bench, grader, Channel(end), outputs, control, limits)
         url = ""
         try:
             end.settimeout(GRACE * 4)
@@ -498,9 +335,8 @@ def main() -> None:
                 bench.listen(socket.socket(fileno=doors[0]))
                 url = f"https://127.0.0.1:{PORT}"
         except (OSError, EOFError, IndexError):
-            judge.drain()  # nothing of the learner's has run: what was printed is about the sandbox
-            said = "".join(each["text"] for each in judge.outputs).strip()
-            judge.end(f"The kernel could not be started. {said}".strip())
+            judge.outputs.drain()  # nothing of the learner's has run: what was printed is about the sandbox
+            judge.end(f"The kernel could not be started. {judge.outputs.text()}".strip())
         judge.run(job, job["environment"], url)
 
     tend({"ready": True}, work)

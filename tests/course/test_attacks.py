@@ -201,6 +201,9 @@ ATTACKS: dict[str, Attack] = {
     "memory-disk": code("open('/dev/shm/x', 'wb').write(bytes(1 << 26))", prints="too large"),
     "output": code("for i in range(200): print('x' * (1 << 20))", prints="output is cut here"),
     "output-pipe": code("%%bash\nyes | head -c 300000000", prints="output is cut here"),
+    "displays": code(
+        "from IPython.display import display\nwhile True: display({}, raw=True)", says="was interrupted|processor time"
+    ),
     "pictures": code(
         "from IPython.display import display\nfor i in range(40): display({'image/png': 'A' * 99996}, raw=True)"
     ),

@@ -1,0 +1,69 @@
+"""All that a kernel may ask the judge, and nothing else. Each question checks what it is given by a stranger."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from course.grading.outputs import MAX_TEXT
+from course.kernel import LabError
+
+if TYPE_CHECKING:
+    from course.grading.judge import Judge
+
+
+def answers(judge: "Judge", told: dict[str, Any]) -> dict[str, Callable[..., Any]]:
+    """All that a kernel may ask, and nothing else; each checks its arguments."""
+    lab = judge.lab
+
+    def start(chapter: Any) -> dict[str, Any]:
+        if chapter != lab.chapter.id:
+            raise LabError(f'This assignment\'s lab is "{lab.chapter.id}".')
+        return told
+
+    def advance(duration: Any) -> None:
+        expect(duration, str, int, float)
+        lab.advance(duration)
+
+    def task(id: Any) -> str:
+        return lab.told_of(_text(id))
+
+    def check(id: Any, handed: int) -> dict[str, Any]:
+        report = lab.examine(_text(id), *(judge.function(index) for index in range(handed)))
+        return {"text": str(report), "score": report.score, "total": report.total, "passed": report.passed}
+
+    def reset(id: Any) -> None:
+        if not id:
+            raise LabError("The whole lab cannot begin again while an assignment is graded.")
+        lab.reset(_text(id))
+
+    def flows(source: Any, address: Any, port: Any, count: Any) -> str:
+        expect(port, int)
+        expect(count, int)
+        return str(lab.flows(_text(source), _text(address), port, min(count, 2000)))
+
+    return {
+        "start": start,
+        "settle": lab.settle,
+        "advance": advance,
+        "task": task,
+        "hint": lambda id: "(hints are not shown while an assignment is graded)",
+        "check": check,
+        "reset": reset,
+        "stop": lambda component: lab.stop(_text(component)),
+        "restart": lambda component: lab.restart(_text(component)),
+        "node": lambda name, command: str(lab.node(_text(name)).run(_text(command))),
+        "flows": flows,
+        "lookup": lambda source, name: str(lab.lookup(_text(source), _text(name))),
+        "keys": lambda prefix: str(lab.keys(_text(prefix)))[:MAX_TEXT],
+        "revisions": lab.revisions,
+        "back": judge.back,
+    }
+
+
+def expect(value: Any, *kinds: type) -> None:
+    if type(value) not in kinds:
+        raise LabError(f"{str(value)[:50]!r} is not what is wanted here.")
+
+
+def _text(value: Any) -> str:
+    expect(value, str)
+    return str(value)[:MAX_TEXT]
