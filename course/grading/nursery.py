@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from course.grading.channel import receive_files, send_files
+from course.grading.channel import ChannelClosed, receive_files, send_files
 
 _PR_SET_PDEATHSIG = 1
 _STDIN = 0
@@ -121,6 +121,8 @@ def _child(
         die_with_parent()
         work(message, files)
         code = 0
+    except ChannelClosed:
+        pass  # the grader is gone
     except BaseException as error:  # a child must never go on as a second nursery
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
     finally:
