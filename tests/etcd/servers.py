@@ -1,12 +1,14 @@
 """The real etcd as a process, and clients that talk to it and to ours in the same words."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ def real_etcd(folder: Path, *flags: str) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         _until_open(port, process)
+        _until_settled(url)
         yield url.removeprefix("http://")
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -52,6 +55,17 @@ def _until_open(port: int, process: "subprocess.Popen[bytes]") -> None:
             return
         time.sleep(0.02)  # a process to come up: the one thing here that nobody tells us of
     raise RuntimeError("the real etcd did not start")
+
+
+def _until_settled(url: str) -> None:
+    """After its port is open etcd still writes its cluster's version, which counts in v2's index."""
+    deadline = time.monotonic() + STARTUP
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/version", timeout=STARTUP) as answer:
+            if json.load(answer)["etcdcluster"] != "not_decided":
+                return
+        time.sleep(0.02)  # as above
+    raise RuntimeError("the real etcd does not know its version")
 
 
 class Client:
