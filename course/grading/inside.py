@@ -123,7 +123,8 @@ class Lab:
     def show(self, *_: Any, **__: Any) -> "Output":
         return _NOT_DRAWN
 
-    rollout = decision = packet = merge = owners = life = browse = loop = what_if = sandboxes = audit = show
+    rollout = decision = packet = merge = owners = life = service = ports = request = modes = solution = show
+    browse = loop = what_if = sandboxes = audit = show
 
 
 class Node:
