@@ -96,6 +96,8 @@ def output(script: str, **options: object) -> str:
         ('seq 3 | while read n; do echo "n=$n"; done', "n=1\nn=2\nn=3\n"),
         ("echo a:b:c | cut -d: -f2; echo abc | tr a-c A-C", "b\nABC\n"),
         ("echo hello | sed 's/l\\+/L/; s/h/J/'", "JeLo\n"),
+        ("echo hello | sed -e s/l/L/ -e s/h/J/", "JeLlo\n"),
+        ("printf 'a\\nb\\nc\\n' | grep -e a -e c", "a\nc\n"),
         ("printf 'b\\na\\nb\\n' | sort | uniq -c", "      1 a\n      2 b\n"),
         ("export A=1; env | grep ^A=; B=2 env | grep ^B=", "A=1\nB=2\n"),
         ("x='a b'; for w in $x; do echo $w; done", "a\nb\n"),

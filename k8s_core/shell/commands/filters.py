@@ -36,16 +36,17 @@ def search(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
 
 
 def grep(process: Process) -> Steps:
-    options, operands = parse(
-        process, "ivcnloqEFrRwhHsxa", "emABC", {"color": "w", "ignore-case": "i", "invert-match": "v"}
-    )
+    long = {"color": "w", "ignore-case": "i", "invert-match": "v"}
+    options, operands = parse(process, "ivcnloqEFrRwhHsxa", "emABC", long, many="e")
     if "e" not in options and not operands:
         return process.fail("missing pattern", 2)
     expression = options["e"] if "e" in options else operands.pop(0)
+    each: Callable[[str], str] = basic  # a line is a pattern
     if process.argv[0].endswith("fgrep") or "F" in options:
-        expression = re.escape(expression)
-    elif not (process.argv[0].endswith("egrep") or "E" in options):
-        expression = basic(expression)
+        each = re.escape
+    elif process.argv[0].endswith("egrep") or "E" in options:
+        each = str
+    expression = "|".join(map(each, expression.split("\n")))
     if "w" in options and options["w"] == "w":
         expression = rf"\b(?:{expression})\b"
     if "x" in options:
@@ -140,7 +141,7 @@ def basic(expression: str) -> str:
 def sed(process: Process) -> Steps:
     backup = next((w[2:] for w in process.argv[1:] if re.fullmatch(r"-i\.\w+", w)), "")
     process.argv = [re.sub(r"^-i\.\w+$", "-i", w) for w in process.argv]
-    options, operands = parse(process, "nErisz", "ef", {"expression": "e", "in-place": "i", "quiet": "n"})
+    options, operands = parse(process, "nErisz", "ef", {"expression": "e", "in-place": "i", "quiet": "n"}, many="e")
     script = options["e"] if "e" in options else operands.pop(0) if operands else ""
     if not script:
         return process.fail("no script specified")
