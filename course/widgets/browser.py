@@ -14,7 +14,7 @@ from course.widgets.player import Player
 from k8s_core.etcd.store import Event, KeyValue, Store, prefix_end
 
 if TYPE_CHECKING:
-    from course.lab import Lab
+    from course.views import Views
 
 MOST = 14  # keys and events shown at a time
 SPLIT = 590  # where the watch begins
@@ -37,7 +37,7 @@ class KeysView(Player):
         self.refresh()
 
     @classmethod
-    def of(cls, lab: "Lab", prefix: str) -> "KeysView":
+    def of(cls, lab: "Views", prefix: str) -> "KeysView":
         return cls(lab.cluster.etcd, lab.cluster.lock, prefix, lab.cluster.advance)
 
     def close(self) -> None:
