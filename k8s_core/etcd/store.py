@@ -74,6 +74,7 @@ class Store:
     def __init__(self, loop: Loop | None = None):
         self.loop = loop
         self.revision = 1
+        self._written = 1  # of the newest write, which is ahead of `revision` while a transaction is under way
         self.compact_revision = -1  # as in etcd, where one can compact at 0, once
         self.watchers = Watchers()
         self.size = 0
@@ -105,7 +106,7 @@ class Store:
             one = self._at(key, revision) if revision > 0 else self._current.get(key)
             kvs = [one] if one else []
             return RangeResult(kvs, len(kvs), False, self.revision)
-        if 0 < revision < self.revision:
+        if 0 < revision < max(self.revision, self._written):
             history, kvs = self._history, []
             for each in self._keys(history, key, range_end):
                 kv = history[each][-1]
@@ -221,6 +222,7 @@ class Store:
         return doomed
 
     def _record(self, kv: KeyValue) -> None:
+        self._written = kv.mod_revision
         self.size += _weight(kv)
         versions = self._history.get(kv.key)
         if versions is None:

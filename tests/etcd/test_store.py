@@ -44,6 +44,18 @@ def test_a_transaction_is_one_revision() -> None:
     assert not failed.succeeded and store.revision == 2 and store.get(b"a") is not None
 
 
+def test_the_past_stays_as_it_was_within_a_transaction() -> None:
+    """Who has written in a transaction, and reads at the revision before it, does not find the writes."""
+    store = Store()
+    store.put(b"a", b"1")
+    before = store.revision
+    with store.write() as txn:
+        txn.put(b"b", b"2")
+        assert [kv.key for kv in store.range(b"a", b"c").kvs] == [b"a", b"b"]
+        then = store.range(b"a", b"c", revision=before)
+        assert ([kv.key for kv in then.kvs], then.count) == ([b"a"], 1)
+
+
 def test_comparing_the_value_of_a_missing_key_fails() -> None:
     """As in etcd, a key that is not there has no value, not even an empty one."""
     assert not Store().txn([Compare(b"a", "value", "=", b"")], []).succeeded
