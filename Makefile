@@ -42,6 +42,7 @@ lint: setup
 	@$(BIN)/mypy k8s_core course
 
 test: lint
+	@$(BIN)/python tests/network/iptables.py
 	@$(BIN)/python tests/course/walls.py
 	@$(BIN)/python tests/course/browser.py
 	@$(BIN)/python -m course build --check

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-ADVICE = "These tests need iptables: sudo apt-get install iptables"
+ADVICE = "These tests need iptables and nft: sudo apt-get install iptables nftables"
 UNCOUNTED = tuple(
     f" -m nfacct --nfacct-name  {name}" for name in ("ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts")
 )
@@ -21,7 +21,9 @@ def find(program: str = "iptables-restore") -> str | None:
 
 
 def install() -> None:
+    """Install them where that is ours to do: Debian, as root."""
     if shutil.which("apt-get") and os.geteuid() == 0:
+        print("installing iptables and nftables for the network tests", flush=True)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for command in ("update -qq", "install -y -qq --no-install-recommends iptables nftables"):
             subprocess.run(["apt-get", *command.split()], env=environment, stdout=subprocess.DEVNULL, check=False)
@@ -33,8 +35,6 @@ def _run(words: Sequence[str], text: str = "") -> subprocess.CompletedProcess[st
 
 def accepts(rules: str, program: str = "iptables-restore", *, flag: str = "--test") -> str:
     """What `iptables-restore --test` has against the rules; "" if nothing."""
-    if not find(program):
-        install()
     found = find(program)
     assert found, ADVICE
     done = _run([found, flag], rules)
@@ -43,8 +43,6 @@ def accepts(rules: str, program: str = "iptables-restore", *, flag: str = "--tes
 
 def has_namespaces() -> bool:
     """Whether a network namespace of our own can be made, whose kernel we may fill with rules."""
-    if not find():
-        install()
     script = "iptables -A INPUT -m comment --comment x -m statistic --mode random --probability 0.5 -j ACCEPT"
     return (
         bool(shutil.which("unshare"))
@@ -64,16 +62,14 @@ def through_the_kernel(rules: str) -> str:
 
 def through_nft(rules: str) -> str:
     """What nft lists after it has read the table into the kernel of a fresh namespace."""
-    if not find("nft"):
-        install()
     script = "PATH=$PATH:/usr/sbin; nft -f - && nft list table ip kube-proxy"
     done = _run(["unshare", "-n", "sh", "-c", script], rules)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-if __name__ == "__main__":
-    if not find():
+if __name__ == "__main__" and sys.platform == "linux":
+    if not (find() and find("nft")):
         install()
-    if not find():
+    if not (find() and find("nft")):
         sys.exit(ADVICE)
