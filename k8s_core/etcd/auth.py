@@ -5,14 +5,14 @@ A password is kept as a salted scrypt hash, made before the request goes to the 
 
 import base64
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from aetcd.rpc import auth_pb2, rpc_pb2
 
 from k8s_core.clock import Loop
-from k8s_core.etcd.store import NO_END, EtcdError, Store
+from k8s_core.etcd.intervals import Spans
+from k8s_core.etcd.store import EtcdError, Store
 
 Message = Any
 READ, WRITE, READ_WRITE = 0, 1, 2  # authpb.Permission.Type
@@ -81,6 +81,13 @@ class Auth:
         self.users: dict[str, User] = {}
         self.roles: dict[str, list[Message]] = {}
         self._tokens: dict[str, Token] = {}
+        self._spans: dict[tuple[str, int], Spans] = {}
+        """What each user may read and write, until something changes."""
+
+    def restore(self, enabled: bool, revision: int, users: dict[str, User], roles: dict[str, list[Message]]) -> None:
+        """Become another state."""
+        self.enabled, self.revision, self.users, self.roles = enabled, revision, users, roles
+        self._spans.clear()
 
     # --- who ------------------------------------------------------------------------------------------------
     def authenticate(self, request: Message) -> Message:
@@ -141,8 +148,11 @@ class Auth:
             raise denied()
         if ROOT in known.roles:
             return
-        permissions = [p for role in known.roles for p in self.roles.get(role, ()) if p.permType in (kind, READ_WRITE)]
-        if not _contains(permissions, key, range_end):
+        if (user, kind) not in self._spans:
+            permissions = (p for role in known.roles for p in self.roles.get(role, ()))
+            given = ((p.key, p.range_end) for p in permissions if p.permType in (kind, READ_WRITE))
+            self._spans[user, kind] = Spans(given)
+        if not self._spans[user, kind].cover(key, range_end):
             raise denied()
 
     def _check_admin(self, user: str) -> None:
@@ -309,25 +319,5 @@ class Auth:
 
     def _changed(self, response: Any) -> Message:
         self.revision += 1
+        self._spans.clear()
         return response(header=rpc_pb2.ResponseHeader())
-
-
-Bound = tuple[bool, bytes]
-"""Where a span begins or ends; what has no end comes after all keys."""
-
-
-def _end(key: bytes, range_end: bytes) -> Bound:
-    return (True, b"") if range_end == NO_END else (False, range_end or key + b"\0")
-
-
-def _contains(permissions: Iterable[Message], key: bytes, range_end: bytes) -> bool:
-    """Whether the permissions together cover [key, range_end), or the one key; as etcd's interval tree sees it."""
-    first, last = (False, key), _end(key, range_end)
-    spans = sorted(((False, bytes(p.key)), _end(p.key, p.range_end)) for p in permissions)
-    overlapping = [(start, end) for start, end in spans if start < last and end > first]
-    reached = first
-    for start, end in overlapping:
-        if start > reached:
-            return False
-        reached = max(reached, end)
-    return bool(overlapping) and reached >= last

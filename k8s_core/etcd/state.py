@@ -60,12 +60,12 @@ def load(service: Service, data: bytes) -> None:
     service.members.members = {member.ID: member for member in found}
     service.members.removed = set(state["removed"])
     service.members.alarms = {(id, alarm) for id, alarm in state["alarms"]}
-    auth, kept = service.auth, state["auth"]
-    auth.enabled, auth.revision = kept["enabled"], kept["revision"]
-    auth.users = {name: User(_bytes(hashed), bare, roles) for name, (hashed, bare, roles) in kept["users"].items()}
-    auth.roles = {
-        name: [auth_pb2.Permission.FromString(_bytes(text)) for text in texts] for name, texts in kept["roles"].items()
+    kept = state["auth"]
+    users = {name: User(_bytes(hashed), bare, roles) for name, (hashed, bare, roles) in kept["users"].items()}
+    roles = {
+        name: [auth_pb2.Permission.FromString(_bytes(text)) for text in rows] for name, rows in kept["roles"].items()
     }
+    service.auth.restore(kept["enabled"], kept["revision"], users, roles)
 
 
 def _pack(kv: KeyValue) -> list[Any]:

@@ -190,3 +190,44 @@ def run(address: str, operations: int, seed: int) -> int:
         assert bare(told) == bare(expected), f"{number}: {user} {method} {asked}\nours: {told}\nreal: {expected}"
     both.real.close()
     return operations
+
+
+BOUNDS = (b"a", b"a\0", b"ab", b"b", b"b\0", b"c", b"d", b"e", b"f", b"\0", b"")
+
+
+def ranges(address: str, rounds: int, seed: int) -> int:
+    """Give a user rights in every form, then ask for every range: one key, up to a key, to the end, empty, inverted."""
+    dice, both, asked = random.Random(seed), Both(address), 0
+
+    def same(user: str, method: str, message: Message) -> None:
+        nonlocal asked
+        told, expected = both.call(user, method, message)
+        assert bare(told) == bare(expected), f"{seed}: {user} {method} {message}\nours: {told}\nreal: {expected}"
+        asked += 1
+
+    for name in ("root", "ann"):
+        same("", "UserAdd", rpc_pb2.AuthUserAddRequest(name=name, password="1"))
+    same("", "UserGrantRole", rpc_pb2.AuthUserGrantRoleRequest(user="root", role="root"))
+    same("", "AuthEnable", rpc_pb2.AuthEnableRequest())
+    for number in range(rounds):
+        both.log_in("root", "1")
+        for role in [f"{number}.{each}" for each in range(dice.randrange(1, 5))]:
+            same("root", "RoleAdd", rpc_pb2.AuthRoleAddRequest(name=role))
+            for _ in range(dice.randrange(1, 6)):
+                perm = auth_pb2.Permission(
+                    permType=dice.randrange(3), key=dice.choice(BOUNDS), range_end=dice.choice(BOUNDS)
+                )
+                same("root", "RoleGrantPermission", rpc_pb2.AuthRoleGrantPermissionRequest(name=role, perm=perm))
+            same("root", "UserGrantRole", rpc_pb2.AuthUserGrantRoleRequest(user="ann", role=role))
+        both.log_in("ann", "1")
+        for key in BOUNDS[:-1]:
+            for end in BOUNDS:
+                span = {"key": key, "range_end": end}
+                same("ann", "Range", rpc_pb2.RangeRequest(**span))
+                delete = rpc_pb2.RequestOp(request_delete_range=rpc_pb2.DeleteRangeRequest(**span))
+                same("ann", "Txn", rpc_pb2.TxnRequest(failure=[delete]))
+        both.log_in("root", "1")
+        for role in list(both.ours.auth.roles):
+            same("root", "RoleDelete", rpc_pb2.AuthRoleDeleteRequest(role=role))
+    both.real.close()
+    return asked

@@ -28,3 +28,9 @@ def test_users_members_and_maintenance_answer_as_the_real_etcd(tmp_path: Path) -
     """1,000 requests of several users with their tokens: who may do what, and what is said to those who may not."""
     with real_etcd(tmp_path, "--bcrypt-cost", "4") as address:
         assert differential_admin.run(address, 1_000, seed=1) == 1_000
+
+
+def test_rights_reach_as_far_as_in_the_real_etcd(tmp_path: Path) -> None:
+    """2,000 requests for ranges of every form under rights of every form, empty and inverted ones among them."""
+    with real_etcd(tmp_path, "--bcrypt-cost", "4") as address:
+        assert differential_admin.ranges(address, 10, seed=1) >= 2_000
