@@ -340,11 +340,12 @@ class Cluster:
 
     def serve_etcd(self, port: int = 0) -> str:
         """Open etcd's own door on the loopback, TLS with kubeadm's certificates; its URL. Closed by `stop`."""
+        from k8s_core.etcd.front import Listen  # noqa: PLC0415  gRPC comes with it
         from k8s_core.etcd.wire import Wire, tls_context  # noqa: PLC0415  gRPC comes with it
 
         pki = self.root / "nodes" / next(iter(self.addresses)) / "etc/kubernetes/pki/etcd"
         tls = tls_context(pki / "server.crt", pki / "server.key", pki / "ca.crt", client_cert_auth=True)
-        wire = Wire(self.etcd_member.service, port=port, lock=self.lock, tls=tls)
+        wire = Wire(self.etcd_member.service, Listen(port=port, tls=tls), lock=self.lock)
         self._closing.append(wire.close)
         return wire.url
 

@@ -6,7 +6,9 @@ which is told the common name of the client's certificate.
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 from aiohttp import web
@@ -38,6 +40,29 @@ class Pipe(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self.other:
             self.other.resume_reading()
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where to listen: a host and a port (0: a free one), or a socket's path; with TLS if there is a context."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    tls: ssl.SSLContext | None = None
+    metrics: bool = False
+    """Metrics and health alone, over HTTP."""
+
+    async def open(self, factory: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+        io = asyncio.get_running_loop()
+        if self.host.startswith("/"):
+            return await io.create_unix_server(factory, self.host, ssl=self.tls)
+        return await io.create_server(factory, self.host, self.port, ssl=self.tls)
+
+    def url(self, server: asyncio.Server) -> str:
+        if self.host.startswith("/"):
+            return f"unix://{self.host}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{server.sockets[0].getsockname()[1]}"
 
 
 Connect = Callable[[str, Callable[[], Pipe]], Awaitable[Any]]

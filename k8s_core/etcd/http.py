@@ -1,7 +1,8 @@
 """etcd's HTTP door: /version, /health, /metrics, v2, and v3 as JSON. Stands for api/etcdhttp and v2http's routes."""
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,7 +12,7 @@ from aiohttp import web
 
 from k8s_core.etcd import gateway
 from k8s_core.etcd.members import CLUSTER_VERSION
-from k8s_core.etcd.service import Service
+from k8s_core.etcd.service import CORRUPT, Service
 from k8s_core.etcd.store import EtcdError
 from k8s_core.etcd.tree import Event, TreeError
 from k8s_core.etcd.v2 import Answer, KeyRequest, encode, error_answer, event_body
@@ -25,6 +26,13 @@ METHODS = {
     "stats": ("GET",),
     "machines": ("GET", "HEAD"),
 }
+CHECKS = {
+    "livez": ("serializable_read",),
+    "readyz": ("data_corruption", "serializable_read", "linearizable_read", "non_learner"),
+}
+"""/livez and /readyz -> what they check; each check has a page of its own below them."""
+METRICS_PAGES = re.compile(r"/(metrics|health|(livez|readyz)(/\w+)?)")
+"""What --listen-metrics-urls shows; everything else needs a client's certificate."""
 ALARMS = ("NONE", "NOSPACE", "CORRUPT")
 Message = Any
 FORM = "application/x-www-form-urlencoded"
@@ -42,16 +50,25 @@ class Api:
         for waiting in self.v2.waiting:
             waiting.cancel()
 
+    async def answer_metrics(self, request: web.BaseRequest, enter: Enter) -> web.StreamResponse:
+        if METRICS_PAGES.fullmatch(request.path):
+            return await self.answer(request, enter)
+        return web.Response(status=404, text="404 page not found\n")
+
     async def answer(self, request: web.BaseRequest, enter: Enter) -> web.StreamResponse:
         match request.path:
             case "/version":
                 return _json({"etcdserver": self.service.members.version, "etcdcluster": CLUSTER_VERSION})
-            case "/health" | "/livez" | "/readyz":
+            case "/health":
                 with enter():
                     return self._health(request)
             case "/metrics":
                 with enter():
                     return web.Response(text=self._metrics(), content_type="text/plain")
+        check, _, one = request.path[1:].partition("/")
+        if check in CHECKS and (not one or one in CHECKS[check]):
+            with enter():
+                return self._checks((one,) if one else CHECKS[check], request)
         _, root, area, rest = (*request.path.split("/", 3), "", "", "")[:4]
         if root == "v2" and area in METHODS:
             if request.method not in METHODS[area]:
@@ -192,15 +209,37 @@ class Api:
         query = parse_qs(request.query_string)
         alarms = {ALARMS[alarm] for _, alarm in self.service.members.alarms} - set(query.get("exclude", ()))
         reason = f"ALARM {sorted(alarms)[-1]}" if alarms else ""
-        if not reason and query.get("serializable", ["false"])[0] != "true":
-            try:
-                self.service.call("range", rpc_pb2.RangeRequest(key=b"health"))
-            except EtcdError as error:
-                reason = "" if "user name is empty" in error.message else f"QGET ERROR:{error.message}"
-        if request.path != "/health":
-            return web.Response(status=503 if reason else 200, text=f"{reason or 'ok'}\n")
+        if not reason and (wrong := self._read(serializable=query.get("serializable", ["false"])[0] == "true")):
+            reason = f"RANGE ERROR:{wrong}"
         body = orjson.dumps({"health": "false" if reason else "true", "reason": reason})
-        return web.Response(status=503 if reason else 200, text=body.decode())
+        return web.Response(status=503 if reason else 200, text=body.decode() + "\n" * bool(reason))
+
+    def _checks(self, names: Sequence[str], request: web.BaseRequest) -> web.Response:
+        """Each check a line, if one fails or the client wants to see them; `exclude` leaves some out."""
+        query = parse_qs(request.query_string, keep_blank_values=True)
+        found = {name: self._check(name) for name in names if name not in query.get("exclude", ())}
+        lines = [f"[-]{name} failed: {wrong}" if wrong else f"[+]{name} ok" for name, wrong in found.items()]
+        if any(found.values()):
+            return web.Response(status=503, text="\n".join([*lines, "", ""]))
+        return web.Response(text="\n".join([*lines * ("verbose" in query), "ok", ""]))
+
+    def _check(self, name: str) -> str:
+        """What is wrong; "" if nothing is."""
+        match name:
+            case "data_corruption":
+                alarms = {alarm for _, alarm in self.service.members.alarms}
+                return "alarm activated: CORRUPT" if CORRUPT in alarms else ""
+            case "non_learner":
+                return "not supported for learner" if self.service.members.learner else ""
+        return self._read(serializable=name == "serializable_read")
+
+    def _read(self, *, serializable: bool) -> str:
+        """Why nothing can be read, in the name of root; "" if it can."""
+        try:
+            self.service.call("range", rpc_pb2.RangeRequest(key=b"health", serializable=serializable))
+        except EtcdError as error:
+            return "" if "user name is empty" in error.message else error.message
+        return ""
 
     def _metrics(self) -> str:
         store = self.service.store

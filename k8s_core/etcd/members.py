@@ -67,6 +67,11 @@ class Members:
         self._file = 0
         """Bytes that the database's file has grown to."""
 
+    @property
+    def learner(self) -> bool:
+        """Whether this member has no vote yet."""
+        return self.id in self.members and bool(self.members[self.id].isLearner)
+
     # --- Cluster --------------------------------------------------------------------------------------------
     def _list(self) -> list[Message]:
         return [self.members[id] for id in sorted(self.members)]

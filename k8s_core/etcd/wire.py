@@ -12,7 +12,7 @@ import ssl
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from google.protobuf import message_factory
 from k8s_core.apiserver.follow import Follower
 from k8s_core.clock import Loop
 from k8s_core.etcd import snapshot
-from k8s_core.etcd.front import Front, Pipe
+from k8s_core.etcd.front import Front, Listen, Pipe
 from k8s_core.etcd.http import Api
 from k8s_core.etcd.service import METHODS, Journal, Service
 from k8s_core.etcd.store import EtcdError
@@ -33,8 +33,6 @@ from k8s_core.limits import ETCD_GRPC_OVERHEAD, ETCD_MAX_UNSENT
 Message = Any
 Caller = tuple[str, str]
 """A client's token and the common name of its certificate."""
-Listen = tuple[str, int, ssl.SSLContext | None]
-"""Host, port, and TLS if it is wanted."""
 SERVING = b"\x08\x01"
 """grpc.health.v1.HealthCheckResponse."""
 OPTIONS = [
@@ -68,25 +66,21 @@ class Wire:
     def __init__(
         self,
         service: Service,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
+        *listen: Listen,
         lock: "threading.RLock | None" = None,
         follower: Follower | None = None,
-        tls: ssl.SSLContext | None = None,
-        also: Sequence[Listen] = (),
     ):
         self.service, self.lock, self.follower = service, lock or threading.RLock(), follower
         self.api = Api(service)
-        self._also = also
+        self._listen = listen or (Listen(),)
+        self.urls: list[str] = []
         self._servers: dict[str, asyncio.Task[tuple[grpc.aio.Server, Any]]] = {}
         self._committing = False
-        self.host, self.port, self.scheme = host, port, "https" if tls else "http"
         self._io = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(tls,), name="etcd", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="etcd", daemon=True)
         self._thread.start()
         self._ready.wait()
         if self._error:
@@ -95,7 +89,7 @@ class Wire:
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.host}:{self.port}"
+        return self.urls[0]
 
     def close(self) -> None:
         """Stop listening and end every connection. Safe to call twice."""
@@ -104,27 +98,25 @@ class Wire:
             self._thread.join()
 
     # --- the thread -----------------------------------------------------------------------------------------
-    def _run(self, tls: ssl.SSLContext | None) -> None:
+    def _run(self) -> None:
         asyncio.set_event_loop(self._io)
         try:
-            self._io.run_until_complete(self._serve(tls))
+            self._io.run_until_complete(self._serve())
         except OSError as error:
             self._error = error
         finally:
             self._ready.set()
             self._io.close()
 
-    async def _serve(self, tls: ssl.SSLContext | None) -> None:
+    async def _serve(self) -> None:
         with tempfile.TemporaryDirectory(prefix="k8s-core-etcd-") as folder:
             self._folder = Path(folder)
-            http = web.Server(self._http, access_log=None)
+            http, metrics = (web.Server(answer, access_log=None) for answer in (self._http, self._metrics))
             fronts = []
             try:
-                for host, port, context in ((self.host, self.port, tls), *self._also):
-                    fronts.append(
-                        await self._io.create_server(lambda: Front(self._connect, http), host, port, ssl=context)
-                    )
-                self.port = fronts[0].sockets[0].getsockname()[1]
+                for listen in self._listen:
+                    fronts.append(await listen.open(metrics if listen.metrics else lambda: Front(self._connect, http)))
+                    self.urls.append(listen.url(fronts[-1]))
                 await self._server("")
                 ticker = self._io.create_task(self._tick())
                 self._ready.set()
@@ -136,7 +128,8 @@ class Wire:
             self.api.close()
             for starting in self._servers.values():
                 await (await starting)[0].stop(0)
-            await http.shutdown(0.1)
+            for server in (http, metrics):
+                await server.shutdown(0.1)
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
             await asyncio.sleep(0)
@@ -268,6 +261,9 @@ class Wire:
     # --- HTTP -----------------------------------------------------------------------------------------------
     async def _http(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self.api.answer(request, self._entered)
+
+    async def _metrics(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self.api.answer_metrics(request, self._entered)
 
 
 def _resolve(future: "asyncio.Future[Any]", answer: Any) -> None:

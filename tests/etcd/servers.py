@@ -28,14 +28,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def real_etcd(folder: Path, *flags: str) -> Iterator[str]:
+def real_etcd(folder: Path, *flags: str, name: str = "default") -> Iterator[str]:
     """A fresh etcd 3.5 in `folder`; gives its client address."""
     port, peer = free_port(), free_port()
     url, peer_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
     command = [
         str(ETCD), "--data-dir", str(folder / "real"), "--listen-client-urls", url, "--advertise-client-urls", url,
         "--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url,
-        "--initial-cluster", f"default={peer_url}", "--unsafe-no-fsync", "--log-level", "error", *flags,
+        "--initial-cluster", f"{name}={peer_url}", "--unsafe-no-fsync", "--log-level", "error", *flags,
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -46,6 +46,18 @@ def real_etcd(folder: Path, *flags: str) -> Iterator[str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextlib.contextmanager
+def our_etcd(*flags: str) -> Iterator[str]:
+    """Ours as a process; gives its first client address."""
+    command = [sys.executable, "-m", "k8s_core", "etcd", "--listen-client-urls", "http://127.0.0.1:0", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().split()[-1].partition("://")[2]
+        finally:
+            process.kill()
 
 
 def _until_open(port: int, process: "subprocess.Popen[bytes]") -> None:
@@ -92,4 +104,4 @@ class Client:
         self.channel.close()
 
 
-__all__ = ["ETCDCTL", "Client", "free_port", "real_etcd", "rpc_pb2"]
+__all__ = ["ETCDCTL", "Client", "free_port", "our_etcd", "real_etcd", "rpc_pb2"]

@@ -98,7 +98,7 @@ def test_a_watch_tells_a_line_for_every_answer() -> None:
 
 
 def test_health_says_what_is_wrong() -> None:
-    """An alarm makes it sick, for each door of health, unless it is one to be left out."""
+    """An alarm makes it sick unless it is one to be left out; each kind of health looks for its own."""
     loop = Loop()
     service = Service(Store(loop), loop)
     wire = Wire(service)
@@ -106,7 +106,13 @@ def test_health_says_what_is_wrong() -> None:
     assert ask(ours, "GET", "/readyz")[:2] == (200, "ok\n")
     with wire.lock:
         service.call("alarm", rpc_pb2.AlarmRequest(action=1, memberID=1, alarm=1))
-    assert ask(ours, "GET", "/health")[:2] == (503, '{"health":"false","reason":"ALARM NOSPACE"}')
-    assert ask(ours, "GET", "/livez")[0] == 503
+    assert ask(ours, "GET", "/health")[:2] == (503, '{"health":"false","reason":"ALARM NOSPACE"}\n')
+    assert ask(ours, "GET", "/livez")[0] == ask(ours, "GET", "/readyz")[0] == 200  # a full member is still alive
     assert ask(ours, "GET", "/health?exclude=NOSPACE")[0] == 200
+    with wire.lock:
+        service.call("alarm", rpc_pb2.AlarmRequest(action=1, memberID=1, alarm=2))
+    failed = "[-]data_corruption failed: alarm activated: CORRUPT\n"
+    assert ask(ours, "GET", "/readyz/data_corruption")[:2] == (503, f"{failed}\n")
+    assert ask(ours, "GET", "/readyz?exclude=data_corruption")[0] == ask(ours, "GET", "/livez")[0] == 200
+    assert ask(ours, "GET", "/readyz/nothing")[0] == 404
     wire.close()

@@ -10,6 +10,7 @@ from servers import Client, free_port, real_etcd
 
 from conftest import MakeCluster
 from k8s_core.clock import Loop
+from k8s_core.etcd.front import Listen
 from k8s_core.etcd.remote import RemoteStore
 from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import Put, Store
@@ -73,7 +74,7 @@ def test_over_tls_with_a_certificate_and_on_the_first_address_that_answers(tmp_p
     pki, loop = tmp_path / "pki", Loop()
     one = Service(Store(loop), loop)
     files = (pki / "etcd/server.crt", pki / "etcd/server.key", pki / "etcd/ca.crt")
-    wire = Wire(one, tls=tls_context(*files, client_cert_auth=True))
+    wire = Wire(one, Listen(tls=tls_context(*files, client_cert_auth=True)))
     own = (pki / "etcd/ca.crt", pki / "apiserver-etcd-client.crt", pki / "apiserver-etcd-client.key")
     store = RemoteStore(loop, f"https://127.0.0.1:{free_port()},{wire.url}", own)
     assert store.txn([], [Put(b"k", b"v")]).revision == 2 and store.get(b"k")

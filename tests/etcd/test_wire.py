@@ -1,6 +1,5 @@
 """What the door does beside answering: limits, slow clients, a full disk, many writers, names in certificates."""
 
-import argparse
 import queue
 import ssl
 import threading
@@ -16,10 +15,8 @@ from aetcd.rpc import auth_pb2, rpc_pb2
 from servers import Client
 
 from k8s_core.clock import Loop
-from k8s_core.etcd import flags
 from k8s_core.etcd import wire as door
-from k8s_core.etcd.main import _listeners, _service_options
-from k8s_core.etcd.main import main as etcd
+from k8s_core.etcd.front import Listen
 from k8s_core.etcd.service import Options, Service
 from k8s_core.etcd.store import EtcdError, Store
 from k8s_core.etcd.wal import Durable
@@ -199,7 +196,7 @@ def test_a_certificate_says_who_one_is(tmp_path: Path) -> None:
     ):
         one.call(method, request)
     tls = tls_context(pki / "server.crt", pki / "server.key", pki / "ca.crt", client_cert_auth=True)
-    wire = Wire(one, tls=tls)
+    wire = Wire(one, Listen(tls=tls))
     names = ("ca.crt", "healthcheck-client.key", "healthcheck-client.crt")
     credentials = grpc.ssl_channel_credentials(*[(pki / name).read_bytes() for name in names])
     with grpc.secure_channel(wire.url.removeprefix("https://"), credentials) as channel:
@@ -217,21 +214,3 @@ def test_a_certificate_says_who_one_is(tmp_path: Path) -> None:
     with urllib.request.urlopen(f"{wire.url}/health", context=context) as answer:
         assert answer.read() == b'{"health":"true","reason":""}'
     wire.close()
-
-
-def test_flags_are_etcds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One dash or two, switches with a value, durations, the environment; those without a meaning here are taken."""
-    monkeypatch.setenv("ETCD_MAX_TXN_OPS", "7")
-    parser = argparse.ArgumentParser()
-    flags.add(parser)
-    words = (
-        "-log-level warn --client-cert-auth=true --snapshot-count=5 --unsafe-no-fsync --quota-backend-bytes 99 "
-        "--listen-client-urls=http://127.0.0.1:1,http://localhost:2 --listen-metrics-urls http://127.0.0.1:3 "
-        "--initial-cluster default=http://localhost:2380 --experimental-watch-progress-notify-interval=5s"
-    )
-    given = parser.parse_args(words.split())
-    assert (given.client_cert_auth, given.unsafe_no_fsync, given.snapshot_count) == (True, True, 5)
-    options = _service_options(given)
-    assert options == Options(quota_backend_bytes=99, max_txn_ops=7, watch_progress_notify_interval=5.0)
-    assert [port for _, port, _ in _listeners(given)] == [1, 2, 3]
-    assert etcd(["-version"]) == 0 and capsys.readouterr().out.startswith("etcd Version: 3.5.")
