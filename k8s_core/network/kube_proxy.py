@@ -17,7 +17,7 @@ from k8s_core.network import proxy, serviceports
 from k8s_core.network.proxy import Block
 from k8s_core.network.proxy_config import Config, ConfigError
 from k8s_core.network.serviceports import Endpoint, Node, ServicePort
-from k8s_core.network.tables import Tables, without_proxy
+from k8s_core.network.tables import BUILT_IN, Tables, without_proxy
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.sockets import Request, Response
 
@@ -30,6 +30,8 @@ CANARY = "KUBE-PROXY-CANARY"
 """A chain by whose absence kube-proxy notices that somebody cleared its rules."""
 HEALTH_PORT, METRICS_PORT = 10256, 10249
 ZONE = "topology.kubernetes.io/zone"
+NO_LOCAL = "has no local endpoints"
+JSON = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
 Known = list[tuple[ServicePort, list[Endpoint]]]
 
 
@@ -92,7 +94,6 @@ class KubeProxy:
         self._tables: Tables = without_proxy()
         self._version, self._full_at = -1, host.now()
         self._blocks: dict[str, list[tuple[str, Block]]] = {}
-        self._comments = True
         self._node = Node(host.name, host.address)
         self._process: Process | None = None
         self._health: dict[int, str] = {}  # health check node port -> Service
@@ -120,17 +121,40 @@ class KubeProxy:
         """--healthz-bind-address and --metrics-bind-address."""
         path, kind = request.path.partition("?")[0], {"Content-Type": "text/plain; charset=utf-8"}
         if path in ("/healthz", "/livez"):
-            now = datetime.fromtimestamp(self.host.now(), UTC).strftime("%Y-%m-%d %H:%M:%S.%f +0000 UTC")
-            text = f'{{"lastUpdated": "{now}","currentTime": "{now}", "nodeEligible": true}}'
-            return Response(200, text.encode(), {"Content-Type": "application/json"})
+            now = datetime.fromtimestamp(self.host.now(), UTC).isoformat().replace("+00:00", "Z")
+            eligible = {"nodeEligible": self._eligible()} if path == "/healthz" else {}
+            family = {"lastUpdated": now, "healthy": True}
+            body = {"lastUpdated": now, "currentTime": now, **eligible, "healthy": True, "status": {"IPv4": family}}
+            status = 200 if all(eligible.values()) else 503
+            return Response(status, json.dumps(body, separators=(",", ":")).encode(), JSON)
         if path == "/proxyMode":
             return Response(200, self.config.mode.encode(), kind)
         if path == "/metrics":
-            name = "kubeproxy_sync_proxy_rules_iptables_total"
-            counts = {t: sum(map(len, chains.values())) for t, chains in self.tables().items() if t != "mangle"}
-            lines = [f'{name}{{ip_family="IPv4",table="{t}"}} {count}\n' for t, count in counts.items()]
-            return Response(200, f"# TYPE {name} gauge\n{''.join(lines)}".encode(), kind)
+            return Response(200, self._metrics().encode(), kind)
         return Response(404, b"404 page not found\n", kind)
+
+    def _metrics(self) -> str:
+        """How many rules are kube-proxy's own (without the jumps to them), and how many Services have no Pod here."""
+        tables = self.tables()
+        rules = {t: sum(len(r) for c, r in tables[t].items() if c not in BUILT_IN) for t in ("filter", "nat")}
+        chains = {"external": "KUBE-EXTERNAL-SERVICES", "internal": "KUBE-SERVICES"}
+        lacking = {
+            policy: len({r.split('"')[1] for r in tables["filter"].get(chain, ()) if NO_LOCAL in r})
+            for policy, chain in chains.items()
+        }
+        text = ""
+        for name, label, counts in (("iptables", "table", rules), ("no_local_endpoints", "traffic_policy", lacking)):
+            metric = f"kubeproxy_sync_proxy_rules_{name}_total"
+            lines = [f'{metric}{{ip_family="IPv4",{label}="{key}"}} {count}\n' for key, count in counts.items()]
+            text += f"# TYPE {metric} gauge\n{''.join(lines)}"
+        return text
+
+    def _eligible(self) -> bool:
+        """Whether balancers may still send here: not on a node that is going away."""
+        node = self._tracker().nodes.get(self.host.name)
+        taints = ((node or {}).get("spec") or {}).get("taints") or ()
+        leaving = any(t["key"] == "ToBeDeletedByClusterAutoscaler" for t in taints)
+        return node is not None and "deletionTimestamp" not in node["metadata"] and not leaving
 
     def start(self, process: "Process | None" = None) -> None:
         """Begin; `process` holds the health check ports."""
@@ -165,11 +189,11 @@ class KubeProxy:
 
     def _sync(self) -> None:
         tracker = self._tracker()
-        comments = tracker.endpoints <= LARGE_CLUSTER_ENDPOINTS
+        comments = tracker.endpoints <= LARGE_CLUSTER_ENDPOINTS  # rules that are not written anew stay as they are
         node = self.node()
         stale_by_age = self.host.now() - self._full_at > PROXY_FULL_SYNC_PERIOD
-        full = stale_by_age or self._version < 0 or comments != self._comments or node != self._node
-        self._comments, self._node = comments, node
+        full = stale_by_age or self._version < 0 or node != self._node
+        self._node = node
         if full:
             self._blocks, self._full_at = {}, self.host.now()
         self.host.renewed(full=full)
@@ -181,11 +205,28 @@ class KubeProxy:
             ]
         blocks = {name: block for key in tracker.known for name, block in self._blocks[key]}
         self._tables, self._version = proxy.tables(blocks, node, self.config), tracker.version
+        self._forget_stale_flows([known for key in stale for known in tracker.known[key]])
         self._health_checks(
             {p.health_check_port: k for k, n in tracker.known.items() for p, _ in n if p.health_check_port}
         )
         self.syncs.append((self.host.now(), len(stale)))
         del self.syncs[:-100]
+
+    def _forget_stale_flows(self, changed: Known) -> None:
+        """UDP has no end: a flow that is remembered to an endpoint which serves no more would lead there for ever."""
+        fronts: dict[tuple[str, int], set[str]] = {}
+        for port, every in changed:
+            serving = {e.text for e in every if e.ready or e.falling_back}
+            if port.protocol == "udp" and serving:  # without any, new packets are refused as they are
+                addresses = (port.address, *port.external_addresses, *port.balancer_addresses)
+                fronts |= dict.fromkeys([(a, port.port) for a in addresses], serving)
+                fronts |= {("", port.node_port): serving} if port.node_port else {}
+        for key, entry in list(self.host.tracked.items() if fronts else ()):
+            protocol, _, _, address, number = entry.original
+            own = ("", number) if self.host.owns(address) else (address, number)
+            real = f"{entry.translated[3]}:{entry.translated[4]}"
+            if protocol == "udp" and real not in fronts.get(own, {real}):
+                del self.host.tracked[key]
 
     def _health_checks(self, wanted: dict[int, str]) -> None:
         """Listen on the healthCheckNodePorts: 200 if this node has an endpoint of the Service, 503 if not."""
@@ -202,8 +243,7 @@ class KubeProxy:
     def _health_answer(self, port: int) -> Response:
         namespace, _, name = self._health.get(port, "/").partition("/")
         known = self._tracker().known.get(f"{namespace}/{name}", [])
-        count = sum(1 for e in (known[0][1] if known else ()) if e.node == self.host.name and e.ready)
+        count = len({e.address for _, every in known for e in every if e.node == self.host.name and e.ready})
         body = {"service": {"namespace": namespace, "name": name}, "localEndpoints": count, "serviceProxyHealthy": True}
-        headers = {"Content-Type": "application/json", "X-Content-Type-Options": "nosniff"}
-        headers["X-Load-Balancing-Endpoint-Weight"] = str(count)
-        return Response(200 if count else 503, json.dumps(body, separators=(",", ":")).encode(), headers)
+        headers = {**JSON, "X-Load-Balancing-Endpoint-Weight": str(count)}
+        return Response(200 if count else 503, json.dumps(body, indent="\t").encode(), headers)

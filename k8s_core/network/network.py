@@ -89,6 +89,7 @@ class Network:
         self.namespaces[namespace.address] = namespace
         if namespace.node and not namespace.pod:
             host = Host(namespace.node, namespace.address, lambda: self.loop.now, self.random)
+            host.interface = lambda address: self._interface(host, address)
             self.hosts[namespace.node] = host
             self.proxies[namespace.node] = KubeProxy(lambda: self.tracker, host, Config(cluster_cidr=self.pod_cidr))
 
@@ -274,6 +275,13 @@ class Network:
             overlay = ((there or {}).get("spec") or {}).get("podCIDR", "").rsplit(".", 1)[0]
             return [*first, f"{overlay}.0", address]
         return [*first, address]
+
+    def _interface(self, host: Host, address: str) -> str:
+        """By which of a node's interfaces an address is reached: none, the Pods' bridge, the overlay or the wire."""
+        if host.owns(address):
+            return ""
+        target = self.namespaces.get(address)
+        return "eth0" if target is None or not target.pod else "cni0" if target.node == host.name else "flannel.1"
 
     def _in_range(self, address: str) -> bool:
         base, mask = self._pod_range

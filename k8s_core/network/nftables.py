@@ -148,7 +148,15 @@ def _base(config: Config, service_cidrs: list[str]) -> dict[str, list[str]]:
 
 def _add(made: Table, port: ServicePort, every: list[Endpoint], node: Node, config: Config) -> None:
     cluster, local, reachable, anywhere = categorize(port, every, node)
-    name, proto, cidr = name_of(port), port.protocol, config.local_cidr(node)
+    name, proto = name_of(port), port.protocol
+    cidr, interface = config.local_cidr(node), config.local_interface.replace("+", "*")
+    own, strange = (
+        (f"ip saddr {cidr}", f"ip saddr != {cidr}")
+        if cidr
+        else (f'iifname "{interface}"', f'iifname != "{interface}"')
+        if interface
+        else ("", "")
+    )
     service, external, firewall = f"service-{name}", f"external-{name}", f"firewall-{name}"
     local_chain = f"local-{name}"
     internal = local_chain if port.internal_local else service
@@ -183,13 +191,13 @@ def _add(made: Table, port: ServicePort, every: list[Endpoint], node: Node, conf
             made.sets["no-endpoint-nodeports"].append(f"{proto} . {port.node_port} {refused}")
 
     if has_internal:
-        stranger = "" if config.masquerade_all else f" ip saddr != {cidr}"
+        stranger = "" if config.masquerade_all else f" {strange}"
         marked = f"ip daddr {port.address}{stranger} jump mark-for-masquerade"
-        made.chains[internal] = [marked] if cidr or config.masquerade_all else []
+        made.chains[internal] = [marked] if own or config.masquerade_all else []
     if anywhere and port.external:
         made.chains[external] = rules = []
         if port.external_local:
-            rules += [f'ip saddr {cidr} goto {service} comment "short-circuit pod traffic"'] if cidr else []
+            rules += [f'{own} goto {service} comment "short-circuit pod traffic"'] if own else []
             rules += [
                 'fib saddr type local jump mark-for-masquerade comment "masquerade local traffic"',
                 f'fib saddr type local goto {service} comment "short-circuit local traffic"',

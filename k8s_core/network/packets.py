@@ -121,6 +121,8 @@ class Host:
         self.tracked: dict[Connection, Tracked] = {}
         self.load: Callable[[], Tables] = dict
         """Gives the tables as they should be now; the same object as long as nothing changed."""
+        self.interface: Callable[[str], str] = lambda address: "eth0"
+        """The interface that leads to an address; "" for the node's own."""
         self.edits: list[Edit] = []
         """What somebody changed by hand, in order."""
         self.policies: dict[str, dict[str, str]] = {}
@@ -225,6 +227,7 @@ class Host:
         self.tracked[original] = Tracked(original, translated, expires)
 
     def known(self, connection: Connection) -> Tracked | None:
+        self.tables()  # kube-proxy's sync forgets what is stale
         entry = self.tracked.get(connection)
         if entry and entry.expires < self.now():
             del self.tracked[connection]

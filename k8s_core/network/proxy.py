@@ -47,7 +47,9 @@ def probability(n: int) -> str:
 def block(port: ServicePort, every: list[Endpoint], node: Node, config: Config, *, comments: bool = True) -> Block:
     """The rules of one Service port on one node."""
     cluster, local, reachable, anywhere = categorize(port, every, node)
-    name, proto, made, cidr = port.name, port.protocol, Block(), config.local_cidr(node)
+    name, proto, made = port.name, port.protocol, Block()
+    cidr, interface = config.local_cidr(node), config.local_interface
+    local_traffic = f"-s {cidr} " if cidr else f"-i {interface} " if interface else ""
     svc, svl, ext, fw = (
         chain_name(prefix, name, proto) for prefix in ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-")
     )
@@ -58,8 +60,11 @@ def block(port: ServicePort, every: list[Endpoint], node: Node, config: Config, 
     reject, no_local = "REJECT --reject-with icmp-port-unreachable", f"{name} has no local endpoints"
     nowhere = ("DROP", no_local) if anywhere else (reject, f"{name} has no endpoints")
 
-    def to(address: str, comment: str, number: int, jump: str) -> str:
-        return f'-d {address}/32 -p {proto} -m comment --comment "{comment}" -m {proto} --dport {number} -j {jump}'
+    def to(address: str, comment: str, number: int, jump: str, *, strangers: bool = False) -> str:
+        source = f"! -s {cidr} " if strangers and cidr else ""
+        coming_in = f"! -i {interface} " if strangers and interface else ""
+        where = f'{coming_in}-p {proto} -m comment --comment "{comment}" -m {proto} --dport {number}'
+        return f"{source}-d {address}/32 {where} -j {jump}"
 
     def drop(chain: str, rule: str) -> None:
         made.filter.setdefault(chain, []).append(rule)
@@ -95,14 +100,16 @@ def block(port: ServicePort, every: list[Endpoint], node: Node, config: Config, 
         drop("KUBE-NODEPORTS", f"{rule} --dport {port.health_check_port} -j ACCEPT")
 
     if has_internal:
-        marked = to(port.address, f"{name} cluster IP", port.port, "KUBE-MARK-MASQ")
-        made.chains[internal] = [marked] if config.masquerade_all else [f"! -s {cidr} {marked}"] if cidr else []
+        strangers = not config.masquerade_all
+        marked = to(port.address, f"{name} cluster IP", port.port, "KUBE-MARK-MASQ", strangers=strangers)
+        made.chains[internal] = [marked] if config.masquerade_all or local_traffic else []
     if anywhere and port.external:
         made.chains[ext] = rules = []
         local_source = "-m addrtype --src-type LOCAL"
         where = f'{name} external destinations"'
         if port.external_local:
-            rules += [f'-s {cidr} -m comment --comment "pod traffic for {where} -j {svc}'] if cidr else []
+            pods = f'{local_traffic}-m comment --comment "pod traffic for {where} -j {svc}'
+            rules += [pods] if local_traffic else []
             rules += [
                 f'-m comment --comment "masquerade LOCAL traffic for {where} {local_source} -j KUBE-MARK-MASQ',
                 f'-m comment --comment "route LOCAL traffic for {where} {local_source} -j {svc}',
@@ -156,7 +163,7 @@ def order(names: list[str]) -> list[str]:
 
 def tables(blocks: Mapping[str, Block], node: Node, config: Config) -> Tables:
     """The whole rule set out of the blocks, by service port, in order of their names."""
-    common = base(config.masquerade_bit)
+    common = base(config.masquerade_bit, tcp_liberal=config.tcp_liberal)
     made: Tables = {table: {chain: list(rules) for chain, rules in chains.items()} for table, chains in common.items()}
     for name in order(list(blocks)):
         one = blocks[name]

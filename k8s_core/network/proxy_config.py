@@ -1,8 +1,7 @@
 """kube-proxy's configuration: what of KubeProxyConfiguration changes the rules.
 
 Stands for pkg/proxy/apis/config and cmd/kube-proxy/app/options.go. The DaemonSet's Pods read it from the ConfigMap
-kube-proxy when they start, so that a change needs a restart, as in life. Left out: IPv6, and detectLocalMode
-BridgeInterface and InterfaceNamePrefix (simulated packets have no interfaces).
+kube-proxy when they start, so that a change needs a restart, as in life. Left out: IPv6.
 """
 
 import ipaddress
@@ -17,6 +16,8 @@ from k8s_core.network.tables import MASQUERADE_BIT
 
 MODES = ("iptables", "ipvs", "nftables")
 PRIMARY = ("primary",)
+INTERFACE_MODES = {"BridgeInterface": "bridgeInterface", "InterfaceNamePrefix": "interfaceNamePrefix"}
+"""detectLocalMode -> the field of detectLocal that says which."""
 LOOPBACK = ipaddress.IPv4Address("127.0.0.0")
 
 
@@ -26,7 +27,10 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`cluster_cidr` is where Pods' addresses come from; without it nothing counts as local traffic."""
+    """`cluster_cidr` is where Pods' addresses come from; without it nothing counts as local traffic.
+
+    `interface` is where Pods' packets come in, in those two of the local modes that ask for it.
+    """
 
     mode: str = "iptables"
     cluster_cidr: str = POD_CIDR
@@ -35,9 +39,20 @@ class Config:
     masquerade_bit: int = MASQUERADE_BIT
     localhost_node_ports: bool = True
     node_port_addresses: tuple[str, ...] = ()
+    interface: str = ""
+    tcp_liberal: bool = False
+
+    @property
+    def local_interface(self) -> str:
+        """The interface, or what it begins with and "+", by which local traffic is known; "" if by its source."""
+        if self.local_mode not in INTERFACE_MODES:
+            return ""
+        return self.interface + ("+" if self.local_mode == "InterfaceNamePrefix" else "")
 
     def local_cidr(self, node: Node) -> str:
         """Where this node's Pods, or all Pods, have their addresses; "" if nobody said."""
+        if self.local_mode in INTERFACE_MODES:
+            return ""
         return node.pod_cidr if self.local_mode == "NodeCIDR" else self.cluster_cidr
 
     @property
@@ -75,19 +90,23 @@ class Config:
         if not isinstance(given, dict) or given.get("kind") != "KubeProxyConfiguration":
             kind = given.get("kind") if isinstance(given, dict) else None
             raise ConfigError(f'no kind "{kind or ""}" is registered for the internal version of group "kubeproxy"')
-        tables = given.get("iptables") or {}
         mode = given.get("mode") or "iptables"
         if mode not in MODES:
             supported = ",".join(MODES)
             raise ConfigError(f"KubeProxyConfiguration.Mode: Invalid value: {mode!r}: must be {supported} or blank")
-        on = tables.get("localhostNodePorts")
-        bit = tables.get("masqueradeBit")
+        rules = given.get("nftables" if mode == "nftables" else "iptables") or {}
+        on = (given.get("iptables") or {}).get("localhostNodePorts")
+        bit = rules.get("masqueradeBit")
+        ranges = [r for r in (given.get("clusterCIDR") or "").split(",") if ":" not in r]
+        local_mode = given.get("detectLocalMode") or "ClusterCIDR"
         return cls(
             mode=mode,
-            cluster_cidr=(given.get("clusterCIDR") or "").split(",")[0],
-            local_mode=given.get("detectLocalMode") or "ClusterCIDR",
-            masquerade_all=bool(tables.get("masqueradeAll")),
+            cluster_cidr=ranges[0] if ranges else "",
+            local_mode=local_mode,
+            masquerade_all=bool(rules.get("masqueradeAll")),
             masquerade_bit=MASQUERADE_BIT if bit is None else int(bit),
             localhost_node_ports=on is None or bool(on),
             node_port_addresses=tuple(given.get("nodePortAddresses") or ()),
+            interface=(given.get("detectLocal") or {}).get(INTERFACE_MODES.get(local_mode, ""), ""),
+            tcp_liberal=bool((given.get("conntrack") or {}).get("tcpBeLiberal")),
         )

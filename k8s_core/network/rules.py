@@ -94,7 +94,9 @@ class Rule:
                 recent[word] = next(words)
             elif word in ("--set", "--rcheck"):
                 recent["what"] = word
-            elif word in ("-m", "--comment", "--mode", "--mask", "--nfacct-name", "-i", "-o", "--match"):
+            elif word in ("-i", "--in-interface", "-o", "--out-interface"):
+                self.tests.append(_interface("source" if "i" in word[:4] else "destination", next(words), negated))
+            elif word in ("-m", "--comment", "--mode", "--mask", "--nfacct-name", "--match"):
                 next(words)
             elif word in ("-j", "--jump", "-g"):
                 self.jump = next(words)
@@ -129,6 +131,17 @@ def _port(attribute: str, text: str, negated: bool) -> Test:
     low, _, high = text.partition(":")
     first, last = int(low), int(high or low)
     return lambda packet, host: (first <= getattr(packet, attribute) <= last) is not negated
+
+
+def _interface(side: str, name: str, negated: bool) -> Test:
+    """By which interface a packet comes or goes: the one that leads to its source or destination."""
+    prefix = name.removesuffix("+")
+
+    def test(packet: "Packet", host: "Host") -> bool:
+        found = host.interface(getattr(packet, side))
+        return (found.startswith(prefix) if prefix != name else found == name) is not negated
+
+    return test
 
 
 def _state(states: frozenset[str], negated: bool) -> Test:

@@ -16,13 +16,14 @@ _NEW = "-m conntrack --ctstate NEW "
 
 
 @lru_cache(maxsize=32)
-def base(masquerade_bit: int = MASQUERADE_BIT) -> dict[str, dict[str, tuple[str, ...]]]:
+def base(masquerade_bit: int = MASQUERADE_BIT, *, tcp_liberal: bool = False) -> dict[str, dict[str, tuple[str, ...]]]:
     """What is there without any Service: the jumps into kube-proxy's chains, masquerading, the kubelet's firewall."""
     mark = f"{1 << masquerade_bit:#x}"
     firewall = f"{_NEW}{_FORWARDING.format('load balancer firewall')} -j KUBE-PROXY-FIREWALL"
     portals = f"{_NEW}{_FORWARDING.format('service portals')} -j KUBE-SERVICES"
     visible = f"{_NEW}{_FORWARDING.format('externally-visible service portals')} -j KUBE-EXTERNAL-SERVICES"
     local = "-j KUBE-FIREWALL"
+    invalid = "-m conntrack --ctstate INVALID -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts -j DROP"
     empty: tuple[str, ...] = ()
     return {
         "mangle": dict.fromkeys(
@@ -48,7 +49,7 @@ def base(masquerade_bit: int = MASQUERADE_BIT) -> dict[str, dict[str, tuple[str,
                 "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
             ),
             "KUBE-FORWARD": (
-                "-m conntrack --ctstate INVALID -m nfacct --nfacct-name  ct_state_invalid_dropped_pkts -j DROP",
+                *(() if tcp_liberal else (invalid,)),
                 f"{_FORWARDING.format('forwarding rules')} -m mark --mark {mark}/{mark} -j ACCEPT",
                 f"{_FORWARDING.format('forwarding conntrack rule')} -m conntrack --ctstate RELATED,ESTABLISHED "
                 "-j ACCEPT",

@@ -203,3 +203,38 @@ def test_the_same_seed_gives_the_same_choices() -> None:
     first = answers()
     assert first == answers()
     assert len(set(first)) == 3
+
+
+def test_a_udp_flow_does_not_stick_to_a_pod_that_is_gone(world: World) -> None:
+    """kube-proxy forgets UDP flows to endpoints that serve no more; a TCP connection keeps where it went."""
+    for protocol, address, port in (("udp", "10.96.0.170", 53), ("tcp", "10.96.0.171", 80)):
+        name = f"{protocol}-one"
+        world.service(name, [{"name": "p", "port": port, "protocol": protocol.upper()}], clusterIP=address)
+        piece = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": name, "namespace": "default", "labels": {"kubernetes.io/service-name": name}},
+            "addressType": "IPv4",
+            "ports": [{"name": "p", "port": 80, "protocol": protocol.upper()}],
+            "endpoints": [{"addresses": [world.address("web-1")], "conditions": {"ready": True}}],
+        }
+        world.client.create("endpointslices.discovery.k8s.io", piece)
+        world.cluster.settle()
+        assert world.send("box", address, port, protocol, source_port=4000).answered_by == world.address("web-1")
+        moved = {"endpoints": [{"addresses": [world.address("web-2")], "conditions": {"ready": True}}]}
+        world.client.patch("endpointslices.discovery.k8s.io", name, "default", moved)
+        world.cluster.settle()
+        stays = world.address("web-1" if protocol == "tcp" else "web-2")
+        assert world.send("box", address, port, protocol, source_port=4000).answered_by == stays
+
+
+@pytest.mark.parametrize(
+    ("rule", "result"), [("-i cni0", "timeout"), ("-o flannel.1", "timeout"), ("-i eth0", "connected")]
+)
+def test_rules_ask_by_which_interface_a_packet_comes_and_goes(world: World, rule: str, result: str) -> None:
+    """From a Pod here to one on another node: in by the Pods' bridge, out by the overlay."""
+    host, drop = world.network.hosts["worker1"], f"{rule} -p tcp -m tcp --dport 80 -j DROP"
+    host.edit("filter", "FORWARD", "-I", drop)
+    found = world.send("box", world.address("web-2"), 80).result
+    host.edit("filter", "FORWARD", "-D", drop)
+    assert found == result

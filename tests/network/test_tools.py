@@ -1,5 +1,6 @@
 """The network's tools in Pods and on nodes: what they show is what the simulated network is."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -87,7 +88,8 @@ def test_kube_proxy_tells_its_mode_and_its_health(world: World) -> None:
 
     assert get(10249, "/proxyMode") == "iptables"
     assert 'kubeproxy_sync_proxy_rules_iptables_total{ip_family="IPv4",table="nat"} ' in get(10249, "/metrics")
-    assert '"nodeEligible": true' in get(10256, "/healthz")
+    for path, words in (("/healthz", {"nodeEligible", "healthy", "status"}), ("/livez", {"healthy", "status"})):
+        assert set(json.loads(get(10256, path))) == {"lastUpdated", "currentTime", *words}
 
 
 def test_nc_serves_one_client(world: World) -> None:
