@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,8 @@ def _until_settled(url: str) -> None:
 class Client:
     """One connection, one method for each of v3's, an error as (code, message)."""
 
-    def __init__(self, address: str):
-        self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+    def __init__(self, address: str, options: Sequence[tuple[str, int]] = ()):
+        self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1), *options])
         grpc.channel_ready_future(self.channel).result(STARTUP)
         self.stubs = [
             getattr(rpc_pb2_grpc, f"{name}Stub")(self.channel)
