@@ -8,6 +8,7 @@ ends with its kernel. What a learner does wrong ends in one plain sentence, neve
 import atexit
 import os
 import subprocess
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -99,6 +100,7 @@ class Lab(Views, Traffic):
         self._values, self._exercises = tasks.load(self.chapter, learner)
         self.values = tasks.told(self.chapter, self._values)
         self._begun: set[str] = set()
+        self._asked: dict[str, float] = {}
         self._since: dict[str, Moment] = {}
         self._past = Past(self.cluster)
         self._door = self.cluster.serve()
@@ -194,9 +196,11 @@ class Lab(Views, Traffic):
         """What `task` shows, as Markdown."""
         task = self._task(id)
         exercise = self._exercises.get(id)
+        self._put_away(id)
         if exercise and exercise.begin and id not in self._begun:
             self._begin(id, exercise)
-        worth = f" ({task.points:g} points)" if task.points else ""
+        self._asked.setdefault(id, time.monotonic())
+        worth = f" ({task.points:g} points{f', {task.minutes} minutes' if task.minutes else ''})" if task.points else ""
         return f"**{task.title}{worth}.** {tasks.fill(task.ask, self._values)}"
 
     def examine(self, id: str, *handed: Any) -> Report:
@@ -222,11 +226,21 @@ class Lab(Views, Traffic):
             if environment.grading():
                 return report
             entry = progress.record(self.chapter.id, id, report.score, report.total)
-            return replace(report, notes=(*report.notes, WITH_SOLUTION)) if entry.solution else report
+            notes = [*report.notes, *self._took(id, report), *([WITH_SOLUTION] if entry.solution else [])]
+            return replace(report, notes=tuple(notes))
         for task in self.chapter.tasks:
             if task.points and not task.by_hand:
                 display(self.check(task.id))
         return None
+
+    def _took(self, id: str, report: Report) -> list[str]:
+        """How long a task with a time took, once: when it is passed for the first time."""
+        task, asked = self._task(id), self._asked.get(id)
+        if not (task.minutes and asked and report.passed):
+            return []
+        self._asked[id] = 0.0
+        minutes, seconds = divmod(round(time.monotonic() - asked), 60)
+        return [f"It took you {minutes} min {seconds} s. Somebody who knows needs {task.minutes} minutes."]
 
     def grade(self, id: str, *handed: Any) -> float:
         """Show the report and return the points: what a graded cell ends in."""
@@ -262,7 +276,7 @@ class Lab(Views, Traffic):
     def reset(self, id: str = "") -> None:
         """Begin one task again, or without an argument the whole lab, with a new cluster."""
         if not id:
-            begun = set(self._begun)
+            begun = [task.id for task in self.chapter.tasks if task.id in self._begun]
             self.close()
             self.__init__(self.chapter, self.learner)  # type: ignore[misc]  # the same lab, from its beginning
             for each in begun:
@@ -270,19 +284,34 @@ class Lab(Views, Traffic):
             return
         self._task(id)
         exercise = self._exercises.get(id)
-        for component in exercise.stops if exercise and id in self._begun else ():
-            self.restart(tasks.fill(component, self._values))
-        self._type(exercise.mended if exercise else ())
-        owned = [tasks.fill(each, self._values).split("/") for each in (exercise.owns if exercise else ())]
-        with self.cluster.lock:
-            stage.take_away(self.cluster.client(), owned)
-        self.cluster.settle()
+        self._put_away(id)
+        if exercise:
+            self._take_away(id, exercise)
         if exercise and exercise.begin:
+            self._asked[id] = time.monotonic()
             self._begin(id, exercise)
         else:
             self._since[id] = self._past.now()
 
+    def _put_away(self, id: str) -> None:
+        """Mend what other tasks have broken in the cluster itself, and nobody has mended: it would be in the way."""
+        for other in sorted(self._begun - {id}):
+            if self._exercises[other].apart and not self.examine(other).passed:
+                self._take_away(other, self._exercises[other])
+
+    def _take_away(self, id: str, exercise: tasks.Exercise) -> None:
+        """Mend what the task broke, and delete what is its own."""
+        for component in exercise.stops if id in self._begun else ():
+            self.restart(tasks.fill(component, self._values))
+        self._type(exercise.mended)
+        owned = [tasks.fill(each, self._values).split("/") for each in exercise.owns]
+        with self.cluster.lock:
+            stage.take_away(self.cluster.client(), owned)
+        self.cluster.settle()
+        self._begun.discard(id)
+
     def _begin(self, id: str, exercise: tasks.Exercise) -> None:
+        """Set up what a task begins with."""
         assert exercise.begin
         for component in exercise.stops:
             self.stop(tasks.fill(component, self._values))

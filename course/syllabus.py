@@ -13,7 +13,8 @@ import yaml
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to do. `by_hand` tasks are read by an instructor; a task without points is practice."""
+    """Something to do. `by_hand` tasks are read by an instructor; a task without points is practice. `minutes` is the
+    time in which somebody who knows does it, 0 where time is no matter."""
 
     id: str
     title: str
@@ -21,6 +22,7 @@ class Task:
     points: float
     hints: tuple[str, ...]
     by_hand: bool
+    minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def _chapter(part: str, entry: dict[str, Any]) -> Chapter:
                 points=float(task.get("points", 0)),
                 hints=tuple(task.get("hints", ())),
                 by_hand=task.get("graded") == "by hand",
+                minutes=task.get("minutes", 0),
             )
             for task in entry.get("tasks", ())
         ),

@@ -8,7 +8,7 @@ from typing import Any
 
 from course.kernel import LabError
 from course.output import Output
-from course.widgets import browser, life, loop, matrix, records, rollout, sandboxes, stages, way, what_if
+from course.widgets import browser, ladder, life, loop, matrix, records, rollout, sandboxes, stages, way, what_if
 from course.widgets import merge as merging
 from course.widgets.player import ClusterView, SequenceView
 from course.widgets.state import Moments, State, state
@@ -69,6 +69,14 @@ class Views:
         if not told["turns"]:
             raise LabError(f'There is no ReplicaSet or Deployment "{name}" in the namespace {namespace} to show.')
         return loop.LoopView(told)
+
+    def ladder(self, deployment: str, *, namespace: str = "default") -> ladder.LadderView:
+        """How far a Deployment has come, from the wish to its endpoints, and who should take the next step."""
+        with self.cluster.lock:
+            moments = ladder.story(self.cluster.history, deployment, namespace, self.began)
+        if not moments:
+            raise LabError(f'There is no Deployment "{deployment}" in the namespace {namespace} to show.')
+        return ladder.LadderView(deployment, moments)
 
     def what_if(self, **spec: Any) -> what_if.WhatIfView:
         """Where the scheduler would put one more Pod, with sliders for what it requests and what each score counts.

@@ -133,8 +133,7 @@ def test_base64() -> None:
 def test_another_kind() -> None:
     """Another kind, an unknown kind, and another version of the same kind each have their words."""
     assert refusal(b'{"kind":"Service","apiVersion":"v1"}') == (
-        'Service in version "v1" cannot be handled as a Pod: '
-        "converting (v1.Service) to (core.Pod): unknown conversion"
+        'Service in version "v1" cannot be handled as a Pod: converting (v1.Service) to (core.Pod): unknown conversion'
     )
     assert refusal(b'{"kind":"Foo","apiVersion":"v1"}') == (
         'Foo in version "v1" cannot be handled as a Pod: no kind "Foo" is registered for version "v1" in scheme '

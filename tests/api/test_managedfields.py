@@ -375,8 +375,7 @@ def test_kubectl_may_overrule_its_own_client_side_apply() -> None:
     merged = managedfields.apply(live, config_map({"a": "2"}), CONFIG_MAP, "kubectl", False, T1)
     assert merged["data"] == {"a": "2"}
     assert merged["metadata"]["annotations"][managedfields.LAST_APPLIED] == (
-        '{"apiVersion":"v1","data":{"a":"2"},"kind":"ConfigMap",'
-        '"metadata":{"name":"settings","namespace":"default"}}\n'
+        '{"apiVersion":"v1","data":{"a":"2"},"kind":"ConfigMap","metadata":{"name":"settings","namespace":"default"}}\n'
     )
 
 
@@ -515,6 +514,4 @@ def test_a_large_pod_status_is_compared_quickly() -> None:
         "status": {"conditions": conditions},
     }
     changed = {**pod, "status": {"conditions": [*conditions[:-1], {"type": "199", "status": "False"}]}}
-    assert typed.compare(pod, changed, POD)[0] == {
-        "f:status": {"f:conditions": {'k:{"type":"199"}': {"f:status": {}}}}
-    }
+    assert typed.compare(pod, changed, POD)[0] == {"f:status": {"f:conditions": {'k:{"type":"199"}': {"f:status": {}}}}}

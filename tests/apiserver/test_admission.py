@@ -32,9 +32,7 @@ def admit(store: Store, resource: str, obj: Object | None, old: Object | None = 
     found = resources.load("1.36").find(resource)
     meta = (obj or old or {})["metadata"]
     verb = "delete" if obj is None else "create" if old is None else "update"
-    request = Request(
-        verb=verb, resource=found, namespace=meta.get("namespace", ""), name=meta.get("name", ""), **more
-    )
+    request = Request(verb=verb, resource=found, namespace=meta.get("namespace", ""), name=meta.get("name", ""), **more)
     admission = Admission(store, Loop(0.0), **plugins)
     if obj is not None:
         obj.setdefault("kind", KINDS[resource])
@@ -135,9 +133,7 @@ def test_namespace_missing_terminating_immortal(store: Store) -> None:
 def test_priority(store: Store) -> None:
     """A priority class gives its value; a wrong name and a priority of one's own are refused; one default only."""
     assert admit(store, "pods", pod(priorityClassName="system-node-critical"))["spec"]["priority"] == 2000001000
-    assert refused(store, "pods", pod(priorityClassName="x")).message.endswith(
-        "no PriorityClass with name x was found"
-    )
+    assert refused(store, "pods", pod(priorityClassName="x")).message.endswith("no PriorityClass with name x was found")
     assert "the integer value of priority (5) must not be provided" in refused(store, "pods", pod(priority=5)).message
     classes = "priorityclasses.scheduling.k8s.io"
     store.put(classes, named("gold", value=7, globalDefault=True))

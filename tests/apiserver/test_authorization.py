@@ -51,9 +51,7 @@ def test_forbidden_messages() -> None:
         'pods "web" is forbidden: User "alice" cannot get resource "pods/log" in API group "" '
         'in the namespace "default"'
     )
-    assert refusal(auth, ALICE, "delete", "apps", "deployments", "", "x", "web").startswith(
-        'deployments.apps "web" is'
-    )
+    assert refusal(auth, ALICE, "delete", "apps", "deployments", "", "x", "web").startswith('deployments.apps "web" is')
     assert refusal(auth, ALICE, "list", "", "nodes") == (
         'nodes is forbidden: User "alice" cannot list resource "nodes" in API group "" at the cluster scope'
     )

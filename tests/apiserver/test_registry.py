@@ -43,9 +43,7 @@ def deployment(name: str, replicas: int = 0) -> Object:
 
 def test_a_new_object_gets_what_the_system_gives(client: Client) -> None:
     """uid, creation time and revision come from the server, whatever the client says."""
-    made = client.create(
-        "configmaps", config("a", uid="mine", creationTimestamp="1999-01-01T00:00:00Z", generation=9)
-    )
+    made = client.create("configmaps", config("a", uid="mine", creationTimestamp="1999-01-01T00:00:00Z", generation=9))
     meta = made["metadata"]
     assert len(meta["uid"]) == 36 and meta["creationTimestamp"].startswith("2026-")
     assert int(meta["resourceVersion"]) > 0 and "generation" not in meta

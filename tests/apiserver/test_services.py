@@ -125,8 +125,7 @@ def test_dual_stack_is_refused_on_a_single_stack_cluster():
     cluster = Cluster()
     assert cluster.write("p", ipFamilyPolicy="PreferDualStack")["ipFamilies"] == ["IPv4"]
     assert cluster.refusal("r", ipFamilyPolicy="RequireDualStack") == (
-        'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": '
-        "this cluster is not configured for dual-stack services"
+        'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services'
     )
     assert cluster.refusal("six", ipFamilies=["IPv6"]) == (
         'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster'

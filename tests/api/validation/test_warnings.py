@@ -49,10 +49,7 @@ def pod(name: str = "p", **spec: Any) -> Object:
         ),
         (
             pod(terminationGracePeriodSeconds=-1),
-            [
-                "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be "
-                "treated as 1"
-            ],
+            ["spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"],
         ),
     ],
 )
