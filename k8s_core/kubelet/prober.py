@@ -11,8 +11,9 @@ from k8s_core.api import Object
 from k8s_core.kubelet.container import RUNNING, Container, RuntimeFailure
 from k8s_core.kubelet.runtime import Runtime
 from k8s_core.shell.pipes import Pipe, Sink, Steps, Wait
-from k8s_core.shell.process import SIGNALS, Task
+from k8s_core.shell.process import SIGNALS
 from k8s_core.shell.sockets import NetworkError, NetworkNamespace, Request
+from k8s_core.shell.task import Task
 
 if TYPE_CHECKING:
     from k8s_core.clock import Loop, Timer

@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from k8s_core.shell.pipes import Steps, Wait, Waiters
-from k8s_core.shell.process import Task
 from k8s_core.shell.sockets import HTTP_REASONS, Listener, NetworkError, NetworkNamespace, Request, Response, within
+from k8s_core.shell.task import Task
 
 if TYPE_CHECKING:
     from k8s_core.clock import Loop

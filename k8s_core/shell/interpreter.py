@@ -14,7 +14,7 @@ from k8s_core.shell.builtins import BUILTINS, Leave
 from k8s_core.shell.fs import Directory, File, FileError
 from k8s_core.shell.parser import parse
 from k8s_core.shell.pipes import Discard, Killed, Output, Pipe, Sink, Steps, Wait
-from k8s_core.shell.process import BUSY_STEPS, SIGNALS, Command, Process, Task
+from k8s_core.shell.process import BUSY_STEPS, SIGNALS, Command, Process
 from k8s_core.shell.syntax import (
     Case,
     For,
@@ -29,6 +29,7 @@ from k8s_core.shell.syntax import (
     SyntaxFailure,
     While,
 )
+from k8s_core.shell.task import Task
 from k8s_core.shell.traps import Traps
 from k8s_core.shell.variables import Streams
 

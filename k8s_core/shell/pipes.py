@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 from k8s_core.shell.fs import File
 
 if TYPE_CHECKING:
-    from k8s_core.shell.process import Process, Task
+    from k8s_core.shell.process import Process
+    from k8s_core.shell.task import Task
 
 PIPE_LIMIT = 1 << 20
 """Bytes a pipe holds before its oldest are refused; keeps a runaway producer from filling memory."""

@@ -6,106 +6,25 @@ the loop. PID 1 of a machine ignores signals it has no handler for, as Linux doe
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from k8s_core.shell.fs import Device, Directory, File, FileError, FileSystem
+from k8s_core.shell.fs import Device, Directory, File, FileError, FileSystem, Node
 from k8s_core.shell.pipes import BrokenPipe, Discard, FileOutput, Killed, Output, Pipe, Steps, Wait, Waiters
+from k8s_core.shell.task import Task
 
 if TYPE_CHECKING:
-    from k8s_core.clock import Loop, Timer
+    from k8s_core.clock import Loop
 
 SIGNALS = {
-    "HUP": 1,
-    "INT": 2,
-    "QUIT": 3,
-    "KILL": 9,
-    "USR1": 10,
-    "USR2": 12,
-    "PIPE": 13,
-    "TERM": 15,
-    "CHLD": 17,
-    "CONT": 18,
-    "STOP": 19,
-    "WINCH": 28,
-}
+    "HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "USR2": 12, "PIPE": 13, "TERM": 15, "CHLD": 17, "CONT": 18,
+    "STOP": 19, "WINCH": 28,
+}  # fmt: skip
 BUSY_STEPS = 200
 """Commands a script may run before it must let time pass."""
 BUSY_LONGEST = 60.0
 MAX_PROCESSES = 500
 """Processes a machine can have (a Pod's PID limit); a fork bomb meets it."""
-
-
-class Task:
-    """Drives one generator on the loop."""
-
-    __slots__ = ("_background", "_generator", "_loop", "_on_done", "_timer", "_waiting", "done")
-
-    def __init__(
-        self, loop: "Loop", generator: Steps, on_done: Callable[[int], None], background: Callable[[], bool]
-    ) -> None:
-        self._loop, self._generator, self._on_done, self._background = loop, generator, on_done, background
-        self._timer: Timer | None = None
-        self._waiting: Waiters | None = None
-        self.done = False
-        loop.call_soon(self._step, None)
-
-    def _step(self, error: BaseException | None) -> None:
-        if self.done:
-            return
-        self._timer = self._waiting = None
-        try:
-            wait = self._generator.throw(error) if error else self._generator.send(None)
-        except StopIteration as stop:
-            self._finish(int(stop.value or 0))
-        except Killed as killed:
-            self._finish(128 + killed.signal)
-        except BrokenPipe:
-            self._finish(128 + SIGNALS["PIPE"])
-        except RecursionError:
-            self._finish(139)
-        except Exception as defect:
-            if self._loop.strict:
-                raise
-            self._loop.log("process", f"segmentation fault: {type(defect).__name__}: {defect}")
-            self._finish(139)
-        else:
-            if isinstance(wait, Waiters):
-                self._waiting = wait
-                wait.add(self)
-            else:
-                self._timer = self._loop.call_later(wait, self._step, None, background=self._background())
-
-    def _finish(self, code: int) -> None:
-        self.done = True
-        self._on_done(code)
-
-    def wake(self) -> None:
-        self._waiting = None
-        self._loop.call_soon(self._step, None)
-
-    def throw(self, error: BaseException) -> None:
-        """Raise inside the generator, now."""
-        if self.done:
-            return
-        if self._timer:
-            self._timer.cancel()
-        if self._waiting:
-            self._waiting.discard(self)
-        self._loop.call_soon(self._step, error)
-
-    def cancel(self) -> None:
-        """Drop the generator without a word (SIGKILL)."""
-        if self.done:
-            return
-        self.done = True
-        if self._timer:
-            self._timer.cancel()
-        if self._waiting:
-            self._waiting.discard(self)
-        with suppress(RuntimeError, ValueError):  # it is running right now (it killed itself), or yields on its way
-            self._generator.close()
 
 
 Command = Callable[["Process"], Steps]
@@ -273,6 +192,8 @@ class Process:
         self.own_task = False
         self.tty: bool = parent.tty if parent else False
         self.code: int | None = None
+        self.status = 0
+        """The exit code of its last complaint."""
         self.exited = Waiters()
         self.on_signal: Callable[[int], bool] | None = None  # returns whether the signal was handled
         self.memory = 1 << 20
@@ -289,6 +210,26 @@ class Process:
     def fs(self) -> FileSystem:
         return self.machine.fs
 
+    @property
+    def name(self) -> str:
+        return self.argv[0].rsplit("/", 1)[-1]
+
+    @property
+    def ash(self) -> bool:
+        """Whether busybox's words are spoken here."""
+        return self.machine.shell == "ash"
+
+    def lookup(self, path: str, *, follow: bool = True) -> Node | None:
+        """What is at a path, seen from its working directory."""
+        return self.fs.lookup(path, self.cwd, follow=follow)
+
+    def read(self, path: str) -> bytes:
+        """A file's content; raises FileError."""
+        return self.fs.read(path, self.cwd)
+
+    def print(self, *lines: object) -> None:
+        self.out("".join(f"{line}\n" for line in lines))
+
     def out(self, text: str | bytes) -> None:
         self.stdout.write(text.encode() if isinstance(text, str) else text)
 
@@ -296,8 +237,9 @@ class Process:
         self.stderr.write(text.encode() if isinstance(text, str) else text)
 
     def fail(self, message: str, code: int = 1) -> int:
-        """`name: message` on stderr; gives the exit code back."""
-        self.err(f"{self.argv[0].rsplit('/', 1)[-1]}: {message}\n")
+        """`name: message` on stderr; the exit code, given back, unless the program ends with another."""
+        self.err(f"{self.name}: {message}\n")
+        self.status = code
         return code
 
     def work(self, processors: float) -> None:
@@ -364,6 +306,20 @@ class Process:
         self.on_signal = before
         return came[0]
 
+    def child(
+        self, argv: list[str], env: dict[str, str], stdin: Pipe | None, stdout: Output | None, stderr: Output | None
+    ) -> "Process":
+        """A process below this one, with its streams unless others are given."""
+        streams = stdin or self.stdin, stdout or self.stdout, stderr or self.stderr
+        return Process(self.machine, argv, env, self.cwd, *streams, self)
+
+    def start(self, argv: list[str], *, machine: Machine | None = None, cwd: str = "", **how: Any) -> "Process":
+        """Start a process of its own with this one's environment and streams, here or on another machine."""
+        return (machine or self.machine).start(
+            argv, env=self.env, cwd=cwd or self.cwd, stdin=self.stdin, stdout=self.stdout,
+            stderr=self.stderr, **how,
+        )  # fmt: skip
+
     def run(
         self,
         argv: list[str],
@@ -376,18 +332,8 @@ class Process:
         """Run a command in the foreground as a child and give its exit code; 127 if there is no such command."""
         command = self.machine.find(argv[0]) if argv[0] else None
         if command is None:
-            self.err(f"{self.argv[0].rsplit('/', 1)[-1]}: {argv[0]}: not found\n")
-            return 127
-        child = Process(
-            self.machine,
-            argv,
-            self.env if env is None else env,
-            self.cwd,
-            stdin or self.stdin,
-            stdout or self.stdout,
-            stderr or self.stderr,
-            self,
-        )
+            return self.fail(f"{argv[0]}: not found", 127)
+        child = self.child(argv, self.env if env is None else env, stdin, stdout, stderr)
         try:
             code = yield from command(child)
         except Killed as killed:

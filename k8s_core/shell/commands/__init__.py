@@ -25,29 +25,15 @@ from k8s_core.shell.process import Command
 from k8s_core.shell.sh import sh
 
 COREUTILS: dict[str, Command] = {
-    "sh": sh,
-    **archive.COMMANDS,
-    **files.COMMANDS,
-    **listing.COMMANDS,
-    **text.COMMANDS,
-    **filters.COMMANDS,
-    **system.COREUTILS,
-    **processes.COREUTILS,
-    **conditions.COMMANDS,
-    **names.GETENT,
-}
+    "sh": sh, **archive.COMMANDS, **files.COMMANDS, **listing.COMMANDS, **text.COMMANDS, **filters.COMMANDS,
+    **system.COREUTILS, **processes.COREUTILS, **conditions.COMMANDS, **names.GETENT,
+}  # fmt: skip
 DEBIAN: dict[str, Command] = {**COREUTILS, "bash": sh, "dash": sh}
 """A slim Debian image: no ps, no ip, no ping, as in life."""
 BUSYBOX: dict[str, Command] = {
-    **COREUTILS,
-    "ash": sh,
-    **processes.PROCPS,
-    **system.BUSYBOX,
-    **network.TOOLS,
-    **names.BUSYBOX,
-    **netfilter.TOOLS,
-    **interfaces.BUSYBOX,
-}
+    **COREUTILS, "ash": sh, **files.PAGERS, **processes.PROCPS, **system.BUSYBOX, **network.TOOLS, **names.BUSYBOX,
+    **netfilter.TOOLS, **interfaces.TOOLS, **interfaces.BUSYBOX,
+}  # fmt: skip
 TOOLS: Mapping[str, Mapping[str, Command]] = {
     "none": {},
     "busybox": BUSYBOX,

@@ -3,12 +3,15 @@
 import io
 import tarfile
 
-from k8s_core.shell.commands.options import table
+from k8s_core.shell.commands.options import Table
 from k8s_core.shell.fs import Directory, File, FileError, Link, normalize
 from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
+
+COMMANDS = Table()
 
 
+@COMMANDS.plain("tar")
 def tar(process: Process) -> Steps:
     arguments = process.argv[1:]
     action, archive, folder, names = "", "-", process.cwd, []
@@ -32,27 +35,26 @@ def tar(process: Process) -> Steps:
         return _create(process, archive, folder, names)
     if action not in ("x", "t"):
         return process.fail("You must specify one of the '-ctx' options", 2)
-    data = (yield from process.stdin.read_all()) if archive == "-" else process.fs.read(archive, process.cwd)
+    data = (yield from process.stdin.read_all()) if archive == "-" else process.read(archive)
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as source:
             for member in source:
                 if action == "t":
-                    process.out(member.name + "\n")
+                    process.print(member.name)
                 else:
                     _extract(process, source, member, folder)
     except tarfile.TarError as error:
         return process.fail(f"invalid tar magic or checksum: {error}")
-    return 0
+    return process.status
 
 
 def _create(process: Process, archive: str, folder: str, names: list[str]) -> int:
     buffer = io.BytesIO()
-    status = 0
     with tarfile.open(fileobj=buffer, mode="w") as target:
         for name in names:
             start = normalize(name, folder)
             if process.fs.lookup(start, follow=False) is None:
-                status = process.fail(f"{name}: No such file or directory", 2)
+                process.fail(f"{name}: No such file or directory", 2)
             for path, node in process.fs.walk(start):
                 info = tarfile.TarInfo((name + path[len(start) :]).lstrip("/"))
                 info.mode, info.mtime = node.mode & 0o777, int(node.mtime or process.machine.started)
@@ -69,7 +71,7 @@ def _create(process: Process, archive: str, folder: str, names: list[str]) -> in
                 target.addfile(info, io.BytesIO(data))
     output = process.stdout if archive == "-" else process.open_output(archive)
     output.write(buffer.getvalue())
-    return status
+    return process.status
 
 
 def _extract(process: Process, source: tarfile.TarFile, member: tarfile.TarInfo, folder: str) -> None:
@@ -85,6 +87,3 @@ def _extract(process: Process, source: tarfile.TarFile, member: tarfile.TarInfo,
         content = source.extractfile(member)
         process.fs.open_write(path)
         process.fs.write(path, content.read() if content else b"")
-
-
-COMMANDS: dict[str, Command] = table(tar=tar)

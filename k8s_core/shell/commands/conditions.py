@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 
+from k8s_core.shell.commands.options import Table
 from k8s_core.shell.fs import Device, Directory, File, Link, Node
-from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
+
+COMMANDS = Table()
+Part = Callable[[Process, list[str]], tuple[bool, list[str]]]
+"""Gives the truth of the first words, and the words that are left."""
 
 
-def test(process: Process) -> Steps:
+@COMMANDS.plain("test [")
+def test(process: Process) -> int:
     words = process.argv[1:]
-    if process.argv[0].rsplit("/", 1)[-1] == "[":
+    if process.name == "[":
         if not words or words[-1] != "]":
             return process.fail("missing ]", 2)
         words = words[:-1]
@@ -20,22 +25,21 @@ def test(process: Process) -> Steps:
     if rest:
         return process.fail(f"{rest[0]}: unknown operand", 2)
     return int(not value)
-    yield 0.0
 
 
 def _or(process: Process, words: list[str]) -> tuple[bool, list[str]]:
-    value, words = _and(process, words)
-    while words and words[0] == "-o":
-        right, words = _and(process, words[1:])
-        value = value or right
-    return value, words
+    return _chain(process, words, "-o", _and)
 
 
 def _and(process: Process, words: list[str]) -> tuple[bool, list[str]]:
-    value, words = _primary(process, words)
-    while words and words[0] == "-a":
-        right, words = _primary(process, words[1:])
-        value = value and right
+    return _chain(process, words, "-a", _primary)
+
+
+def _chain(process: Process, words: list[str], op: str, part: Part) -> tuple[bool, list[str]]:
+    value, words = part(process, words)
+    while words and words[0] == op:
+        right, words = part(process, words[1:])
+        value = value and right if op == "-a" else value or right
     return value, words
 
 
@@ -94,9 +98,6 @@ def _primary(process: Process, words: list[str]) -> tuple[bool, list[str]]:
     if len(words) >= 2 and words[0] == "-t":
         return process.tty, words[2:]
     if len(words) >= 2 and words[0] in FILE_TESTS:
-        node = process.fs.lookup(words[1], process.cwd, follow=words[0] not in ("-L", "-h"))
+        node = process.lookup(words[1], follow=words[0] not in ("-L", "-h"))
         return node is not None and FILE_TESTS[words[0]](node), words[2:]
     return words[0] != "", words[1:]
-
-
-COMMANDS: dict[str, Command] = {"test": test, "[": test}

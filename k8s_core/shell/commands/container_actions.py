@@ -34,7 +34,6 @@ def follow_log(process: Process, container: "Container", tail: str, follow: bool
                 _, stream, line = came.pop(0)
                 (process.out if stream == "stdout" else process.err)(line)
     return 0
-    yield 0.0
 
 
 def exec_in(process: Process, container: "Container", argv: list[str], *, tty: bool, stdin: bool) -> Steps:

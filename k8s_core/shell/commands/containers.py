@@ -1,8 +1,12 @@
 """What crictl, ctr, nerdctl and docker have in common: tables, times and sizes as Go's libraries print them."""
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from k8s_core.shell.fs import Device
 from k8s_core.shell.process import Process
@@ -13,6 +17,9 @@ if TYPE_CHECKING:
     from k8s_core.kubelet.runtime import Runtime
 
 SOCKET = "/run/containerd/containerd.sock"
+PAUSE = "registry.k8s.io/pause:3.10.1"
+RUNNING = "CONTAINER_RUNNING"
+NEVER = "0001-01-01T00:00:00Z"
 
 
 class Refused(Exception):
@@ -52,12 +59,7 @@ def human(seconds: float) -> str:
         return "1 second" if whole == 1 else f"{whole} seconds"
     if minutes < 60:
         return "About a minute" if minutes == 1 else f"{minutes} minutes"
-    for limit, divisor, name in (
-        (48, 1, "hours"),
-        (24 * 14, 24, "days"),
-        (24 * 60, 168, "weeks"),
-        (24 * 730, 720, "months"),
-    ):
+    for limit, divisor, name in ((48, 1, "hours"), (336, 24, "days"), (1440, 168, "weeks"), (17520, 720, "months")):
         if hours < limit:
             return "About an hour" if hours == 1 else f"{hours // divisor} {name}"
     return f"{hours // 8760} years"
@@ -112,3 +114,17 @@ def template(text: str, value: Any) -> str:
         return str(found)
 
     return re.sub(r"\{\{\s*\.([\w.]+)\s*\}\}", one, text)
+
+
+def stamp(time: float) -> str:
+    """RFC 3339 with nanoseconds, as Go prints it."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z" if time else NEVER
+
+
+def show(process: Process, value: Any, options: Mapping[str, str]) -> None:
+    """A document as -o asks for it: json, yaml or go-template with -t."""
+    form = options.get("o", "json")
+    if form == "go-template":
+        process.print(template(options.get("t", ""), value))
+    else:
+        process.out(yaml.safe_dump(value) if form == "yaml" else json.dumps(value, indent=2) + "\n")

@@ -4,49 +4,69 @@ Stands for cri-tools' cmd/crictl. It speaks the CRI: it knows sandboxes (Pods) a
 Left out: making sandboxes and containers by hand (runp, create, start, run), checkpoints, metrics and events.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from k8s_core.shell.commands import containers as common
+from k8s_core.shell.commands import crictl_inspect
 from k8s_core.shell.commands.container_actions import exec_in, follow_log, pull_image, stop_container
-from k8s_core.shell.commands.containers import Refused, find_container, find_image, find_sandbox, human, runtime, size
-from k8s_core.shell.commands.crictl_inspect import container_entry, inspect, inspecti, inspectp, sandbox_entry, show
-from k8s_core.shell.commands.options import checked, parse
+from k8s_core.shell.commands.containers import (
+    Refused,
+    find_container,
+    find_image,
+    find_sandbox,
+    human,
+    runtime,
+    show,
+    size,
+)
+from k8s_core.shell.commands.crictl_inspect import container_entry, sandbox_entry
+from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.container import Container
 
-LIST_OPTIONS = ("aqvl", "osnpMBNIi", {"all": "a", "quiet": "q", "output": "o", "state": "s", "name": "M", "pod": "p",
-                                      "no-trunc": "v", "last": "n", "latest": "l", "label": "B", "namespace": "N",
-                                      "image": "I", "id": "i"})  # fmt: skip
+TOOLS, VERBS = Table(), Table(crictl_inspect.VERBS)
+LIST_OPTIONS = (
+    "aqvlo:s:n:p:M:B:N:I:i: all=a quiet=q output=o state=s name=M pod=p no-trunc=v last=n latest=l label=B namespace=N "
+    "image=I id=i"
+)
 """Long names are mapped to letters; those that stand for no short option of crictl's are capitals."""
 STATES = {"CONTAINER_CREATED": "Created", "CONTAINER_RUNNING": "Running", "CONTAINER_EXITED": "Exited"}
+DOING = {
+    "inspect": "getting the status of the container", "inspectp": "getting the pod sandbox status",
+    "logs": "getting the container logs", "exec": "execing command in container", "stop": "stopping the container",
+    "rm": "removing the container", "stopp": "stopping the pod sandbox", "rmp": "removing the pod sandbox",
+}  # fmt: skip
+"""What failed, when something that is named is not there."""
+VALUED = ("-r", "--runtime-endpoint", "-i", "--image-endpoint", "-t", "--timeout", "-c", "--config")
 
 
+@TOOLS.plain("crictl")
 def crictl(process: Process) -> Steps:
-    words = process.argv[1:]
-    endpoint = _configured(process)
+    words, endpoint = process.argv[1:], _configured(process)
     while words and words[0].startswith("-"):
         flag, equals, value = words.pop(0).partition("=")
         if flag in ("-v", "--version"):
-            process.out("crictl version v1.36.0\n")
+            process.print("crictl version v1.36.0")
             return 0
-        if flag in ("-r", "--runtime-endpoint", "-i", "--image-endpoint", "-t", "--timeout", "-c", "--config"):
+        if flag in VALUED:
             value = value if equals else words.pop(0) if words else ""
-            endpoint = value if flag in ("-r", "--runtime-endpoint") else endpoint
+            endpoint = value if flag in VALUED[:2] else endpoint
         elif flag not in ("-D", "--debug"):
             process.err(f"flag provided but not defined: {flag}\n")
             return 1
     verb = words.pop(0) if words else "help"
-    command = COMMANDS.get(verb)
+    command = VERBS.get(verb)
     if command is None:
-        process.out(f'No help topic for "{verb}"\n' if verb not in ("help", "h") else _help())
-        return 3 if verb not in ("help", "h") else 0
+        known = verb in ("help", "h")
+        process.out(_help() if known else f'No help topic for "{verb}"\n')
+        return 0 if known else 3
     path = endpoint.removeprefix("unix://")
     if not common.reachable(process, path):
         process.err(
@@ -59,16 +79,8 @@ def crictl(process: Process) -> Steps:
     try:
         return (yield from command(process))
     except Refused as error:
-        what = f"rpc error: code = NotFound desc = {error}"
-        process.err(f"FATA[0000] {DOING.get(verb, verb)}: {what}\n")
+        process.err(f"FATA[0000] {DOING.get(verb, verb)}: rpc error: code = NotFound desc = {error}\n")
         return 1
-
-
-# fmt: off
-DOING = {"inspect": "getting the status of the container", "inspectp": "getting the pod sandbox status", "logs":
-         "getting the container logs", "exec": "execing command in container", "stop": "stopping the container",
-         "rm": "removing the container", "stopp": "stopping the pod sandbox", "rmp": "removing the pod sandbox"}
-# fmt: on
 
 
 def _configured(process: Process) -> str:
@@ -83,11 +95,11 @@ def _configured(process: Process) -> str:
 
 
 def _help() -> str:
-    return "NAME:\n   crictl - client for CRI\n\nCOMMANDS:\n" + "".join(f"   {name}\n" for name in sorted(COMMANDS))
+    return "NAME:\n   crictl - client for CRI\n\nCOMMANDS:\n" + "".join(f"   {name}\n" for name in sorted(VERBS))
 
 
 # --- lists ---------------------------------------------------------------------------------------------------------
-def _containers(process: Process, options: dict[str, str], ids: list[str]) -> "list[Container]":
+def _containers(process: Process, options: Options, ids: list[str]) -> "list[Container]":
     chosen = [c for c in runtime(process).containers.values() if c.sandbox.uid]
     wanted = options.get("s", "").lower()
     tests: list[Callable[[Container], bool]] = [
@@ -101,17 +113,26 @@ def _containers(process: Process, options: dict[str, str], ids: list[str]) -> "l
     return sorted((c for c in chosen if all(test(c) for test in tests)), key=lambda c: (-c.created, c.id))
 
 
-def ps(process: Process) -> Steps:
-    options, ids = parse(process, *LIST_OPTIONS)
-    found, now, whole = _containers(process, options, ids), process.machine.loop.now, "v" in options
-    found = found[: 1 if "l" in options else int(options.get("n", len(found)))]
+def _list(
+    process: Process, options: Options, ids: list[str], document: Callable[[], Any], rows: Sequence[Sequence[str]]
+) -> None:
+    """A list as it is asked for: only ids, as JSON or YAML, or as a table."""
     if "q" in options:
-        process.out("".join(f"{c.id}\n" for c in found))
-        return 0
-    if options.get("o") in ("json", "yaml"):
-        show(process, {"containers": [container_entry(c) for c in found]}, options["o"])
-        return 0
-    cut = 64 if whole else 13
+        process.print(*ids)
+    elif options.get("o") in ("json", "yaml"):
+        show(process, document(), options)
+    else:
+        process.out(common.tabbed(rows, minimum=20, padding=3))
+
+
+def _cut(options: Options) -> int:
+    return 64 if "v" in options else 13
+
+
+@VERBS("ps", LIST_OPTIONS)
+def ps(process: Process, options: Options, ids: list[str]) -> None:
+    found, now, cut = _containers(process, options, ids), process.machine.loop.now, _cut(options)
+    found = found[: 1 if "l" in options else int(options.get("n", len(found)))]
     rows = [("CONTAINER", "IMAGE", "CREATED", "STATE", "NAME", "ATTEMPT", "POD ID", "POD", "NAMESPACE")]
     rows += [
         (
@@ -120,36 +141,25 @@ def ps(process: Process) -> Steps:
         )
         for c in found
     ]  # fmt: skip
-    process.out(common.tabbed(rows, minimum=20, padding=3))
-    return 0
-    yield 0.0
+    _list(process, options, [c.id for c in found], lambda: {"containers": [*map(container_entry, found)]}, rows)
 
 
-def pods(process: Process) -> Steps:
-    options, ids = parse(process, *LIST_OPTIONS)
-    now = process.machine.loop.now
+@VERBS("pods", LIST_OPTIONS)
+def pods(process: Process, options: Options, ids: list[str]) -> None:
+    now, cut = process.machine.loop.now, _cut(options)
     wanted = options.get("s", "").lower()
-    label = options.get("B", "").partition("=")
-    found = sorted(
-        (
-            s
-            for s in runtime(process).sandboxes.values()
-            if s.uid
-            and options.get("M", "") in s.name
-            and options.get("N", s.namespace) == s.namespace
-            and (not wanted or wanted == ("ready" if s.ready else "notready"))
-            and (not label[0] or s.labels.get(label[0]) == label[2])
-            and s.id.startswith(options.get("i", ids[0] if ids else ""))
-        ),
-        key=lambda s: (-s.created, s.id),
-    )
-    if "q" in options:
-        process.out("".join(f"{s.id}\n" for s in found))
-        return 0
-    if options.get("o") in ("json", "yaml"):
-        show(process, {"items": [sandbox_entry(s) for s in found]}, options["o"])
-        return 0
-    cut = 64 if "v" in options else 13
+    label, _, value = options.get("B", "").partition("=")
+    found = [
+        s
+        for s in runtime(process).sandboxes.values()
+        if s.uid
+        and options.get("M", "") in s.name
+        and options.get("N", s.namespace) == s.namespace
+        and wanted in ("", "ready" if s.ready else "notready")
+        and (not label or s.labels.get(label) == value)
+        and s.id.startswith(options.get("i", ids[0] if ids else ""))
+    ]
+    found.sort(key=lambda s: (-s.created, s.id))
     rows = [("POD ID", "CREATED", "STATE", "NAME", "NAMESPACE", "ATTEMPT", "RUNTIME")]
     rows += [
         (
@@ -158,93 +168,69 @@ def pods(process: Process) -> Steps:
         )
         for s in found
     ]  # fmt: skip
-    process.out(common.tabbed(rows, minimum=20, padding=3))
-    return 0
-    yield 0.0
+    _list(process, options, [s.id for s in found], lambda: {"items": [*map(sandbox_entry, found)]}, rows)
 
 
-def images(process: Process) -> Steps:
-    options, operands = parse(
-        process,
-        "qv",
-        "o",
-        {"quiet": "q", "no-trunc": "v", "digests": "d", "output": "o", "verbose": "v", "pinned": "P"},
-    )
+@VERBS("images image img", "qvo: quiet=q no-trunc=v digests=d output=o verbose=v pinned=P")
+def images(process: Process, options: Options, operands: list[str]) -> None:
     found = sorted(runtime(process).images.images.values(), key=lambda i: (i.repository, i.tag))
     found = [i for i in found if not operands or operands[0] in (i.repository, i.name, i.reference)]
-    if "q" in options:
-        process.out("".join(f"{i.image_id}\n" for i in found))
-        return 0
-    if options.get("o") in ("json", "yaml"):
-        listed = [
-            {"id": i.image_id, "repoTags": [i.name] if i.tag else [], "repoDigests": [i.id], "size": str(i.size)}
-            for i in found
-        ]
-        show(process, {"images": listed}, options["o"])
-        return 0
+    document = [
+        {"id": i.image_id, "repoTags": [i.name] if i.tag else [], "repoDigests": [i.id], "size": str(i.size)}
+        for i in found
+    ]
     digests = "d" in options
     rows = [["IMAGE", "TAG", *(["DIGEST"] if digests else []), "IMAGE ID", "SIZE"]]
     for i in found:
-        short = i.image_id.removeprefix("sha256:")[: 64 if "v" in options else 13]
+        short = i.image_id.removeprefix("sha256:")[: _cut(options)]
         rows.append([i.repository, i.tag or "<none>", *([i.digest[:20]] if digests else []), short, size(i.size)])
-    process.out(common.tabbed(rows, minimum=20, padding=3))
-    return 0
-    yield 0.0
+    _list(process, options, [i.image_id for i in found], lambda: {"images": document}, rows)
 
 
-def stats(process: Process) -> Steps:
-    options, ids = parse(process, "a", "opi", {"all": "a", "output": "o", "pod": "p", "id": "i"})
-    found = _containers(process, options, ids)
+@VERBS("stats", "ao:p:i: all=a output=o pod=p id=i")
+def stats(process: Process, options: Options, ids: list[str]) -> None:
     rows = [("CONTAINER", "NAME", "CPU %", "MEM", "DISK", "INODES", "SWAP")]
-    for c in found:
+    for c in _containers(process, options, ids):
         used = c.machine.usage if c.machine else None
         cores, memory = (used.cores, used.memory) if used else (0.0, 0)
         rows.append((c.id[:13], c.name, f"{cores * 100:.2f}", size(memory, digits=4), "28.67kB", "9", "0B"))
     process.out(common.tabbed(rows, minimum=20, padding=3))
-    return 0
-    yield 0.0
 
 
 # --- doing ---------------------------------------------------------------------------------------------------------
-def logs(process: Process) -> Steps:
-    options, ids = parse(
-        process, "fpt", "ns", {"follow": "f", "tail": "n", "previous": "p", "timestamps": "t", "since": "s"}
-    )
+def _no_id(process: Process) -> int:
+    process.err("FATA[0000] container ID cannot be empty\n")
+    return 1
+
+
+@VERBS("logs", "fptn:s: follow=f tail=n previous=p timestamps=t since=s")
+def logs(process: Process, options: Options, ids: list[str]) -> Steps:
     if not ids:
-        process.err("FATA[0000] container ID cannot be empty\n")
-        return 1
+        return _no_id(process)
     return (yield from follow_log(process, find_container(process, ids[0]), options.get("n", ""), "f" in options))
 
 
+@VERBS.plain("exec")
 def exec_(process: Process) -> Steps:
-    options, words = _exec_words(process.argv[1:])
-    if not words:
-        process.err("FATA[0000] container ID cannot be empty\n")
-        return 1
-    container = find_container(process, words[0])
-    return (yield from exec_in(process, container, words[1:], tty="t" in options, stdin="i" in options))
-
-
-def _exec_words(words: list[str]) -> tuple[str, list[str]]:
-    flags = ""
-    words = list(words)
+    words, flags = process.argv[1:], ""
     while words and words[0].startswith("-"):
         flags += words.pop(0).replace("--interactive", "i").replace("--tty", "t").replace("--sync", "s").strip("-")
-    return flags, words
+    if not words:
+        return _no_id(process)
+    container = find_container(process, words[0])
+    return (yield from exec_in(process, container, words[1:], tty="t" in flags, stdin="i" in flags))
 
 
-def stop(process: Process) -> Steps:
-    options, ids = parse(process, "a", "t", {"timeout": "t", "all": "a"})
+@VERBS("stop", "at: timeout=t all=a")
+def stop(process: Process, options: Options, ids: list[str]) -> Steps:
     for word in ids:
-        container = find_container(process, word)
-        yield from stop_container(process, container, float(options.get("t", "0")))
-        process.out(f"{word}\n")
+        yield from stop_container(process, find_container(process, word), float(options.get("t", "0")))
+        process.print(word)
     return 0
-    yield 0.0
 
 
-def rm(process: Process) -> Steps:
-    options, ids = parse(process, "af", "", {"all": "a", "force": "f"})
+@VERBS("rm", "af all=a force=f")
+def rm(process: Process, options: Options, ids: list[str]) -> int | None:
     for word in ids:
         container = find_container(process, word)
         if container.state == "CONTAINER_RUNNING":
@@ -253,90 +239,71 @@ def rm(process: Process) -> Steps:
                 return 1
             runtime(process).kill(container)
         runtime(process).remove(container)
-        process.out(f"{word}\n")
-    return 0
-    yield 0.0
+        process.print(word)
+    return None
 
 
-def stopp(process: Process) -> Steps:
-    for word in parse(process)[1]:
+@VERBS("stopp")
+def stopp(process: Process, options: Options, ids: list[str]) -> None:
+    for word in ids:
         runtime(process).stop_sandbox(find_sandbox(process, word))
-        process.out(f"Stopped sandbox {word}\n")
-    return 0
-    yield 0.0
+        process.print(f"Stopped sandbox {word}")
 
 
-def rmp(process: Process) -> Steps:
-    options, ids = parse(process, "af", "", {"all": "a", "force": "f"})
+@VERBS("rmp", "af all=a force=f")
+def rmp(process: Process, options: Options, ids: list[str]) -> int | None:
     for word in ids:
         sandbox = find_sandbox(process, word)
         if sandbox.ready and "f" not in options:
             process.err(f'ERRO[0000] pod sandbox "{word}" is running, please stop it first\n')
             return 1
         runtime(process).remove_sandbox(sandbox)
-        process.out(f"Removed sandbox {word}\n")
-    return 0
-    yield 0.0
+        process.print(f"Removed sandbox {word}")
+    return None
 
 
-def pull(process: Process) -> Steps:
-    words = parse(process, "", "c", {"creds": "c"})[1]
+@VERBS("pull", "c: creds=c")
+def pull(process: Process, options: Options, words: list[str]) -> Steps:
     for word in words:
         error = yield from pull_image(process, word)
         if error:
             process.err(f"FATA[0001] pulling image: {error}\n")
             return 1
         image = find_image(process, word)
-        process.out(f"Image is up to date for {image.image_id if image else word}\n")
+        process.print(f"Image is up to date for {image.image_id if image else word}")
     return 0
 
 
-def rmi(process: Process) -> Steps:
-    _, words = parse(process, "aq", "", {"all": "a", "prune": "q"})
+@VERBS("rmi", "aq all=a prune=q")
+def rmi(process: Process, options: Options, words: list[str]) -> int | None:
     for word in words:
         image = find_image(process, word)
         if image is None:
             process.err(f'ERRO[0000] no such image "{word}" present\n')
             return 1
         del runtime(process).images.images[image.name]
-        process.out(f"Deleted: {image.name}\n")
-    return 0
-    yield 0.0
+        process.print(f"Deleted: {image.name}")
+    return None
 
 
-def version(process: Process) -> Steps:
-    process.out("Version:  0.1.0\nRuntimeName:  containerd\nRuntimeVersion:  v2.2.0\nRuntimeApiVersion:  v1\n")
-    return 0
-    yield 0.0
+@VERBS("version")
+def version(process: Process, options: Options, words: list[str]) -> None:
+    process.print("Version:  0.1.0\nRuntimeName:  containerd\nRuntimeVersion:  v2.2.0\nRuntimeApiVersion:  v1")
 
 
-def info(process: Process) -> Steps:
+@VERBS("info", "o: output=o")
+def info(process: Process, options: Options, words: list[str]) -> None:
     network = process.machine.extra["node"].kubelet.node.network
-    conditions = [{"message": "", "reason": "", "status": True, "type": "RuntimeReady"}]
-    problem = "" if network else "Network plugin returns error: cni plugin not initialized"
-    conditions.append(
-        {
-            "message": problem,
-            "reason": "" if network else "NetworkPluginNotReady",
-            "status": network,
-            "type": "NetworkReady",
-        }
-    )
+    reason, problem = ("", "") if network else (
+        "NetworkPluginNotReady", "Network plugin returns error: cni plugin not initialized"
+    )  # fmt: skip
+    conditions = [
+        {"message": "", "reason": "", "status": True, "type": "RuntimeReady"},
+        {"message": problem, "reason": reason, "status": network, "type": "NetworkReady"},
+    ]
     config = {
-        "containerdEndpoint": common.SOCKET,
-        "containerdRootDir": "/var/lib/containerd",
+        "containerdEndpoint": common.SOCKET, "containerdRootDir": "/var/lib/containerd",
         "rootDir": "/var/lib/containerd/io.containerd.grpc.v1.cri",
-    }
-    show(
-        process, {"config": config, "runtimeHandlers": [{"name": "runc"}], "status": {"conditions": conditions}}, "json"
-    )
-    return 0
-    yield 0.0
-
-
-COMMANDS: dict[str, Command] = {
-    "ps": ps, "pods": pods, "images": images, "image": images, "img": images, "stats": stats, "inspect": inspect,
-    "inspectp": inspectp, "inspecti": inspecti, "logs": logs, "exec": exec_, "stop": stop, "rm": rm, "stopp": stopp,
-    "rmp": rmp, "pull": pull, "rmi": rmi, "version": version, "info": info,
-}  # fmt: skip
-TOOLS: dict[str, Command] = {"crictl": checked(crictl)}
+    }  # fmt: skip
+    told = {"config": config, "runtimeHandlers": [{"name": "runc"}], "status": {"conditions": conditions}}
+    show(process, told, options)

@@ -1,28 +1,24 @@
 """crictl inspect, inspectp, inspecti: what the CRI knows of one container, sandbox or image, as JSON."""
 
-import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from k8s_core.shell.commands import containers as common
-from k8s_core.shell.commands.containers import find_container, find_image, find_sandbox, runtime
-from k8s_core.shell.commands.options import parse
-from k8s_core.shell.pipes import Steps
+from k8s_core.shell.commands.containers import (
+    PAUSE,
+    RUNNING,
+    find_container,
+    find_image,
+    find_sandbox,
+    runtime,
+    show,
+    stamp,
+)
+from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.process import Process
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.container import Container, Sandbox
 
-RUNNING = "CONTAINER_RUNNING"
-NEVER = "0001-01-01T00:00:00Z"
-
-
-def _stamp(time: float) -> str:
-    if not time:
-        return NEVER
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
+VERBS = Table()
 
 
 def _labels(sandbox: "Sandbox", container: str = "") -> dict[str, str]:
@@ -61,16 +57,16 @@ def sandbox_entry(s: "Sandbox") -> dict[str, Any]:
     }
 
 
-def inspect(process: Process) -> Steps:
-    options, ids = parse(process, "", "ot", {"output": "o", "template": "t"})
+@VERBS("inspect", "o:t: output=o template=t")
+def inspect(process: Process, options: Options, ids: list[str]) -> None:
     for word in ids or [c.id for c in runtime(process).containers.values() if c.state == RUNNING and c.sandbox.uid]:
         c = find_container(process, word)
         image, init = c.config.image, c.init
         status = {
-            **{k: v for k, v in container_entry(c).items() if k not in ("podSandboxId",)},
-            "createdAt": _stamp(c.created),
+            **{k: v for k, v in container_entry(c).items() if k != "podSandboxId"},
+            "createdAt": stamp(c.created),
             "exitCode": c.exit_code,
-            "finishedAt": _stamp(c.finished),
+            "finishedAt": stamp(c.finished),
             "image": {"annotations": {}, "image": image.name, "runtimeHandler": "", "userSpecifiedImage": ""},
             "imageRef": image.id,
             "logPath": f"/var/log/pods/{process.machine.extra['log_path'](c)}",
@@ -84,7 +80,7 @@ def inspect(process: Process) -> Steps:
             ],
             "reason": c.reason,
             "resources": {"linux": c.config.linux_resources()},
-            "startedAt": _stamp(c.started),
+            "startedAt": stamp(c.started),
         }  # fmt: skip
         info = {
             "config": {
@@ -92,46 +88,35 @@ def inspect(process: Process) -> Steps:
                 "envs": [{"key": k, "value": v} for k, v in c.config.env.items()],
                 "labels": _labels(c.sandbox, c.name), "metadata": {"name": c.name},
             },
-            "pid": init.host_pid if init and c.state == "CONTAINER_RUNNING" else 0,
+            "pid": init.host_pid if init and c.state == RUNNING else 0,
             "runtimeType": "io.containerd.runc.v2",
             "sandboxID": c.sandbox.id,
             "snapshotKey": c.id,
             "snapshotter": "overlayfs",
         }  # fmt: skip
-        show(
-            process, {"info": info, "status": dict(sorted(status.items()))}, options.get("o", "json"), options.get("t")
-        )
-    return 0
-    yield 0.0
+        show(process, {"info": info, "status": dict(sorted(status.items()))}, options)
 
 
-def inspectp(process: Process) -> Steps:
-    options, ids = parse(process, "", "ot", {"output": "o", "template": "t"})
+@VERBS("inspectp", "o:t: output=o template=t")
+def inspectp(process: Process, options: Options, ids: list[str]) -> None:
     for word in ids:
         s = find_sandbox(process, word)
+        network = "POD" if s.network.pod else "NODE"
         status = {
             **sandbox_entry(s),
-            "createdAt": _stamp(s.created),
-            "linux": {
-                "namespaces": {
-                    "options": {"ipc": "POD", "network": "POD" if s.network.pod else "NODE", "pid": "CONTAINER"}
-                }
-            },
+            "createdAt": stamp(s.created),
+            "linux": {"namespaces": {"options": {"ipc": "POD", "network": network, "pid": "CONTAINER"}}},
             "network": {"additionalIps": [], "ip": s.network.address if s.network.pod else ""},
         }
         info = {
             "pid": s.shim + 1 if s.ready else 0, "processStatus": "running" if s.ready else "deleted",
-            "image": "registry.k8s.io/pause:3.10.1", "runtimeType": "io.containerd.runc.v2", "snapshotter": "overlayfs",
+            "image": PAUSE, "runtimeType": "io.containerd.runc.v2", "snapshotter": "overlayfs",
         }  # fmt: skip
-        show(
-            process, {"info": info, "status": dict(sorted(status.items()))}, options.get("o", "json"), options.get("t")
-        )
-    return 0
-    yield 0.0
+        show(process, {"info": info, "status": dict(sorted(status.items()))}, options)
 
 
-def inspecti(process: Process) -> Steps:
-    options, words = parse(process, "", "ot", {"output": "o", "template": "t"})
+@VERBS("inspecti", "o:t: output=o template=t")
+def inspecti(process: Process, options: Options, words: list[str]) -> int | None:
     for word in words:
         image = find_image(process, word)
         if image is None:
@@ -142,20 +127,5 @@ def inspecti(process: Process) -> Steps:
             "id": image.image_id, "pinned": "pause" in image.repository, "repoDigests": [image.id],
             "repoTags": [image.name], "size": str(image.size), "username": str(image.data.get("user", "")),
         }  # fmt: skip
-        show(
-            process,
-            {"info": {"imageSpec": {"config": config}}, "status": status},
-            options.get("o", "json"),
-            options.get("t"),
-        )
-    return 0
-    yield 0.0
-
-
-def show(process: Process, value: Any, form: str, text: str | None = None) -> None:
-    if form == "go-template":
-        process.out(common.template(text or "", value) + "\n")
-    elif form == "yaml":
-        process.out(yaml.safe_dump(value, sort_keys=True))
-    else:
-        process.out(json.dumps(value, indent=2) + "\n")
+        show(process, {"info": {"imageSpec": {"config": config}}, "status": status}, options)
+    return None

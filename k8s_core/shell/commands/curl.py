@@ -6,18 +6,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from k8s_core.shell.commands.network import header_fields, http, where
-from k8s_core.shell.commands.options import UsageError, checked, parse
+from k8s_core.shell.commands.options import Options, Spec, Table, UsageError
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Steps, Wait
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
 from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Response
 
-LONG = {
-    "silent": "s", "show-error": "S", "verbose": "v", "insecure": "k", "include": "i", "head": "I", "fail": "f",
-    "location": "L", "header": "H", "request": "X", "data": "d", "data-raw": "d", "output": "o", "max-time": "m",
-    "connect-timeout": "m", "write-out": "w", "cacert": "C", "cert": "E", "key": "K", "user-agent": "A", "user": "u",
-    "globoff": "g", "resolve": "R", "ipv4": "4", "ipv6": "6", "no-buffer": "N", "http1.1": "g", "url": "U",
-}  # fmt: skip
+TOOLS = Table()
+
+SPEC = Spec(
+    "sSvkiIfLgN46H;X:d;o:m:w:A:u:R;U:C:E:K: silent=s show-error=S verbose=v insecure=k include=i head=I fail=f "
+    "location=L header=H request=X data=d data-raw=d output=o max-time=m connect-timeout=m write-out=w cacert=C cert=E "
+    "key=K user-agent=A user=u globoff=g resolve=R ipv4=4 ipv6=6 no-buffer=N http1.1=g url=U"
+)
 MORE = (
     "More details here: https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and "
     "therefore could not\nestablish a secure connection to it. To learn more about this situation and\nhow to fix it, "
@@ -36,14 +37,13 @@ class Failed(Exception):
         self.code = code
 
 
+@TOOLS.plain("curl")
 def curl(process: Process) -> Steps:
     try:
-        options, operands = parse(process, "sSvkiIfLgN46", "HXdomwAuRUCEK", LONG, many="HRd")
+        options, operands = SPEC.parse(process)
     except UsageError as error:
-        process.err(
-            f"curl: option {str(error).rsplit(' ', 1)[-1]}: is unknown\n"
-            "curl: try 'curl --help' or 'curl --manual' for more information\n"
-        )
+        process.err(f"curl: option {error.option if len(error.option) > 1 else f'-{error.option}'}: is unknown\n")
+        process.err("curl: try 'curl --help' or 'curl --manual' for more information\n")
         return 2
     operands += [options["U"]] if "U" in options else []
     if not operands:
@@ -60,7 +60,7 @@ def curl(process: Process) -> Steps:
     return code
 
 
-def _get(process: Process, url: str, options: dict[str, str]) -> Generator[Wait, None, None]:
+def _get(process: Process, url: str, options: Options) -> Generator[Wait, None, None]:
     method = options.get("X") or ("HEAD" if "I" in options else "POST" if "d" in options else "GET")
     headers = {"User-Agent": options.get("A", "curl/8.14.1"), "Accept": "*/*", **header_fields(options.get("H", ""))}
     body = options.get("d", "").replace("\n", "&").encode()
@@ -110,7 +110,7 @@ def _get(process: Process, url: str, options: dict[str, str]) -> Generator[Wait,
 
 
 def _once(
-    process: Process, method: str, url: str, headers: dict[str, str], body: bytes, options: dict[str, str]
+    process: Process, method: str, url: str, headers: dict[str, str], body: bytes, options: Options
 ) -> Generator[Wait, None, tuple[Response, str, int]]:
     """One request; raises Failed."""
     host, port = where(url)
@@ -145,12 +145,12 @@ def _once(
     return response, address, port
 
 
-def _tls(process: Process, options: dict[str, str]) -> tuple[bytes | None, bytes | None]:
+def _tls(process: Process, options: Options) -> tuple[bytes | None, bytes | None]:
     """(the client's certificate as DER, the authorities that are trusted; None with -k); raises Failed."""
 
     def read(letter: str, code: int, what: str) -> bytes:
         try:
-            return process.fs.read(options[letter], process.cwd)
+            return process.read(options[letter])
         except FileError:
             raise Failed(code, f"{what} {options[letter]}") from None
 
@@ -172,6 +172,3 @@ def _tls(process: Process, options: dict[str, str]) -> tuple[bytes | None, bytes
 def _head(response: Response) -> str:
     fields = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
     return f"HTTP/1.1 {response.status} {HTTP_REASONS.get(response.status, '')}\r\n{fields}\r\n"
-
-
-TOOLS: dict[str, Command] = {"curl": checked(curl)}

@@ -1,19 +1,16 @@
 """grep and sed, with POSIX basic and extended regular expressions as Python has them."""
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from k8s_core.shell.commands.options import parse, table
-from k8s_core.shell.commands.text import sources
-from k8s_core.shell.fs import File
-from k8s_core.shell.pipes import Steps, Wait
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.commands.options import Options, Table
+from k8s_core.shell.commands.text import opened, split
+from k8s_core.shell.fs import File, normalize
+from k8s_core.shell.pipes import Steps
+from k8s_core.shell.process import Process
 
-Edit = Callable[[str, int, bool], tuple[str, bool, bool, bool]]
-
-
-ADDRESS = re.compile(r"(\d+|\$|/(?:\\.|[^/])*/)?(?:,(\d+|\$|/(?:\\.|[^/])*/))?\s*(!?)\s*")
-"""sed's: which lines a command is for."""
+COMMANDS = Table()
 HARD = re.compile(r"([*+}]\??\)+|\|[^()]*\))[*+{]")
 """A repeated group that ends in a repetition or holds a choice: Python's matcher may take for ever over it."""
 WILDCARD = re.compile(r"\.[*+]")
@@ -35,229 +32,236 @@ def search(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
     return pattern.search(line)
 
 
-def grep(process: Process) -> Steps:
-    long = {"color": "w", "ignore-case": "i", "invert-match": "v"}
-    options, operands = parse(process, "ivcnloqEFrRwhHsxa", "emABC", long, many="e")
+CLASSES = {"space": r"\s", "blank": r" \t", "digit": r"\d", "alpha": "a-zA-Z", "alnum": "a-zA-Z0-9", "upper": "A-Z",
+           "lower": "a-z", "xdigit": "0-9A-Fa-f", "punct": r"!-/:-@\[-`{-~"}  # fmt: skip
+TOKEN = re.compile(r"\[\^?\]?(?:\[:\w+:\]|[^\]])*\]|\\.|.", re.S)
+"""A bracket expression, an escaped character, or a character."""
+
+
+def python(expression: str, *, extended: bool) -> str:
+    """A POSIX regular expression as Python writes it."""
+
+    def one(match: re.Match[str]) -> str:
+        token = match[0]
+        if token[0] == "[" and len(token) > 1:
+            inner = re.sub(r"\[:(\w+):\]", lambda m: CLASSES.get(m[1], ""), token[1:-1].replace("\\", "\\\\"))
+            start = "[^" if inner.startswith("^") else "["
+            return start + re.sub(r"\[", r"\\[", inner.removeprefix("^")).replace("]", r"\]", 1) + "]"
+        if extended:
+            return token
+        return token[1:] if token[1:] and token[1] in "(){}|+?" else "\\" + token if token in "(){}|+?" else token
+
+    return TOKEN.sub(one, expression)
+
+
+@COMMANDS("grep egrep fgrep", "ivcnloqEFrRwhHsxae;m:A:B:C: color=_ ignore-case=i invert-match=v regexp=e max-count=m")
+def grep(process: Process, options: Options, operands: list[str]) -> Steps:
     if "e" not in options and not operands:
         return process.fail("missing pattern", 2)
     expression = options["e"] if "e" in options else operands.pop(0)
-    each: Callable[[str], str] = basic  # a line is a pattern
-    if process.argv[0].endswith("fgrep") or "F" in options:
-        each = re.escape
-    elif process.argv[0].endswith("egrep") or "E" in options:
-        each = str
-    expression = "|".join(map(each, expression.split("\n")))
-    if "w" in options and options["w"] == "w":
-        expression = rf"\b(?:{expression})\b"
-    if "x" in options:
-        expression = rf"^(?:{expression})$"
+    fixed, extended = "F" in options or process.name == "fgrep", "E" in options or process.name == "egrep"
+    lines = expression.split("\n")  # a line is a pattern
+    expression = "|".join(re.escape(line) if fixed else python(line, extended=extended) for line in lines)
+    for letter, around in (("w", r"\b(?:{})\b"), ("x", "^(?:{})$")):
+        expression = around.format(expression) if letter in options else expression
     try:
         pattern = compiled(expression, re.I if "i" in options else 0)
     except re.error:
         return process.fail("bad regex", 2)
     if set(options) & set("rR"):
-        operands = [
-            path
-            for start in operands or ["."]
-            for path, node in process.fs.walk(start if start.startswith("/") else f"{process.cwd.rstrip('/')}/{start}")
-            if isinstance(node, File)
-        ]
-    named = "h" not in options and ("H" in options or len(operands) > 1)
-    before = int(options.get("B", options.get("C", "0")))
-    after = int(options.get("A", options.get("C", "0")))
-    found = failed = False
-    stream = not operands and not (before or after)
+        operands = [p for start in operands or ["."] for p in _below(process, start)]
+    named = "h" not in options and bool("H" in options or len(operands) > 1 or set(options) & set("rR"))
+    found = False
+    for name, source in opened(process, operands):
+        label = name or "(standard input)"
+        search_in = _Search(process, options, pattern, f"{label}:" if named else "")
+        while line := (yield from source.read_line()):
+            if search_in.line(line.decode(errors="replace").removesuffix("\n")):
+                break
+        found |= bool(search_in.count)
+        if "c" in options and "q" not in options:
+            process.print(f"{search_in.prefix}{search_in.count}")
+        if "l" in options and search_in.count:
+            process.print(label)
+    return 2 if process.status and not found else int(not found)
 
-    def pieces() -> Generator[Wait, None, tuple[str, str] | None]:
-        line = yield from process.stdin.read_line()
-        return ("", line.decode(errors="replace")) if line else None
 
-    if stream and not set(options) & set("clq"):  # line by line, so that `... | grep x` of a running program shows
-        number = 0
-        while (piece := (yield from pieces())) is not None:
-            number += 1
-            line = piece[1].rstrip("\n")
-            if bool(search(pattern, line)) != ("v" in options):
-                found = True
-                text = "\n".join(m[0] for m in pattern.finditer(line)) if "o" in options else line
-                process.out((f"{number}:" if "n" in options else "") + text + "\n")
-                if found and number >= int(options.get("m", "1000000000")):
-                    break
-        return int(not found)
-    for name, content in (yield from sources(process, operands)):
-        failed |= content == "\0"
-        lines = content.splitlines() if content != "\0" else []
-        hits = [i for i, line in enumerate(lines) if bool(search(pattern, line)) != ("v" in options)]
-        hits = hits[: int(options.get("m", len(hits)))]
-        found |= bool(hits)
-        prefix = f"{name}:" if named else ""
-        if "q" in options:
-            continue
-        if "c" in options:
-            process.out(f"{prefix}{len(hits)}\n")
-        elif "l" in options:
-            process.out(f"{name}\n" if hits else "")
+def _below(process: Process, start: str) -> list[str]:
+    """The files below a path, by names that begin with it."""
+    absolute = normalize(start, process.cwd)
+    return [start + path[len(absolute) :] for path, node in process.fs.walk(absolute) if isinstance(node, File)]
+
+
+class _Search:
+    """One file's: what has been found in it, and how many lines around that are still to be shown."""
+
+    def __init__(self, process: Process, options: Options, pattern: re.Pattern[str], prefix: str) -> None:
+        self.process, self.options, self.pattern, self.prefix = process, options, pattern, prefix
+        self.number = self.count = self.shown = 0
+        around = options.get("C", "0")
+        self.before, self.after = int(options.get("B", around)), int(options.get("A", around))
+        self.kept: list[tuple[int, str]] = []
+        self.left = 0
+        self.most = int(options.get("m", 1 << 30))
+
+    def line(self, text: str) -> bool:
+        """Look at a line; True when no more need be read."""
+        self.number += 1
+        if self.count < self.most and bool(search(self.pattern, text)) != ("v" in self.options):
+            self.count += 1
+            if "q" in self.options or "l" in self.options:
+                return True
+            for number, before in self.kept:
+                self._show(number, before, "-")
+            self._show(self.number, text, ":")
+            self.kept, self.left = [], self.after
+        elif self.left:
+            self.left -= 1
+            self._show(self.number, text, "-")
+        elif self.before:
+            self.kept = [*self.kept, (self.number, text)][-self.before :]
+        return self.count >= self.most and not self.left
+
+    def _show(self, number: int, text: str, mark: str) -> None:
+        if "c" in self.options:
+            return
+        if (self.before or self.after) and self.shown and number > self.shown + 1:
+            self.process.print("--")
+        self.shown = number
+        prefix = (self.prefix[:-1] + mark if self.prefix else "") + (f"{number}{mark}" if "n" in self.options else "")
+        found = [m[0] for m in self.pattern.finditer(text) if m[0]] if "o" in self.options else [text]
+        self.process.print(*(f"{prefix}{each}" for each in found))
+
+
+# --- sed -----------------------------------------------------------------------------------------------------------
+ADDRESS = re.compile(r"\s*(\d+|\$|/(?:\\.|[^/])*/)?(?:,(\d+|\$|/(?:\\.|[^/])*/))?\s*(!?)\s*")
+"""Which lines a command is for."""
+
+
+@dataclass
+class Edit:
+    """One of sed's commands: for which lines, what, and with what."""
+
+    first: str | None
+    last: str | None
+    negated: bool
+    name: str
+    convert: Callable[[str], str]
+    text: str = ""
+    pattern: re.Pattern[str] | None = None
+    flags: str = ""
+    inside: bool = False
+
+    def _matches(self, address: str, line: str, number: int, at_end: bool) -> bool:
+        if address == "$":
+            return at_end
+        if address.isdigit():
+            return number == int(address)
+        return bool(search(compiled(self.convert(address[1:-1])), line))
+
+    def chosen(self, line: str, number: int, at_end: bool) -> bool:
+        """Whether the command is for this line."""
+        if self.first is None or self.last is None:
+            hit = self.first is None or self._matches(self.first, line, number, at_end)
+        elif self.inside:
+            hit, over = True, self.last.isdigit() and number >= int(self.last)
+            self.inside = not over and not self._matches(self.last, line, number, at_end)
         else:
-            shown = sorted({j for i in hits for j in range(max(0, i - before), min(len(lines), i + after + 1))})
-            for i in shown:
-                texts = [m[0] for m in pattern.finditer(lines[i])] if "o" in options else [lines[i]]
-                mark = f"{i + 1}{':' if i in hits else '-'}" if "n" in options else ""
-                for text in texts:
-                    process.out(f"{prefix}{mark}{text}\n")
-    return 2 if failed and not found else int(not found)
+            hit = self._matches(self.first, line, number, at_end)
+            self.inside = hit and not (self.last.isdigit() and int(self.last) <= number)
+        return hit != self.negated
+
+    def substitute(self, line: str) -> tuple[str, bool]:
+        """The line with its matches replaced, and whether there was one."""
+        assert self.pattern is not None
+        nth = int(re.sub(r"\D", "", self.flags) or 1)
+        count = 0
+
+        def one(match: re.Match[str]) -> str:
+            nonlocal count
+            count += 1
+            return match.expand(self.text) if count == nth or (count > nth and "g" in self.flags) else match[0]
+
+        new = self.pattern.sub(one, line, count=0 if "g" in self.flags else nth)
+        return new, count >= nth
 
 
-def basic(expression: str) -> str:
-    """A POSIX basic regular expression as Python writes it."""
-    result, at = "", 0
-    while at < len(expression):
-        char = expression[at]
-        if char == "\\" and at + 1 < len(expression):
-            following = expression[at + 1]
-            result += following if following in "(){}|+?" else char + following
-            at += 2
-            continue
-        if char == "[":
-            end = expression.find("]", at + 2)
-            if end > 0:
-                inner = expression[at : end + 1]
-                for name, chars in {
-                    "[:space:]": r"\s",
-                    "[:digit:]": r"\d",
-                    "[:alpha:]": "a-zA-Z",
-                    "[:alnum:]": "a-zA-Z0-9",
-                }.items():
-                    if name in expression[at:]:
-                        end = expression.find("]]", at) + 1
-                        inner = expression[at : end + 1].replace(name, chars)
-                result += inner
-                at = end + 1
-                continue
-        result += "\\" + char if char in "(){}|+?" else char
-        at += 1
-    return result
-
-
-def sed(process: Process) -> Steps:
-    backup = next((w[2:] for w in process.argv[1:] if re.fullmatch(r"-i\.\w+", w)), "")
-    process.argv = [re.sub(r"^-i\.\w+$", "-i", w) for w in process.argv]
-    options, operands = parse(process, "nErisz", "ef", {"expression": "e", "in-place": "i", "quiet": "n"}, many="e")
+@COMMANDS("sed", "nErszi?e;f: expression=e in-place=i quiet=n")
+def sed(process: Process, options: Options, operands: list[str]) -> Steps:
     script = options["e"] if "e" in options else operands.pop(0) if operands else ""
     if not script:
         return process.fail("no script specified")
     try:
-        edits = [_edit(part.strip(), bool(set(options) & set("Er"))) for part in _commands(script) if part.strip()]
+        edits = [_edit(part, extended=bool(set(options) & set("Er"))) for part in _commands(script) if part.strip()]
     except (re.error, ValueError, IndexError):
-        return process.fail(
-            f"unsupported command: {script}"
-            if process.machine.shell == "ash"
-            else f"-e expression #1, char {len(script)}: unknown command"
-        )
-    status = 0
-    for name, content in (yield from sources(process, operands)):
-        if content == "\0":
-            status = 1
-            continue
-        output = []
-        lines = content.splitlines()
-        for number, line in enumerate(lines, 1):
-            text, deleted, quit_ = line, False, False
-            for edit in edits:
-                text, printed, deleted, quit_ = edit(text, number, number == len(lines))
-                if printed:
-                    output.append(text)
-                if deleted or quit_:
-                    break
-            if not deleted and "n" not in options:
-                output.append(text)
-            if quit_:
-                break
-        result = "".join(f"{line}\n" for line in output)
+        gnu = f"-e expression #1, char {len(script)}: unknown command"
+        return process.fail(f"unsupported command: {script}" if process.ash else gnu)
+    for name, source in opened(process, operands):
+        content = (yield from source.read_all()).decode(errors="replace")
+        result = "".join(f"{line}\n" for line in _edited(edits, split(content), quiet="n" in options))
+        if not content.endswith("\n"):
+            result = result.removesuffix("\n")
         if "i" in options and name:
-            if backup:
-                process.fs.write(name + backup, content.encode(), process.cwd)
+            if options["i"]:
+                process.fs.write(name + options["i"], content.encode(), process.cwd)
             process.fs.write(name, result.encode(), process.cwd)
         else:
             process.out(result)
-    return status
+    return process.status
+
+
+def _edited(edits: list[Edit], lines: list[str], *, quiet: bool) -> list[str]:
+    output: list[str] = []
+    for number, line in enumerate(lines, 1):
+        text, after, name = line, list[str](), ""
+        for edit in edits:
+            if not edit.chosen(text, number, number == len(lines)):
+                continue
+            name = edit.name
+            if name == "s":
+                text, hit = edit.substitute(text)
+                output += [text] if hit and "p" in edit.flags else []
+            elif name in "ic":
+                output.append(edit.text)
+            elif name == "a":
+                after.append(edit.text)
+            elif name == "p":
+                output.append(text)
+            if name in "cdq":
+                break
+        if not quiet and name not in ("c", "d"):
+            output.append(text)
+        output += after
+        if name == "q":
+            break
+    return output
 
 
 def _commands(script: str) -> list[str]:
     """Split at ; and newlines that stand outside of s/// and addresses."""
-    address = ADDRESS.match(script.lstrip())
-    if address and script.lstrip()[address.end() :][:1] in ("a", "i", "c"):
+    address = ADDRESS.match(script)
+    if address and script[address.end() :][:1] in ("a", "i", "c"):
         return [script]  # their text goes to the end
     return re.split(r"[;\n](?=\s*(?:[0-9$/sdpqy]|$))", script)
 
 
-def _edit(text: str, extended: bool) -> Edit:
+def _edit(text: str, *, extended: bool) -> Edit:
     address = ADDRESS.match(text)
     assert address is not None
-    first, last, negate = address[1], address[2], bool(address[3])
-    command = text[address.end() :]
-    inside = False
-    convert: Callable[[str], str] = (lambda e: e) if extended else basic
-
-    def matches(spec: str, line: str, number: int, at_end: bool) -> bool:
-        if spec == "$":
-            return at_end
-        return number == int(spec) if spec.isdigit() else bool(search(compiled(convert(spec[1:-1])), line))
-
-    def chosen(line: str, number: int, at_end: bool) -> bool:
-        nonlocal inside
-        if first is None:
-            return True
-        if last is None:
-            return matches(first, line, number, at_end)
-        if inside:
-            inside = not matches(last, line, number, at_end) and not (last.isdigit() and number >= int(last))
-            return True
-        if matches(first, line, number, at_end):
-            inside = not (last.isdigit() and int(last) <= number)
-            return True
-        return False
-
+    command = text[address.end() :].rstrip()
+    edit = Edit(address[1], address[2], bool(address[3]), command[0], lambda e: python(e, extended=extended))
     if command[0] == "s":
         separator = re.escape(command[1])
-        parts = re.match(
-            rf"s{separator}((?:\\.|[^\\{separator}])*){separator}((?:\\.|[^\\{separator}])*){separator}"
-            r"([gip0-9]*)$",
-            command,
-            re.S,
-        )
+        part = rf"((?:\\.|[^\\{separator}])*){separator}"
+        parts = re.fullmatch(rf"s{separator}{part}{part}([gip0-9]*)", command, re.S)
         if not parts:
             raise ValueError(command)
-        pattern = compiled(convert(parts[1]), re.I if "i" in parts[3] else 0)
-        replacement = re.sub(r"\\(?![0-9&n\\])(.)", r"\1", parts[2])
-        replacement = re.sub(
-            r"(\\[\\&0-9n])|&", lambda m: (m[1] if m[1] != r"\&" else "&") if m[1] else r"\g<0>", replacement
-        )
-        count = 0 if "g" in parts[3] else 1
-
-        def substitute(line: str, number: int, at_end: bool) -> tuple[str, bool, bool, bool]:
-            if chosen(line, number, at_end) == negate:
-                return line, False, False, False
-            new, times = pattern.subn(replacement, line, count=count)
-            return new, bool(times and "p" in parts[3]), False, False
-
-        return substitute
-    if command[0] in "aic":
-        added = re.sub(r"^[ \t]*\\?\n?", "", command[1:], count=1).replace("\\n", "\n").replace("\\ ", " ")
-
-        def add(line: str, number: int, at_end: bool) -> tuple[str, bool, bool, bool]:
-            if chosen(line, number, at_end) == negate:
-                return line, False, False, False
-            return {"a": f"{line}\n{added}", "i": f"{added}\n{line}", "c": added}[command[0]], False, False, False
-
-        return add
-    if command[0] not in "dpq":
+        edit.pattern, edit.flags = compiled(edit.convert(parts[1]), re.I if "i" in parts[3] else 0), parts[3]
+        plain = re.sub(r"\\(?![0-9&n\\])(.)", r"\1", parts[2])
+        edit.text = re.sub(r"(\\[\\&0-9n])|&", lambda m: (m[1] if m[1] != r"\&" else "&") if m[1] else r"\g<0>", plain)
+    elif command[0] in "aic":
+        said = re.sub(r"^[ \t]*\\?\n?", "", text[address.end() + 1 :], count=1)
+        edit.text = said.replace("\\n", "\n").replace("\\ ", " ")
+    elif command not in ("d", "p", "q"):
         raise ValueError(command)
-
-    def simple(line: str, number: int, at_end: bool) -> tuple[str, bool, bool, bool]:
-        hit = chosen(line, number, at_end) != negate
-        return line, hit and command[0] == "p", hit and command[0] == "d", hit and command[0] == "q"
-
-    return simple
-
-
-COMMANDS: dict[str, Command] = table(grep=grep, egrep=grep, fgrep=grep, sed=sed)
+    return edit

@@ -7,10 +7,11 @@ every Pod's cable. Stands for iproute2, net-tools and busybox's applets, as much
 from dataclasses import dataclass
 from typing import Any
 
-from k8s_core.shell.commands.options import checked, parse
-from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.commands.options import Options, Table
+from k8s_core.shell.process import Process
 from k8s_core.shell.sockets import Listener
+
+TOOLS, BUSYBOX = Table(), Table()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ def routes(network: Any) -> list[str]:
     return found
 
 
-def ip(process: Process) -> Steps:
+@TOOLS.plain("ip")
+def ip(process: Process) -> int | None:
     """ip [-br] address|link|route|neighbour [show] [dev NAME]; ip route get ADDRESS."""
     network = process.machine.network
     words = [w for w in process.argv[1:] if not w.startswith("-")]
@@ -99,9 +101,9 @@ def ip(process: Process) -> Steps:
             out = next((r for r in routes(network)[1:] if _inside(only, r.split()[0])), (routes(network) or [""])[0])
             device = out.split("dev ")[-1].split()[0] if out else "lo"
             via = f"via {out.split('via ')[1].split()[0]} " if "via" in out else ""
-            process.out(f"{only} {via}dev {device} src {network.address} uid 0 \n    cache \n")
+            process.print(f"{only} {via}dev {device} src {network.address} uid 0 \n    cache ")
             return 0
-        process.out("".join(f"{route}\n" for route in routes(network)))
+        process.print(*(f"{route}" for route in routes(network)))
     elif what and ("address".startswith(what) or "link".startswith(what)):
         shown = [(i, link) for i, link in enumerate(links(network), 1) if only in ("", link.name)]
         if not shown:
@@ -117,8 +119,7 @@ def ip(process: Process) -> Steps:
     else:
         process.err(f'Object "{what}" is unknown, try "ip help".\n')
         return 1
-    return 0
-    yield 0.0
+    return None
 
 
 def _inside(address: str, cidr: str) -> bool:
@@ -146,7 +147,8 @@ def _full(index: int, link: Link, *, addresses: bool) -> str:
     return text
 
 
-def ifconfig(process: Process) -> Steps:
+@BUSYBOX.plain("ifconfig")
+def ifconfig(process: Process) -> None:
     for link in links(process.machine.network):
         if link.address and (len(process.argv) < 2 or process.argv[1] in (link.name, "-a")):
             encap = "Local Loopback" if link.name == "lo" else f"Ethernet  HWaddr {link.mac.upper()}"
@@ -154,11 +156,10 @@ def ifconfig(process: Process) -> Steps:
                 f"{link.name:<10}Link encap:{encap}\n          inet addr:{link.ip}  Mask:255.255.255.0\n"
                 f"          UP RUNNING  MTU:{link.mtu}  Metric:1\n\n"
             )
-    return 0
-    yield 0.0
 
 
-def route(process: Process) -> Steps:
+@BUSYBOX.plain("route")
+def route(process: Process) -> None:
     process.out(
         "Kernel IP routing table\nDestination     Gateway         Genmask         Flags Metric Ref    Use Iface\n"
     )
@@ -171,8 +172,6 @@ def route(process: Process) -> Steps:
         process.out(
             f"{target:<15} {gateway:<15} {mask:<15} {'UG' if 'via' in words else 'U':<5} 0      0        0 {device}\n"
         )
-    return 0
-    yield 0.0
 
 
 # --- sockets --------------------------------------------------------------------------------------------------
@@ -193,24 +192,22 @@ def _sockets(process: Process, flags: str) -> list[tuple[str, int, str, int]]:
     return sorted(found, key=lambda each: (each[0] != "udp", each[1]))
 
 
-def ss(process: Process) -> Steps:
-    options, _ = parse(process, "tulnpa46eHi", "")
+@TOOLS("ss", "tulnpa46eHi")
+def ss(process: Process, options: Options, _: list[str]) -> None:
     flags = "".join(options)
     several = ("t" in flags) == ("u" in flags)
     users = "p" in flags
     kind = "Netid " if several else ""
-    process.out(f"{kind}State  Recv-Q Send-Q Local Address:Port Peer Address:Port{'Process' if users else ''}\n")
+    process.print(f"{kind}State  Recv-Q Send-Q Local Address:Port Peer Address:Port{'Process' if users else ''}")
     for protocol, port, program, pid in _sockets(process, flags):
         state, queue = ("UNCONN", 0) if protocol == "udp" else ("LISTEN", 511)
         who = f' users:(("{program}",pid={pid},fd=6))' if users else ""
         name = f"{protocol:<6}" if several else ""
-        process.out(f"{name}{state:<6} 0      {queue:<6} {f'0.0.0.0:{port}':>18} {'0.0.0.0:*':>17}{who}\n")
-    return 0
-    yield 0.0
+        process.print(f"{name}{state:<6} 0      {queue:<6} {f'0.0.0.0:{port}':>18} {'0.0.0.0:*':>17}{who}")
 
 
-def netstat(process: Process) -> Steps:
-    options, _ = parse(process, "tulnpar46e", "")
+@TOOLS("netstat", "tulnpar46e")
+def netstat(process: Process, options: Options, _: list[str]) -> None:
     users = "p" in options
     process.out(
         "Active Internet connections (only servers)\nProto Recv-Q Send-Q Local Address           "
@@ -219,10 +216,4 @@ def netstat(process: Process) -> Steps:
     for protocol, port, program, pid in _sockets(process, "".join(options)):
         state = "" if protocol == "udp" else "LISTEN"
         who = f"{pid}/{program}" if users else ""
-        process.out(f"{protocol:<6}     0      0 {f'0.0.0.0:{port}':23} {'0.0.0.0:*':23} {state:<11} {who}\n")
-    return 0
-    yield 0.0
-
-
-TOOLS: dict[str, Command] = {"ip": checked(ip), "ss": checked(ss), "netstat": checked(netstat)}
-BUSYBOX: dict[str, Command] = {**TOOLS, "ifconfig": checked(ifconfig), "route": checked(route)}
+        process.print(f"{protocol:<6}     0      0 {f'0.0.0.0:{port}':23} {'0.0.0.0:*':23} {state:<11} {who}")

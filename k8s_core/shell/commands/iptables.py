@@ -9,9 +9,10 @@ from typing import Any
 from k8s_core.network.rules import BadRule, Rule
 from k8s_core.network.ruletext import Option, Parsed, parse
 from k8s_core.network.tables import BUILT_IN, Chains, save
-from k8s_core.shell.commands.options import checked
-from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.commands.options import Table
+from k8s_core.shell.process import Process
+
+COMMANDS = Table()
 
 NAME = "iptables v1.8.9 (nf_tables)"
 NO_CHAIN = "iptables: No chain/target/match by that name."
@@ -47,7 +48,8 @@ def host_of(process: Process) -> Any:
     return getattr(network.fabric, "hosts", {}).get(network.node)
 
 
-def iptables_save(process: Process) -> Steps:
+@COMMANDS.plain("iptables-save")
+def iptables_save(process: Process) -> None:
     words = process.argv[1:]
     wanted = words[words.index("-t") + 1] if "-t" in words[:-1] else ""
     host = host_of(process)
@@ -57,8 +59,6 @@ def iptables_save(process: Process) -> Steps:
     if "-c" in words or "--counters" in words:
         text = _counted(text, host)
     process.out(text)
-    return 0
-    yield 0.0
 
 
 def _counted(text: str, host: Any) -> str:
@@ -75,7 +75,8 @@ def _counted(text: str, host: Any) -> str:
     return "".join(lines)
 
 
-def iptables(process: Process) -> Steps:
+@COMMANDS.plain("iptables")
+def iptables(process: Process) -> int | None:
     """-t TABLE, -n, -v, --line-numbers and one of -L -S -A -I -D -C -F -N -X -P -Z."""
     try:
         _run(process)
@@ -83,8 +84,7 @@ def iptables(process: Process) -> Steps:
         advice = "\nTry `iptables -h' or 'iptables --help' for more information." if refused.code == 2 else ""
         process.err(f"{refused}{advice}\n")
         return refused.code
-    return 0
-    yield 0.0
+    return None
 
 
 def _run(process: Process) -> None:
@@ -282,6 +282,3 @@ def _target(target: str, options: dict[str, Option]) -> str:
     if target == "REJECT":
         return f"reject-with {options['--reject-with'].value}"
     return "random-fully" if "--random-fully" in options else ""
-
-
-COMMANDS: dict[str, Command] = {"iptables-save": checked(iptables_save), "iptables": checked(iptables)}

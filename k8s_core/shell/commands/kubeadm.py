@@ -12,10 +12,11 @@ from cryptography import x509
 
 from k8s_core.api.errors import StatusError
 from k8s_core.shell.commands import containers as common
-from k8s_core.shell.commands.options import table
+from k8s_core.shell.commands.options import Table
 from k8s_core.shell.fs import FileError
-from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
+
+COMMANDS = Table()
 
 PKI = "/etc/kubernetes/pki"
 CERTIFICATES = (
@@ -24,10 +25,12 @@ CERTIFICATES = (
     ("etcd-server", "etcd-ca"), ("front-proxy-client", "front-proxy-ca"), ("scheduler.conf", "ca"),
     ("super-admin.conf", "ca"),
 )  # fmt: skip
+CHANGING = ("init", "join", "reset", "upgrade", "certs", "token", "config", "kubeconfig", "alpha")
 AUTHORITIES = ("ca", "etcd-ca", "front-proxy-ca")
 
 
-def kubeadm(process: Process) -> Steps:
+@COMMANDS.plain("kubeadm")
+def kubeadm(process: Process) -> int:
     words = [w for w in process.argv[1:] if not w.startswith("-")]
     known: dict[tuple[str, ...], Callable[[Process], int]] = {
         ("certs", "check-expiration"): _expiration, ("token", "list"): _tokens, ("version",): _version,
@@ -36,17 +39,7 @@ def kubeadm(process: Process) -> Steps:
     for path, run in known.items():
         if tuple(words[: len(path)]) == path:
             return run(process)
-    if words[:1] and words[0] in (
-        "init",
-        "join",
-        "reset",
-        "upgrade",
-        "certs",
-        "token",
-        "config",
-        "kubeconfig",
-        "alpha",
-    ):
+    if words[:1] and words[0] in CHANGING:
         process.err(
             f'error: "kubeadm {" ".join(words)}" would change the node. Here kubeadm only looks: certs '
             "check-expiration, token list, config images list, version.\n"
@@ -54,7 +47,6 @@ def kubeadm(process: Process) -> Steps:
         return 1
     process.err(f'error: unknown command "{words[0] if words else ""}" for "kubeadm"\n')
     return 1
-    yield 0.0
 
 
 def _certificate(process: Process, name: str) -> x509.Certificate:
@@ -71,16 +63,8 @@ def _left(process: Process, certificate: x509.Certificate) -> tuple[str, str]:
     end = certificate.not_valid_after_utc.astimezone(UTC)
     seconds = end.timestamp() - process.machine.loop.now
     days = int(seconds // 86400)
-    text = (
-        "<invalid>"
-        if seconds < 0
-        else f"{days // 365}y"
-        if days >= 730
-        else f"{days}d"
-        if days
-        else f"{int(seconds // 3600)}h"
-    )
-    return end.strftime("%b %d, %Y %H:%M UTC"), text
+    text = f"{days // 365}y" if days >= 730 else f"{days}d" if days else f"{int(seconds // 3600)}h"
+    return end.strftime("%b %d, %Y %H:%M UTC"), text if seconds >= 0 else "<invalid>"
 
 
 def _expiration(process: Process) -> int:
@@ -123,29 +107,18 @@ def _tokens(process: Process) -> int:
         if expires:
             seconds = datetime.fromisoformat(expires.replace("Z", "+00:00")).timestamp() - process.machine.loop.now
             left = f"{int(seconds // 3600)}h" if seconds > 0 else "<invalid>"
-        rows.append(
-            (
-                f"{data.get('token-id')}.{data.get('token-secret')}",
-                left,
-                expires or "<never>",
-                usages,
-                data.get("description", "<none>"),
-                data.get("auth-extra-groups", "<none>"),
-            )
-        )
+        token, groups = f"{data.get('token-id')}.{data.get('token-secret')}", data.get("auth-extra-groups", "<none>")
+        rows.append((token, left, expires or "<never>", usages, data.get("description", "<none>"), groups))
     if rows:
-        process.out(
-            common.tabbed(
-                [("TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS"), *rows], minimum=10, padding=3
-            )
-        )
+        head = ("TOKEN", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS")
+        process.out(common.tabbed([head, *rows], minimum=10, padding=3))
     return 0
 
 
 def _version(process: Process) -> int:
     version = process.machine.extra["node"].kubelet.node.version
     if "-o" in process.argv and "short" in process.argv:
-        process.out(f"{version}\n")
+        process.print(f"{version}")
     else:
         major, minor = version.lstrip("v").split(".")[:2]
         process.out(
@@ -158,11 +131,8 @@ def _version(process: Process) -> int:
 def _images(process: Process) -> int:
     version = process.machine.extra["node"].kubelet.node.version
     for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"):
-        process.out(f"registry.k8s.io/{name}:{version}\n")
+        process.print(f"registry.k8s.io/{name}:{version}")
     process.out(
         "registry.k8s.io/coredns/coredns:v1.14.2\nregistry.k8s.io/pause:3.10.1\nregistry.k8s.io/etcd:3.5.12-0\n"
     )
     return 0
-
-
-COMMANDS: dict[str, Command] = table(kubeadm=kubeadm)

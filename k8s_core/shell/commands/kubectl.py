@@ -20,11 +20,13 @@ from urllib.parse import urlsplit
 import yaml
 
 from k8s_core.limits import KUBECTL_SECONDS, KUBECTL_WATCH_SECONDS
-from k8s_core.shell.commands.options import table
+from k8s_core.shell.commands.options import Table
 from k8s_core.shell.fs import Directory, File, FileError
 from k8s_core.shell.pipes import Steps, Wait, Waiters
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
 from k8s_core.shell.sockets import NetworkError
+
+COMMANDS = Table()
 
 
 def _words(text: str) -> frozenset[str]:
@@ -70,6 +72,7 @@ class Refusal(Exception):
     """One sentence: why kubectl is not run."""
 
 
+@COMMANDS.plain("kubectl")
 def kubectl(process: Process) -> Steps:
     with tempfile.TemporaryDirectory(prefix="k8s-core-kubectl-") as folder:
         place = Path(folder)
@@ -290,6 +293,3 @@ def _run(
     while not results:
         yield finished
     return results[0]
-
-
-COMMANDS: dict[str, Command] = table(kubectl=kubectl)

@@ -3,10 +3,13 @@
 import fnmatch
 from datetime import UTC, datetime
 
-from k8s_core.shell.commands.options import UsageError, parse, table, usage
+from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.fs import Device, Directory, File, FileError, Link, Node, normalize
-from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
+
+COMMANDS = Table()
+KINDS = {"d": "directory", "l": "symbolic link", "c": "character special file", "-": "regular file"}
+COLUMNS = 80
 
 
 def size(node: Node) -> int:
@@ -14,62 +17,49 @@ def size(node: Node) -> int:
 
 
 def mode(node: Node) -> str:
-    kind = (
-        "d"
-        if isinstance(node, Directory)
-        else "l"
-        if isinstance(node, Link)
-        else ("c" if isinstance(node, Device) else "-")
-    )
+    kind = {Directory: "d", Link: "l", Device: "c"}
+    first = next((letter for cls, letter in kind.items() if isinstance(node, cls)), "-")
     bits = "".join(letter if node.mode >> (8 - i) & 1 else "-" for i, letter in enumerate("rwxrwxrwx"))
-    return kind + bits[:8] + ("t" if node.mode & 0o1000 else bits[8:])
+    return first + bits[:8] + ("t" if node.mode & 0o1000 else bits[8:])
 
 
-def _when(process: Process, node: Node) -> str:
-    return datetime.fromtimestamp(node.mtime or process.machine.started, UTC).strftime("%b %e %H:%M")
+def human(count: int) -> str:
+    """4.0K and its like."""
+    for unit, limit in (("", 1), ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)):
+        if count < limit << 10 or unit == "G":
+            break
+    return f"{count / limit:.1f}{unit}" if unit else str(count)
 
 
-def ls(process: Process) -> Steps:
-    try:
-        options, operands = parse(process, "la1hAdRtrSFnis", long={"all": "a", "color": "C"}, valued="")
-    except UsageError as error:
-        return usage(process, error)
-    status, blocks = 0, []
+@COMMANDS("ls", "la1hAdRtrSFnis all=a color=_")
+def ls(process: Process, options: Options, operands: list[str]) -> None:
+    plain: list[tuple[str, Node]] = []
+    folders: list[tuple[str, Directory]] = []
     for path in operands or ["."]:
         try:
-            node, _ = process.fs.resolve(path, process.cwd, follow="l" not in options or path.endswith("/"))
+            node, real = process.fs.resolve(path, process.cwd, follow="l" not in options or path.endswith("/"))
         except FileError as error:
-            status = process.fail(
-                f"cannot access '{path}': {error}" if process.machine.shell != "ash" else f"{path}: {error}",
-                2 if process.machine.shell != "ash" else 1,
-            )
+            ash = process.ash
+            process.fail(f"{path}: {error}" if ash else f"cannot access '{path}': {error}", 1 if ash else 2)
             continue
-        if isinstance(node, Directory) and "d" not in options:
-            folders = [(path, node)]
-            if "R" in options:
-                folders += [
-                    (p, n)
-                    for p, n in process.fs.walk(normalize(path, process.cwd))
-                    if isinstance(n, Directory) and p != normalize(path, process.cwd)
-                ]
-            for name, folder in folders:
-                entries = [
-                    (n, folder.get(n))
-                    for n in folder.names()
-                    if "a" in options or "A" in options or not n.startswith(".")
-                ]
-                if "a" in options:
-                    entries = [(".", folder), ("..", folder), *entries]
-                heading = f"{name}:\n" if len(operands) > 1 or "R" in options else ""
-                blocks.append(heading + _listing(process, [(n, e) for n, e in entries if e is not None], options))
-        else:
-            blocks.insert(0, _listing(process, [(path, node)], options, total=False))
+        if not isinstance(node, Directory) or "d" in options:
+            plain.append((path, node))
+            continue
+        below = process.fs.walk(real) if "R" in options else [(real, node)]
+        start = 0 if real == "/" else len(real)
+        found = [(path.rstrip("/") + p[start:], n) for p, n in below if isinstance(n, Directory)]
+        folders += [(path, node), *found[1:]]
+    blocks = [_listing(process, plain, options, total=False)] if plain else []
+    for name, folder in folders:
+        shown = [n for n in folder.names() if set(options) & set("aA") or not n.startswith(".")]
+        entries = [(n, entry) for n in shown if (entry := folder.get(n)) is not None]
+        entries = ([(".", folder), ("..", folder)] if "a" in options else []) + entries
+        heading = f"{name}:\n" if len(operands) > 1 or "R" in options else ""
+        blocks.append(heading + _listing(process, entries, options))
     process.out("\n".join(blocks) if any(":\n" in b for b in blocks) else "".join(blocks))
-    return status
-    yield 0.0
 
 
-def _listing(process: Process, entries: list[tuple[str, Node]], options: dict[str, str], *, total: bool = True) -> str:
+def _listing(process: Process, entries: list[tuple[str, Node]], options: Options, *, total: bool = True) -> str:
     if "t" in options:
         entries = sorted(entries, key=lambda e: -e[1].mtime)
     if "S" in options:
@@ -77,111 +67,102 @@ def _listing(process: Process, entries: list[tuple[str, Node]], options: dict[st
     if "r" in options:
         entries = entries[::-1]
     if "l" not in options:
-        if process.tty and "1" not in options and entries:
-            width = max(len(n) for n, _ in entries) + 2
-            columns = max(1, 80 // width)
-            names = [n for n, _ in entries]
-            return "".join(
-                "".join(n.ljust(width) for n in names[i : i + columns]).rstrip() + "\n"
-                for i in range(0, len(names), columns)
-            )
-        return "".join(f"{n}\n" for n, _ in entries)
-    rows = []
-    for name, node in entries:
-        shown = f"{name} -> {node.target}" if isinstance(node, Link) else name
-        links = 2 if isinstance(node, Directory) else 1
-        user = process.machine.user
-        rows.append(f"{mode(node)} {links:4} {user:8} {user:8} {size(node):9} {_when(process, node)} {shown}\n")
+        names = [name for name, _ in entries]
+        width = max(map(len, names), default=0) + 2
+        several = max(1, COLUMNS // width) if process.tty and "1" not in options else 1
+        rows = [names[i : i + several] for i in range(0, len(names), several)]
+        return "".join("".join(name.ljust(width) for name in row).rstrip() + "\n" for row in rows)
     head = f"total {sum((size(n) + 4095) // 4096 * 4 for _, n in entries)}\n" if total else ""
-    return head + "".join(rows)
+    return head + "".join(_row(process, name, node, readable="h" in options) for name, node in entries)
 
 
-def find(process: Process) -> Steps:
-    arguments = process.argv[1:]
-    starts = []
+def _row(process: Process, name: str, node: Node, *, readable: bool) -> str:
+    user, count = process.machine.user, human(size(node)) if readable else size(node)
+    when = datetime.fromtimestamp(node.mtime or process.machine.started, UTC).strftime("%b %e %H:%M")
+    shown = f"{name} -> {node.target}" if isinstance(node, Link) else name
+    links = 2 if isinstance(node, Directory) else 1
+    return f"{mode(node)} {links:4} {user:8} {user:8} {count:>9} {when} {shown}\n"
+
+
+@COMMANDS.plain("find")
+def find(process: Process) -> int | None:
+    arguments, starts = process.argv[1:], list[str]()
     while arguments and not arguments[0].startswith("-"):
         starts.append(arguments.pop(0))
-    name = kind = ""
-    depth = 99
+    asked: dict[str, str] = {}
     while arguments:
         word = arguments.pop(0)
-        value = arguments.pop(0) if arguments and word in ("-name", "-type", "-maxdepth", "-iname") else ""
-        if word in ("-name", "-iname"):
-            name = value
-        elif word == "-type":
-            kind = value
-        elif word == "-maxdepth" and value.isdigit():
-            depth = int(value)
+        if word in ("-name", "-iname", "-type", "-maxdepth", "-mindepth") and arguments:
+            asked[word] = arguments.pop(0)
         elif word != "-print":
-            return process.fail(f"unrecognized: {word}")
-    status = 0
+            return process.fail(f"unrecognized: {word}" if process.ash else f"unknown predicate `{word}'")
     for start in starts or ["."]:
         absolute = normalize(start, process.cwd)
-        if process.fs.lookup(absolute) is None:
-            status = process.fail(f"{start}: No such file or directory")
+        if process.fs.lookup(absolute, follow=False) is None:
+            process.fail(f"{start}: No such file or directory")
         for path, node in process.fs.walk(absolute):
-            shown = start + path[len(absolute) :] if absolute != "/" else path
-            if path.count("/") - absolute.rstrip("/").count("/") > depth:
-                continue
-            if name and not fnmatch.fnmatchcase(path.rsplit("/", 1)[-1], name):
-                continue
-            if kind and kind != {"-": "f"}.get(mode(node)[0], mode(node)[0]):
-                continue
-            process.out(shown + "\n")
-    return status
-    yield 0.0
+            depth = path.count("/") - absolute.rstrip("/").count("/")
+            name, kind = path.rsplit("/", 1)[-1], mode(node)[0].replace("-", "f")
+            if (
+                int(asked.get("-mindepth", "0")) <= depth <= int(asked.get("-maxdepth", "99"))
+                and fnmatch.fnmatchcase(name, asked.get("-name", "*"))
+                and fnmatch.fnmatchcase(name.lower(), asked.get("-iname", "*").lower())
+                and asked.get("-type", kind) == kind
+            ):
+                process.print(start + path[len(absolute) :] if absolute != "/" else path)
+    return None
 
 
-def stat(process: Process) -> Steps:
-    _, operands = parse(process, "Lft", "c")
+@COMMANDS("stat", "Lftc: format=c")
+def stat(process: Process, options: Options, operands: list[str]) -> int | None:
     for path in operands:
         try:
-            node, _ = process.fs.resolve(path, process.cwd, follow=False)
+            node, _ = process.fs.resolve(path, process.cwd, follow="L" in options)
         except FileError as error:
-            return process.fail(f"can't stat '{path}': {error}")
-        kind = {"d": "directory", "l": "symbolic link", "c": "character special file"}.get(
-            mode(node)[0], "regular file"
+            return process.fail(f"can't stat '{path}': {error}" if process.ash else f"cannot statx '{path}': {error}")
+        kind, bits = KINDS[mode(node)[0]], node.mode & 0o7777
+        if "c" in options:
+            facts = {"n": path, "s": size(node), "a": f"{bits:o}", "A": mode(node), "F": kind, "U": "root", "G": "root",
+                     "u": 0, "g": 0, "Y": int(node.mtime or process.machine.started)}  # fmt: skip
+            text = options["c"]
+            for letter, value in facts.items():
+                text = text.replace(f"%{letter}", str(value))
+            process.print(text)
+            continue
+        process.print(
+            f"  File: {path}\n  Size: {size(node)}\tBlocks: 8\tIO Block: 4096   {kind}",
+            f"Access: ({bits:04o}/{mode(node)})  Uid: (    0/    root)   Gid: (    0/    root)",
         )
-        process.out(
-            f"  File: {path}\n  Size: {size(node)}\tBlocks: 8\tIO Block: 4096   {kind}\n"
-            f"Access: ({node.mode & 0o7777:04o}/{mode(node)})  Uid: (    0/    root)   Gid: (    0/    root)\n"
-        )
-    return 0
-    yield 0.0
+    return None
 
 
-def du(process: Process) -> Steps:
-    options, operands = parse(process, "shkac", "d")
+@COMMANDS("du", "shkacd:")
+def du(process: Process, options: Options, operands: list[str]) -> None:
     for path in operands or ["."]:
         total = sum((size(node) + 1023) // 1024 for _, node in process.fs.walk(normalize(path, process.cwd)))
-        process.out(f"{total}{'K' if 'h' in options else ''}\t{path}\n")
-    return 0
-    yield 0.0
+        process.print(f"{total}{'K' if 'h' in options else ''}\t{path}")
 
 
-def df(process: Process) -> Steps:
-    process.out(
-        "Filesystem           1K-blocks      Used Available Use% Mounted on\n"
-        "overlay               20145724   4123456  16005884  20% /\n"
-        "tmpfs                    65536         0     65536   0% /dev\n"
+def _mounts(process: Process) -> list[tuple[str, bool]]:
+    """(path, read-only) of what is mounted beside the root, /dev and /proc."""
+    return [(path, ro) for path, (_, ro) in sorted(process.fs.mounts.items()) if path not in ("/", "/dev", "/proc")]
+
+
+@COMMANDS.plain("df")
+def df(process: Process) -> None:
+    process.print(
+        "Filesystem           1K-blocks      Used Available Use% Mounted on",
+        "overlay               20145724   4123456  16005884  20% /",
+        "tmpfs                    65536         0     65536   0% /dev",
+        *(f"/dev/vda1             20145724   4123456  16005884  20% {path}" for path, _ in _mounts(process)),
     )
-    for path in sorted(process.fs.mounts):
-        if path not in ("/", "/dev", "/proc"):
-            process.out(f"/dev/vda1             20145724   4123456  16005884  20% {path}\n")
-    return 0
-    yield 0.0
 
 
-def mount(process: Process) -> Steps:
-    process.out(
-        "overlay on / type overlay (rw,relatime)\nproc on /proc type proc (rw,nosuid,nodev,noexec,relatime)\n"
-        "tmpfs on /dev type tmpfs (rw,nosuid,size=65536k,mode=755)\n"
+@COMMANDS.plain("mount")
+def mount(process: Process) -> None:
+    process.print(
+        "overlay on / type overlay (rw,relatime)",
+        "proc on /proc type proc (rw,nosuid,nodev,noexec,relatime)",
+        "tmpfs on /dev type tmpfs (rw,nosuid,size=65536k,mode=755)",
+        *(f"/dev/vda1 on {path} type ext4 ({'ro' if ro else 'rw'},relatime)" for path, ro in _mounts(process)),
     )
-    for path, (_, read_only) in sorted(process.fs.mounts.items()):
-        if path not in ("/", "/dev", "/proc"):
-            process.out(f"/dev/vda1 on {path} type ext4 ({'ro' if read_only else 'rw'},relatime)\n")
-    return 0
-    yield 0.0
-
-
-COMMANDS: dict[str, Command] = table(ls=ls, find=find, stat=stat, du=du, df=df, mount=mount)

@@ -6,10 +6,12 @@ As much as one types to look at a machine that runs a kubelet. Left out: changin
 import difflib
 
 from k8s_core.shell.commands import files
-from k8s_core.shell.commands.options import parse, table
-from k8s_core.shell.fs import FileError
+from k8s_core.shell.commands.options import Options, Table
+from k8s_core.shell.commands.text import contents, split
 from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Machine, Process
+from k8s_core.shell.process import Machine, Process
+
+COMMANDS = Table(files.PAGERS)
 
 SYSCTL = {
     "fs.inotify.max_user_instances": "128", "kernel.hostname": "", "kernel.panic": "10", "kernel.pid_max": "4194304",
@@ -23,71 +25,62 @@ MODULES = (
     ("overlay", 212992, 14), ("ip_tables", 32768, 0),
 )  # fmt: skip
 TOTAL_KIB = 3932160
+NAMESPACES = {
+    "--target": "-t", "--net": "-n", "--mount": "-m", "--uts": "-u", "--pid": "-p", "--ipc": "-i", "--all": "-a",
+}  # fmt: skip
 
 
-def sysctl(process: Process) -> Steps:
+@COMMANDS.plain("sysctl")
+def sysctl(process: Process) -> None:
     names = [w for w in process.argv[1:] if not w.startswith("-")]
-    status = 0
     for word in names or sorted(SYSCTL):
         name, equals, _ = word.partition("=")
         value = process.machine.hostname if name == "kernel.hostname" else SYSCTL.get(name)
         if value is None:
-            status = process.fail(f"cannot stat /proc/sys/{name.replace('.', '/')}: No such file or directory", 255)
+            process.fail(f"cannot stat /proc/sys/{name.replace('.', '/')}: No such file or directory", 255)
         elif equals:
-            status = process.fail(f'permission denied on key "{name}": kernel settings are fixed here', 255)
+            process.fail(f'permission denied on key "{name}": kernel settings are fixed here', 255)
         else:
             process.out(f"{value}\n" if "-n" in process.argv else f"{name} = {value}\n")
-    return status
-    yield 0.0
 
 
-def lsmod(process: Process) -> Steps:
-    process.out("Module                  Size  Used by\n")
+@COMMANDS.plain("lsmod")
+def lsmod(process: Process) -> None:
+    process.print("Module                  Size  Used by")
     for name, size, used in MODULES:
-        process.out(f"{name:<19} {size:8}  {used}\n")
-    return 0
-    yield 0.0
+        process.print(f"{name:<19} {size:8}  {used}")
 
 
-def swapoff(process: Process) -> Steps:
+@COMMANDS.plain("swapoff")
+def swapoff(process: Process) -> None:
     """There is no swap."""
-    return 0
-    yield 0.0
 
 
-def free(process: Process) -> Steps:
-    options, _ = parse(process, "bkmgh", "", {"human": "h", "mebi": "m"})
+@COMMANDS("free", "bkmgh human=h mebi=m")
+def free(process: Process, options: Options, _: list[str]) -> None:
     node = process.machine.extra["node"]
     used = node.runtime.memory() >> 10
-    unit = {"m": 1 << 10, "g": 1 << 20}.get(next(iter(options), ""), 1)
     cache = 1081384
     figures = [TOTAL_KIB, used, max(TOTAL_KIB - used - cache, 0), 3120, cache, TOTAL_KIB - used]
 
-    def show(kib: int) -> str:
-        return f"{kib / (1 << 20):.1f}Gi" if "h" in options else str(kib // unit if "b" not in options else kib << 10)
+    unit = next(iter(options), "k")
 
-    process.out("               total        used        free      shared  buff/cache   available\n")
+    def show(kib: int) -> str:
+        bits = {"b": 0, "k": 10, "m": 20, "g": 30}
+        return f"{kib / (1 << 20):.1f}Gi" if unit == "h" else str((kib << 10) >> bits[unit])
+
+    process.print("               total        used        free      shared  buff/cache   available")
     process.out("Mem:    " + "".join(f"{show(figure):>12}" for figure in figures) + "\n")
     process.out("Swap:   " + "".join(f"{show(0):>12}" for _ in range(3)) + "\n")
-    return 0
-    yield 0.0
 
 
+@COMMANDS.plain("nsenter")
 def nsenter(process: Process) -> Steps:
     """nsenter -t PID [-n] [-m] [-u] COMMAND: the node's programs in the namespaces of a process in a container."""
     words, target, wanted = list(process.argv[1:]), 0, set[str]()
-    long = {
-        "--target": "-t",
-        "--net": "-n",
-        "--mount": "-m",
-        "--uts": "-u",
-        "--pid": "-p",
-        "--ipc": "-i",
-        "--all": "-a",
-    }
     while words and words[0].startswith("-"):
         flag, equals, value = words.pop(0).partition("=")
-        flag = long.get(flag, flag)
+        flag = NAMESPACES.get(flag, flag)
         if flag == "--":
             break
         if flag.startswith("-t"):
@@ -109,14 +102,12 @@ def nsenter(process: Process) -> Steps:
     argv = words or ["bash"]
     if seen.find(argv[0]) is None:
         return process.fail(f"failed to execute {argv[0]}: No such file or directory", 127)
-    child = seen.start(
-        argv, env=process.env, cwd="/", stdin=process.stdin, stdout=process.stdout, stderr=process.stderr,
-        attended=True,
-    )  # fmt: skip
+    child = process.start(argv, machine=seen, cwd="/", attended=True)
     process.at_exit.append(lambda: child.signal(9))
     return (yield from child.wait())
 
 
+@COMMANDS.plain("watch")
 def watch(process: Process) -> Steps:
     """watch COMMAND: there is no screen, so it is run once."""
     words = list(process.argv[1:])
@@ -130,34 +121,23 @@ def watch(process: Process) -> Steps:
     return (yield from process.run(["sh", "-c", " ".join(words)]))
 
 
-def _lines(process: Process, path: str) -> list[str]:
-    return process.fs.read(path, process.cwd).decode(errors="replace").splitlines()
-
-
-def diff(process: Process) -> Steps:
+@COMMANDS("diff", "uqrwBN brief=q unified=u")
+def diff(process: Process, options: Options, operands: list[str]) -> Steps:
     """diff [-u] FILE FILE; 1 if they differ."""
-    options, operands = parse(process, "uqrwBN", "", {"brief": "q", "unified": "u"})
     if len(operands) != 2:
         return process.fail("missing operand", 2)
-    texts = []
-    for path in operands:
-        try:
-            texts.append(_lines(process, path))
-        except FileError as error:
-            return process.fail(f"{path}: {error}", 2)
+    if len(texts := [split(text) for _, text in (yield from contents(process, operands))]) < 2:
+        return 2
     left, right = texts
     if left == right:
         return 0
     if "q" in options:
-        process.out(f"Files {operands[0]} and {operands[1]} differ\n")
+        process.print(f"Files {operands[0]} and {operands[1]} differ")
     elif "u" in options:
-        process.out(
-            "".join(f"{line}\n" for line in difflib.unified_diff(left, right, operands[0], operands[1], lineterm=""))
-        )
+        process.print(*difflib.unified_diff(left, right, operands[0], operands[1], lineterm=""))
     else:
-        process.out("".join(_changes(left, right)))
+        process.print(*_changes(left, right))
     return 1
-    yield 0.0
 
 
 def _changes(left: list[str], right: list[str]) -> list[str]:
@@ -170,28 +150,20 @@ def _changes(left: list[str], right: list[str]) -> list[str]:
         def span(start: int, end: int) -> str:
             return f"{start + 1},{end}" if end - start > 1 else str(end if start == end else start + 1)
 
-        found.append(f"{span(a, b)}{kind[0] if kind != 'replace' else 'c'}{span(c, d)}\n".replace("i", "a"))
-        found += [f"< {line}\n" for line in left[a:b]]
-        found += ["---\n"] if kind == "replace" else []
-        found += [f"> {line}\n" for line in right[c:d]]
+        found.append(f"{span(a, b)}{kind[0] if kind != 'replace' else 'c'}{span(c, d)}".replace("i", "a"))
+        found += [f"< {line}" for line in left[a:b]]
+        found += ["---"] if kind == "replace" else []
+        found += [f"> {line}" for line in right[c:d]]
     return found
 
 
-def cmp(process: Process) -> Steps:
-    _, operands = parse(process, "s")
+@COMMANDS("cmp", "s")
+def cmp(process: Process, _: Options, operands: list[str]) -> int:
     if len(operands) != 2:
         return process.fail("missing operand", 2)
-    left, right = (process.fs.read(path, process.cwd) for path in operands)
+    left, right = (process.read(path) for path in operands)
     if left == right:
         return 0
     at = next((i for i, (x, y) in enumerate(zip(left, right, strict=False)) if x != y), min(len(left), len(right)))
-    process.out(f"{operands[0]} {operands[1]} differ: byte {at + 1}, line {left[:at].count(10) + 1}\n")
+    process.print(f"{operands[0]} {operands[1]} differ: byte {at + 1}, line {left[:at].count(10) + 1}")
     return 1
-    yield 0.0
-
-
-COMMANDS: dict[str, Command] = {
-    **table(sysctl=sysctl, lsmod=lsmod, swapoff=swapoff, free=free, nsenter=nsenter, watch=watch, diff=diff, cmp=cmp),
-    "less": files.COMMANDS["cat"],
-    "more": files.COMMANDS["cat"],
-}

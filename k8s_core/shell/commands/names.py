@@ -9,10 +9,12 @@ from typing import Any
 
 from k8s_core.network.dns import NOERROR, Answer, Query
 from k8s_core.network.resolver import Config
-from k8s_core.shell.commands.options import checked
+from k8s_core.shell.commands.options import Table
 from k8s_core.shell.pipes import Steps, Wait
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
 from k8s_core.shell.sockets import NetworkError
+
+BIND, BUSYBOX, GETENT = Table(), Table(), Table()
 
 OLD_BUSYBOX = ("1.27", "1.28", "1.26", "1.25", "1.24")
 TYPES = ("A", "AAAA", "SRV", "PTR", "CNAME", "TXT", "NS", "SOA", "MX", "ANY")
@@ -51,6 +53,7 @@ def _nslookup_arguments(process: Process) -> tuple[str, str, list[str]]:
     return (words[0] if words else ""), (words[1] if len(words) > 1 else ""), types
 
 
+@BUSYBOX.plain("nslookup")
 def busybox_nslookup(process: Process) -> Steps:
     name, server, types = _nslookup_arguments(process)
     image = process.machine.extra.get("image")
@@ -76,7 +79,7 @@ def busybox_nslookup(process: Process) -> Steps:
                 failed = True
                 continue
             if not answer.authoritative:
-                process.out("Non-authoritative answer:\n")
+                process.print("Non-authoritative answer:")
             process.out("".join(_line(r) for r in answer.records) + "\n")
     return int(failed)
 
@@ -105,12 +108,13 @@ def _old_nslookup(process: Process, name: str, server: str) -> Steps:
     if not addresses:
         process.err(f"nslookup: can't resolve '{name}'\n")
         return 1
-    process.out(f"Name:      {name}\n")
+    process.print(f"Name:      {name}")
     for index, address in enumerate(addresses, 1):
-        process.out(f"Address {index}: {yield from named(address)}\n")
+        process.print(f"Address {index}: {yield from named(address)}")
     return 0
 
 
+@BIND.plain("nslookup")
 def nslookup(process: Process) -> Steps:
     """bind's."""
     name, server, types = _nslookup_arguments(process)
@@ -133,7 +137,7 @@ def nslookup(process: Process) -> Steps:
         process.out(f"** server can't find {name}: {answer.code}\n\n")
         return 1
     if not answer.authoritative:
-        process.out("Non-authoritative answer:\n")
+        process.print("Non-authoritative answer:")
     if not answer.records:
         process.out(f"*** Can't find {full}: No answer\n\n")
         return 0
@@ -146,6 +150,7 @@ def _dotted(record: Any) -> str:
     return f"{record.data.rstrip('.')}." if record.type == "CNAME" else str(record.data)
 
 
+@BIND.plain("dig")
 def dig(process: Process) -> Steps:
     config = _config(process)
     server, name, kind = config.servers[0], "", "A"
@@ -173,13 +178,13 @@ def dig(process: Process) -> Steps:
         name = candidate
         answer = yield from _ask(process, server, candidate, kind)
         if answer is None:
-            process.out(f";; communications error to {server}#53: timed out\n;; no servers could be reached\n")
+            process.print(f";; communications error to {server}#53: timed out\n;; no servers could be reached")
             return 9
         if answer.code == NOERROR:
             break
     assert answer is not None
     if "short" in asked:
-        process.out("".join(f"{_dotted(r)}\n" for r in answer.records))
+        process.print(*(f"{_dotted(r)}" for r in answer.records))
         return 0
     if "noall" in asked:
         lines = [f"{r.name + '.':<23} {r.ttl}\tIN\t{r.type}\t{_dotted(r)}\n" for r in answer.records]
@@ -211,6 +216,7 @@ def dig(process: Process) -> Steps:
     return 0
 
 
+@BIND.plain("host")
 def host(process: Process) -> Steps:
     words = [w for w in process.argv[1:] if not w.startswith("-")]
     config = _config(process)
@@ -219,16 +225,17 @@ def host(process: Process) -> Steps:
     for candidate in [pointer] if pointer else config.candidates(name):
         answer = yield from _ask(process, config.servers[0], candidate, "PTR" if pointer else "A")
         if answer is None:
-            process.out(";; connection timed out; no servers could be reached\n")
+            process.print(";; connection timed out; no servers could be reached")
             return 1
         if answer.code == NOERROR and answer.records:
             words_of = {"A": "has address", "CNAME": "is an alias for", "PTR": "domain name pointer"}
-            process.out("".join(f"{r.name} {words_of.get(r.type, r.type)} {r.data}\n" for r in answer.records))
+            process.print(*(f"{r.name} {words_of.get(r.type, r.type)} {r.data}" for r in answer.records))
             return 0
-    process.out(f"Host {pointer or name} not found: 3(NXDOMAIN)\n")
+    process.print(f"Host {pointer or name} not found: 3(NXDOMAIN)")
     return 1
 
 
+@GETENT.plain("getent")
 def getent(process: Process) -> Steps:
     """getent hosts|ahosts NAME."""
     network = process.machine.network
@@ -246,12 +253,5 @@ def getent(process: Process) -> Steps:
         return 2
     if not address:
         return 2
-    process.out(f"{address:<15} {full}\n")
+    process.print(f"{address:<15} {full}")
     return 0
-
-
-BIND: dict[str, Command] = {
-    name: checked(command) for name, command in {"nslookup": nslookup, "dig": dig, "host": host}.items()
-}
-BUSYBOX: dict[str, Command] = {"nslookup": checked(busybox_nslookup)}
-GETENT: dict[str, Command] = {"getent": checked(getent)}

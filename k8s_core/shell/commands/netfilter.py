@@ -2,13 +2,16 @@
 
 from k8s_core.shell.commands import iptables
 from k8s_core.shell.commands.iptables import host_of
-from k8s_core.shell.commands.options import checked
+from k8s_core.shell.commands.options import Table
 from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Process
-from k8s_core.shell.sockets import Listener, NetworkError
+from k8s_core.shell.process import Process
+from k8s_core.shell.sockets import NetworkError
+
+NODE, TOOLS = Table(iptables.COMMANDS), Table()
 
 
-def conntrack(process: Process) -> Steps:
+@NODE.plain("conntrack")
+def conntrack(process: Process) -> None:
     """conntrack -L: the connections this node remembers."""
     host = host_of(process)
     entries = list(host.tracked.values()) if host else []
@@ -22,16 +25,9 @@ def conntrack(process: Process) -> Steps:
             f"src={real} dst={seen} sport={real_port} dport={seen_port} [ASSURED] mark=0 use=1\n"
         )
     process.err(f"conntrack v1.4.7 (conntrack-tools): {len(entries)} flow entries have been shown.\n")
-    return 0
-    yield 0.0
 
 
-def _pid(process: Process, listener: Listener) -> int:
-    """The number of whoever listens, as this machine sees it."""
-    owner = listener.process
-    return owner.pid if owner.machine is process.machine else owner.host_pid
-
-
+@TOOLS.plain("traceroute")
 def traceroute(process: Process) -> Steps:
     name = next((w for w in process.argv[1:] if not w.startswith("-")), "")
     network = process.machine.network
@@ -39,20 +35,10 @@ def traceroute(process: Process) -> Steps:
         address = yield from network.resolve(name)
     except NetworkError:
         return process.fail(f"bad address '{name}'")
-    process.out(f"traceroute to {name} ({address}), 30 hops max, 46 byte packets\n")
+    process.print(f"traceroute to {name} ({address}), 30 hops max, 46 byte packets")
     hops = network.fabric.hops(network, address) if hasattr(network.fabric, "hops") else [address]
     for index, hop in enumerate(hops, 1):
-        process.out(
-            f"{index:2}  {hop} ({hop})  0.0{index}1 ms  0.0{index}0 ms  0.0{index}0 ms\n"
-            if hop
-            else f"{index:2}  *  *  *\n"
-        )
+        times = f"0.0{index}1 ms  0.0{index}0 ms  0.0{index}0 ms"
+        process.print(f"{index:2}  {hop} ({hop})  {times}" if hop else f"{index:2}  *  *  *")
         yield 0.01
     return 0
-
-
-NODE: dict[str, Command] = {
-    **iptables.COMMANDS,
-    "conntrack": checked(conntrack),
-}
-TOOLS: dict[str, Command] = {"traceroute": checked(traceroute)}

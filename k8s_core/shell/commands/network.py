@@ -7,10 +7,12 @@ has no network. The way of a packet through Services and DNS belongs to k8s_core
 import re
 from collections.abc import Generator
 
-from k8s_core.shell.commands.options import checked, parse
+from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.pipes import Steps, Wait, Waiters
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
 from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Request, Response
+
+TOOLS = Table()
 
 URL = re.compile(r"(?:(https?)://)?(?:[^@/]*@)?(\[[^\]]+\]|[^:/?#]+)(?::(\d+))?([/?].*)?$")
 
@@ -53,23 +55,12 @@ def header_fields(text: str) -> dict[str, str]:
     return {name.strip().title(): value.strip() for name, _, value in pairs}
 
 
-def wget(process: Process) -> Steps:
-    options, operands = parse(
-        process,
-        "qcS",
-        "OTtYUe",
-        {
-            "timeout": "T",
-            "tries": "t",
-            "quiet": "q",
-            "output-document": "O",
-            "header": "e",
-            "spider": "s",
-            "post-data": "p",
-            "no-check-certificate": "k",
-        },
-        many="e",
-    )
+@TOOLS(
+    "wget",
+    "qcSO:T:t:Y:U:p:e; timeout=T tries=t quiet=q output-document=O header=e spider=s post-data=p "
+    "no-check-certificate=k",
+)
+def wget(process: Process, options: Options, operands: list[str]) -> Steps:
     if not operands:
         process.err("wget: missing URL\n")
         return 1
@@ -142,8 +133,8 @@ def where(url: str) -> tuple[str, int]:
     return (match[2], int(match[3] or (443 if match[1] == "https" else 80))) if match else (url, 80)
 
 
-def nc(process: Process) -> Steps:
-    options, operands = parse(process, "zvlnuk", "wpe")
+@TOOLS("nc", "zvlnukw:p:e:")
+def nc(process: Process, options: Options, operands: list[str]) -> Steps:
     network = process.machine.network
     if "l" in options:
         return (yield from _serve(process, options, operands))
@@ -190,8 +181,8 @@ def _serve(process: Process, options: dict[str, str], operands: list[str]) -> St
     return 0
 
 
-def ping(process: Process) -> Steps:
-    options, operands = parse(process, "q46", "cWwi")
+@TOOLS("ping", "q46c:W:w:i:")
+def ping(process: Process, options: Options, operands: list[str]) -> Steps:
     network = process.machine.network
     if not operands:
         return process.fail("missing host operand")
@@ -200,12 +191,12 @@ def ping(process: Process) -> Steps:
         address = yield from network.resolve(host) if network else _nowhere()
     except NetworkError:
         return process.fail(f"bad address '{host}'")
-    process.out(f"PING {host} ({address}): 56 data bytes\n")
+    process.print(f"PING {host} ({address}): 56 data bytes")
     got = 0
     for number in range(count):
         if network.reachable(address):
             got += 1
-            process.out(f"64 bytes from {address}: seq={number} ttl=63 time=0.084 ms\n")
+            process.print(f"64 bytes from {address}: seq={number} ttl=63 time=0.084 ms")
         if number < count - 1:
             yield 1.0
     lost = 100 * (count - got) // count
@@ -213,15 +204,5 @@ def ping(process: Process) -> Steps:
         f"\n--- {host} ping statistics ---\n{count} packets transmitted, {got} packets received, {lost}% packet loss\n"
     )
     if got:
-        process.out("round-trip min/avg/max = 0.084/0.084/0.084 ms\n")
+        process.print("round-trip min/avg/max = 0.084/0.084/0.084 ms")
     return int(not got)
-
-
-TOOLS: dict[str, Command] = {
-    name: checked(c)
-    for name, c in {
-        "ping": ping,
-        "nc": nc,
-        "wget": wget,
-    }.items()
-}

@@ -19,11 +19,15 @@ from k8s_core.shell.commands import (
     systemd,
 )
 from k8s_core.shell.commands.etcdctl import etcdctl
-from k8s_core.shell.commands.options import table
+from k8s_core.shell.commands.options import Table
+from k8s_core.shell.commands.system import KERNEL
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import SIGNALS, Command, Process, Row
 
+OWN = Table()
 
+
+@OWN.plain("sudo")
 def sudo(process: Process) -> Steps:
     """root may do anything already: the command itself."""
     words = process.argv[1:]
@@ -47,17 +51,18 @@ def _matching(process: Process) -> tuple[list[Row], list[str]]:
     return hits, flags
 
 
-def pgrep(process: Process) -> Steps:
+@OWN.plain("pgrep")
+def pgrep(process: Process) -> int:
     hits, flags = _matching(process)
     for row in hits:
         shown = f"{row.pid} {' '.join(row.argv)}" if "-a" in flags or "-af" in flags else str(row.pid)
         shown = f"{row.pid} {row.argv[0].rsplit('/', 1)[-1]}" if "-l" in flags else shown
-        process.out(f"{shown}\n")
+        process.print(f"{shown}")
     return int(not hits)
-    yield 0.0
 
 
-def pkill(process: Process) -> Steps:
+@OWN.plain("pkill")
+def pkill(process: Process) -> int:
     hits, flags = _matching(process)
     named = {f"-{name}": number for name, number in SIGNALS.items()} | {f"-{n}": n for n in SIGNALS.values()}
     number = next((named[flag] for flag in flags if flag in named), SIGNALS["TERM"])
@@ -66,19 +71,18 @@ def pkill(process: Process) -> Steps:
         if target is not None:
             process.machine.loop.call_soon(target.signal, number)
     return int(not hits)
-    yield 0.0
 
 
-def hostnamectl(process: Process) -> Steps:
-    process.out(
+@OWN.plain("hostnamectl")
+def hostnamectl(process: Process) -> None:
+    process.print(
         f" Static hostname: {process.machine.hostname}\n       Icon name: computer-vm\n         Chassis: vm\n"
-        "  Virtualization: kvm\nOperating System: Ubuntu 24.04.3 LTS\n          Kernel: Linux 6.8.0-60-generic\n"
-        "    Architecture: x86-64\n"
+        f"  Virtualization: kvm\nOperating System: Ubuntu 24.04.3 LTS\n          Kernel: Linux {KERNEL}\n"
+        "    Architecture: x86-64"
     )
-    return 0
-    yield 0.0
 
 
+@OWN.plain("vi vim nano")
 def editor(process: Process) -> Steps:
     """vi, nano: there is no screen here."""
     return process.fail(
@@ -88,23 +92,8 @@ def editor(process: Process) -> Steps:
 
 
 NODE: dict[str, Command] = {
-    **BUSYBOX,
-    **DEBIAN,
-    **processes.PROCPS,
-    **network.TOOLS,
-    **curl.TOOLS,
-    **names.BIND,
-    **netfilter.TOOLS,
-    **netfilter.NODE,
-    **systemd.COMMANDS,
-    **crictl.TOOLS,
-    **containerd.COMMANDS,
-    **openssl.COMMANDS,
-    **kubeadm.COMMANDS,
-    **kubectl.COMMANDS,
-    **machine.COMMANDS,
-    "etcdctl": etcdctl,
-    **table(sudo=sudo, pgrep=pgrep, pkill=pkill, hostnamectl=hostnamectl, vi=editor, vim=editor, nano=editor),
-}
-for _name in ("ash", "busybox"):
-    del NODE[_name]
+    **BUSYBOX, **DEBIAN, **processes.PROCPS, **network.TOOLS, **curl.TOOLS, **names.BIND, **netfilter.TOOLS,
+    **netfilter.NODE, **systemd.COMMANDS, **crictl.TOOLS, **containerd.COMMANDS, **openssl.COMMANDS, **kubeadm.COMMANDS,
+    **kubectl.COMMANDS, **machine.COMMANDS, "etcdctl": etcdctl, **OWN,
+}  # fmt: skip
+del NODE["ash"], NODE["busybox"]

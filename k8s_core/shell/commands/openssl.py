@@ -12,10 +12,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
-from k8s_core.shell.commands.options import table
+from k8s_core.shell.commands.options import Table
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Steps
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
+
+COMMANDS = Table()
 
 SHORT = {
     NameOID.COMMON_NAME: "CN",
@@ -35,10 +37,11 @@ BITS = {
 }  # fmt: skip
 
 
+@COMMANDS.plain("openssl")
 def openssl(process: Process) -> Steps:
     verb, words = (process.argv[1], process.argv[2:]) if len(process.argv) > 1 else ("help", [])
     if verb == "version":
-        process.out("OpenSSL 3.0.13 30 Jan 2024 (Library: OpenSSL 3.0.13 30 Jan 2024)\n")
+        process.print("OpenSSL 3.0.13 30 Jan 2024 (Library: OpenSSL 3.0.13 30 Jan 2024)")
         return 0
     if verb == "x509":
         return (yield from _x509(process, words))
@@ -60,7 +63,7 @@ def _x509(process: Process, words: list[str]) -> Steps:
     if "-in" in values:
         path = values["-in"]
         try:
-            data = process.fs.read(path, process.cwd)
+            data = process.read(path)
         except FileError:
             process.err(f"Could not open file or uri for loading certificate from {path}: No such file or directory\n")
             process.err("Unable to load certificate\n")
@@ -79,7 +82,7 @@ def _x509(process: Process, words: list[str]) -> Steps:
     if "-checkend" in values:
         moment = process.machine.loop.now + float(values["-checkend"])
         expires = certificate.not_valid_after_utc.timestamp() <= moment
-        process.out(f"Certificate will {'' if expires else 'not '}expire\n")
+        process.print(f"Certificate will {'' if expires else 'not '}expire")
         return int(expires)
     if "-noout" not in flags:
         process.out(certificate.public_bytes(serialization.Encoding.PEM))
@@ -171,8 +174,8 @@ def _verify(process: Process, words: list[str]) -> int:
     status = 0
     for path in paths:
         try:
-            certificate = x509.load_pem_x509_certificate(process.fs.read(path, process.cwd))
-            authority = x509.load_pem_x509_certificate(process.fs.read(ca, process.cwd)) if ca else None
+            certificate = x509.load_pem_x509_certificate(process.read(path))
+            authority = x509.load_pem_x509_certificate(process.read(ca)) if ca else None
         except (FileError, ValueError):
             process.err(f"Could not open file or uri for loading certificate file from {path}\n")
             status = 1
@@ -188,8 +191,5 @@ def _verify(process: Process, words: list[str]) -> int:
             )
             status = 2
             continue
-        process.out(f"{path}: OK\n")
+        process.print(f"{path}: OK")
     return status
-
-
-COMMANDS: dict[str, Command] = table(openssl=openssl)

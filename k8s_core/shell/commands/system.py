@@ -1,61 +1,68 @@
-"""Commands about the system: env, ps, hostname, date, sleep, kill, test, id, uname, timeout ..."""
+"""Commands about the system: env, hostname, date, sleep, id, uname, dd ..."""
 
 import re
 from datetime import UTC, datetime
 
-from k8s_core.shell.commands.options import parse, table
+from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.fs import FileError
-from k8s_core.shell.pipes import Discard, Pipe, Steps
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.pipes import Discard, Steps
+from k8s_core.shell.process import Process
 
 KERNEL = "6.8.0-60-generic"
+VERSION = "BusyBox v1.37.0 (2024-09-26 21:31:42 UTC) multi-call binary."
+COREUTILS, BUSYBOX = Table(), Table()
+MOST_ZEROS = 8 << 20
 
 
-def true(process: Process) -> Steps:
+@COREUTILS.plain("true")
+def true(process: Process) -> int:
     return 0
-    yield 0.0
 
 
-def false(process: Process) -> Steps:
+@COREUTILS.plain("false")
+def false(process: Process) -> int:
     return 1
-    yield 0.0
 
 
+def seconds(word: str) -> float | None:
+    """How long 5, .5, 1m or infinity is; None for what is no time."""
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)([smhd]?)", word)
+    if match:
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(match[2], 1)
+    return 1e9 if word in ("inf", "infinity") else None
+
+
+@COREUTILS.plain("sleep")
 def sleep(process: Process) -> Steps:
-    total = 0.0
     if len(process.argv) < 2:
         return process.fail("missing operand")
+    total = 0.0
     for word in process.argv[1:]:
-        match = re.fullmatch(r"(\d+\.?\d*|\.\d+)([smhd]?)", word)
-        if not match and word not in ("inf", "infinity"):
-            return process.fail(
-                f"invalid number '{word}'" if process.machine.shell == "ash" else f"invalid time interval '{word}'"
-            )
-        total += float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(match[2], 1) if match else 1e9
+        time = seconds(word)
+        if time is None:
+            return process.fail(f"invalid number '{word}'" if process.ash else f"invalid time interval '{word}'")
+        total += time
     process.machine.rested()
     yield total
     return 0
 
 
-def date(process: Process) -> Steps:
-    options, operands = parse(process, "uRI", "ds", {"utc": "u", "iso-8601": "I"})
+@COREUTILS("date", "uRId:s: utc=u iso-8601=I")
+def date(process: Process, options: Options, operands: list[str]) -> None:
     now = process.machine.loop.now
     if options.get("d", "").startswith("@"):
         now = float(options["d"][1:])
-    moment = datetime.fromtimestamp(now, UTC)
+    form = "%a %b %e %H:%M:%S UTC %Y"
     if "R" in options:
-        process.out(moment.strftime("%a, %d %b %Y %H:%M:%S +0000\n"))
+        form = "%a, %d %b %Y %H:%M:%S +0000"
     elif "I" in options:
-        process.out(moment.strftime("%Y-%m-%d\n"))
+        form = "%Y-%m-%d"
     elif operands and operands[0].startswith("+"):
-        template = operands[0][1:].replace("%s", str(int(now))).replace("%N", f"{int(now % 1 * 1e9):09}")
-        process.out(moment.strftime(template) + "\n")
-    else:
-        process.out(moment.strftime("%a %b %e %H:%M:%S UTC %Y\n"))
-    return 0
-    yield 0.0
+        form = operands[0][1:].replace("%s", str(int(now))).replace("%N", f"{int(now % 1 * 1e9):09}")
+    process.print(datetime.fromtimestamp(now, UTC).strftime(form))
 
 
+@COREUTILS.plain("env")
 def env(process: Process) -> Steps:
     arguments, environment = process.argv[1:], dict(process.env)
     while arguments and (arguments[0] in ("-i", "-u", "-") or "=" in arguments[0]):
@@ -65,25 +72,28 @@ def env(process: Process) -> Steps:
         elif word == "-u" and arguments:
             environment.pop(arguments.pop(0), None)
         else:
-            name, _, value = word.partition("=")
-            environment[name] = value
+            name, _, environment[name] = word.partition("=")
     if arguments:
         if process.machine.find(arguments[0]) is None:
-            return process.fail(f"can't execute '{arguments[0]}': No such file or directory", 127)
+            return process.fail(not_found(process, arguments[0]), 127)
         return (yield from process.run(arguments, env=environment))
-    process.out("".join(f"{name}={value}\n" for name, value in environment.items()))
+    process.print(*(f"{name}={value}" for name, value in environment.items()))
     return 0
 
 
-def printenv(process: Process) -> Steps:
+def not_found(process: Process, name: str) -> str:
+    """What env, timeout and their like say of a command that is not there."""
+    start = "can't execute " if process.ash else ""
+    return f"{start}'{name}': No such file or directory"
+
+
+@COREUTILS.plain("printenv")
+def printenv(process: Process) -> int:
     if len(process.argv) == 1:
-        process.out("".join(f"{name}={value}\n" for name, value in process.env.items()))
-    for name in process.argv[1:]:
-        if name not in process.env:
-            return 1
-        process.out(process.env[name] + "\n")
-    return 0
-    yield 0.0
+        process.print(*(f"{name}={value}" for name, value in process.env.items()))
+    known = [name for name in process.argv[1:] if name in process.env]
+    process.print(*(process.env[name] for name in known))
+    return int(len(known) < len(process.argv[1:]))
 
 
 def _full_name(process: Process) -> str:
@@ -96,133 +106,94 @@ def _full_name(process: Process) -> str:
     return next((line.split()[1] for line in lines if name in line.split()[1:]), name)
 
 
-def hostname(process: Process) -> Steps:
-    machine = process.machine
-    if len(process.argv) > 1 and process.argv[1] in ("-i", "-I"):
-        process.out(f"{getattr(machine.network, 'address', '127.0.0.1')}\n")
-    elif len(process.argv) > 1 and process.argv[1] == "-s":
-        process.out(f"{machine.hostname}\n")
-    elif len(process.argv) > 1 and process.argv[1] in ("-f", "--fqdn", "-d"):
-        full = _full_name(process)
-        process.out(f"{full.partition('.')[2] if process.argv[1] == '-d' else full}\n")
-    elif len(process.argv) > 1:
+@COREUTILS.plain("hostname")
+def hostname(process: Process) -> int | None:
+    word, full = (process.argv[1] if len(process.argv) > 1 else "-s"), _full_name(process)
+    known = {"-s": process.machine.hostname, "-f": full, "--fqdn": full, "-d": full.partition(".")[2]}
+    known |= dict.fromkeys(("-i", "-I"), str(getattr(process.machine.network, "address", "127.0.0.1")))
+    if word not in known:
         return process.fail("sethostname: Operation not permitted")
-    else:
-        process.out(f"{machine.hostname}\n")
-    return 0
-    yield 0.0
+    process.print(known[word])
+    return None
 
 
-def id_(process: Process) -> Steps:
-    machine = process.machine
-    if "-u" in process.argv:
-        process.out(f"{machine.user if '-n' in process.argv else machine.uid}\n")
-    elif "-g" in process.argv:
-        process.out(f"{machine.gid}\n")
+@COREUTILS.plain("id")
+def id_(process: Process) -> None:
+    machine, flags = process.machine, "".join(word for word in process.argv if word.startswith("-"))
+    if "u" in flags:
+        process.print(machine.user if "n" in flags else machine.uid)
+    elif "g" in flags:
+        process.print(machine.gid)
     elif machine.uid == 0:
-        process.out("uid=0(root) gid=0(root) groups=0(root)" + (",10(wheel)" if machine.shell == "ash" else "") + "\n")
+        process.print("uid=0(root) gid=0(root) groups=0(root)" + (",10(wheel)" if process.ash else ""))
     else:
-        process.out(f"uid={machine.uid} gid={machine.gid} groups={machine.gid}\n")
-    return 0
-    yield 0.0
+        process.print(f"uid={machine.uid} gid={machine.gid} groups={machine.gid}")
 
 
-def whoami(process: Process) -> Steps:
+@COREUTILS.plain("whoami")
+def whoami(process: Process) -> int | None:
     if process.machine.user.isdigit():
         return process.fail(f"unknown uid {process.machine.uid}")
-    process.out(process.machine.user + "\n")
-    return 0
-    yield 0.0
+    process.print(process.machine.user)
+    return None
 
 
-def uname(process: Process) -> Steps:
+@COREUTILS.plain("uname")
+def uname(process: Process) -> None:
     flags = "".join(process.argv[1:]).replace("-", "")
-    host = process.machine.hostname
-    values = {"s": "Linux", "n": host, "r": KERNEL, "v": "#63-Ubuntu SMP PREEMPT_DYNAMIC", "m": "x86_64"}
-    if "a" in flags:
-        process.out(" ".join(values.values()) + (" Linux\n" if process.machine.shell == "ash" else " GNU/Linux\n"))
-    else:
-        process.out(" ".join(value for key, value in values.items() if key in (flags or "s")) + "\n")
-    return 0
-    yield 0.0
+    values = {"s": "Linux", "n": process.machine.hostname, "r": KERNEL, "v": "#63-Ubuntu SMP PREEMPT_DYNAMIC",
+              "m": "x86_64", "o": "Linux" if process.ash else "GNU/Linux"}  # fmt: skip
+    process.print(" ".join(value for key, value in values.items() if "a" in flags or key in (flags or "s")))
 
 
-def nproc(process: Process) -> Steps:
-    process.out("1\n")
-    return 0
-    yield 0.0
+@COREUTILS.plain("nproc")
+def nproc(process: Process) -> None:
+    process.print(1)
 
 
-def which(process: Process) -> Steps:
-    status = 0
-    for name in process.argv[1:]:
-        if process.machine.find(name):
-            process.out((name if "/" in name else f"{process.machine.bin}/{name}") + "\n")
-        else:
-            status = 1
-    return status
-    yield 0.0
+@COREUTILS.plain("which")
+def which(process: Process) -> int:
+    found = [name for name in process.argv[1:] if process.machine.find(name)]
+    process.print(*(name if "/" in name else f"{process.machine.bin}/{name}" for name in found))
+    return int(len(found) < len(process.argv[1:]))
 
 
+@COREUTILS.plain("dd")
 def dd(process: Process) -> Steps:
     words = dict(word.split("=", 1) for word in process.argv[1:] if "=" in word)
-    units = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    block = words.get("bs", "512")
-    size = int(block.rstrip("kKMGB") or 1) * units.get(block.rstrip("B")[-1:], 1)
-    source = words.get("if")
-    count = int(words["count"]) if "count" in words else 0 if source == "/dev/zero" else 1 << 20
-    total = size * count
+    block, source = words.get("bs", "512"), words.get("if")
+    size = int(block.rstrip("kKMGB") or 1) << {"k": 10, "K": 10, "M": 20, "G": 30}.get(block.rstrip("B")[-1:], 0)
+    total = size * int(words.get("count", 0 if source == "/dev/zero" else 1 << 20))
     if source == "/dev/zero":
-        data = bytes(min(total, 8 << 20))
-    elif source:
-        data = process.fs.read(source, process.cwd)[:total]
+        data = bytes(min(total, MOST_ZEROS))
     else:
-        data = (yield from process.stdin.read_all())[:total]
+        data = (process.read(source) if source else (yield from process.stdin.read_all()))[:total]
     output = process.open_output(words["of"]) if "of" in words else process.stdout
     if not isinstance(output, Discard):
         output.write(data)
-    process.err(f"{len(data) // size}+0 records in\n{len(data) // size}+0 records out\n{len(data)} bytes copied\n")
+    whole = f"{len(data) // size}+{int(len(data) % size > 0)} records"
+    process.err(f"{whole} in\n{whole} out\n{len(data)} bytes copied\n")
     return 0
 
 
-def stty(process: Process) -> Steps:
+@COREUTILS.plain("stty")
+def stty(process: Process) -> int | None:
     if process.argv[1:] == ["size"]:
-        process.out("24 80\n")
-    return 0 if process.tty else process.fail("standard input: Inappropriate ioctl for device")
-    yield 0.0
+        process.print("24 80")
+    return None if process.tty else process.fail("standard input: Inappropriate ioctl for device")
 
 
-def clear(process: Process) -> Steps:
+@COREUTILS.plain("clear")
+def clear(process: Process) -> None:
     process.out("\033[H\033[J")
-    return 0
-    yield 0.0
 
 
+@BUSYBOX.plain("busybox")
 def busybox(process: Process) -> Steps:
     if len(process.argv) < 2:
-        process.out("BusyBox v1.37.0 (2024-09-26 21:31:42 UTC) multi-call binary.\n")
+        process.print(VERSION)
         return 0
     if process.machine.find(process.argv[1]) is None:
         process.err(f"{process.argv[1]}: applet not found\n")
         return 127
-    return (yield from process.run(process.argv[1:], stdin=process.stdin or Pipe(closed=True)))
-
-
-COREUTILS: dict[str, Command] = table(
-    true=true,
-    false=false,
-    sleep=sleep,
-    date=date,
-    env=env,
-    printenv=printenv,
-    hostname=hostname,
-    id=id_,
-    whoami=whoami,
-    uname=uname,
-    nproc=nproc,
-    which=which,
-    dd=dd,
-    stty=stty,
-    clear=clear,
-)
-BUSYBOX: dict[str, Command] = table(busybox=busybox)
+    return (yield from process.run(process.argv[1:]))

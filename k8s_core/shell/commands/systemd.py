@@ -3,16 +3,17 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from k8s_core.shell.commands.options import UsageError, table
-from k8s_core.shell.fs import FileError
+from k8s_core.shell.commands.options import Spec, Table, UsageError
 from k8s_core.shell.pipes import Steps, Waiters
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.journal import Entry
     from k8s_core.kubelet.units import Systemd, Unit
+
+COMMANDS = Table()
 
 UNITS = {"s": 1, "sec": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60, "minutes": 60, "h": 3600,
          "hour": 3600, "hours": 3600, "d": 86400, "day": 86400, "days": 86400}  # fmt: skip
@@ -40,7 +41,8 @@ def ago(seconds: float) -> str:
     return f"{days} day{'s' if days > 1 else ''} ago"
 
 
-def systemctl(process: Process) -> Steps:
+@COMMANDS.plain("systemctl")
+def systemctl(process: Process) -> int | None:
     words = [w for w in process.argv[1:] if not w.startswith("-")]
     flags = [w for w in process.argv[1:] if w.startswith("-")]
     verb, names = (words[0], words[1:]) if words else ("list-units", [])
@@ -52,30 +54,22 @@ def systemctl(process: Process) -> Steps:
     if verb in ("list-units", "list-unit-files"):
         process.out(_list(systemd, verb, "--failed" in flags))
         return 0
-    known: dict[str, Callable[[Process, Unit], int]] = {
-        "start": _start, "stop": _stop, "restart": _restart, "reload": _restart, "status": _status,
-        "is-active": _is_active, "is-enabled": _is_enabled, "is-failed": _is_failed, "enable": _enable,
-        "disable": _disable, "cat": _cat, "show": _show, "kill": _kill, "try-restart": _restart,
-    }  # fmt: skip
-    if verb not in known:
-        return process.fail(f"Unknown command verb '{verb}'.".replace("systemctl: ", ""), 1)
+    if verb not in UNIT_VERBS:
+        return process.fail(f"Unknown command verb '{verb}'.")
     if not names:
         process.err("Too few arguments.\n")
         return 1
     status = 0
     for name in names:
         unit = systemd.find(name)
-        full = name if "." in name else f"{name}.service"
         if unit is None:
-            said, code = _unknown(verb, full)
+            said, status = _unknown(verb, name if "." in name else f"{name}.service")
             process.err(said)
-            status = code
             continue
-        status = known[verb](process, unit) or status
+        status = UNIT_VERBS[verb](process, unit) or status
         if "--now" in flags and verb in ("enable", "disable"):
             (_start if verb == "enable" else _stop)(process, unit)
     return status
-    yield 0.0
 
 
 def _unknown(verb: str, name: str) -> tuple[str, int]:
@@ -84,80 +78,68 @@ def _unknown(verb: str, name: str) -> tuple[str, int]:
     if verb == "is-active":
         return "", 4
     if verb in ("enable", "disable", "is-enabled"):
-        return (
-            f"Failed to {verb.replace('is-enabled', 'get unit file state for')} unit: Unit {name} does not exist\n",
-            1,
-        )
+        what = verb.replace("is-enabled", "get unit file state for")
+        return f"Failed to {what} unit: Unit {name} does not exist\n", 1
     return f"Failed to {verb} {name}: Unit {name} not found.\n", 5
 
 
-def _start(process: Process, unit: "Unit") -> int:
+def _start(process: Process, unit: "Unit") -> None:
     _systemd(process).start(unit)  # a simple service has started as soon as it was forked, even if it ends at once
-    return 0
 
 
-def _stop(process: Process, unit: "Unit") -> int:
+def _stop(process: Process, unit: "Unit") -> None:
     _systemd(process).stop(unit)
-    return 0
 
 
-def _restart(process: Process, unit: "Unit") -> int:
+def _restart(process: Process, unit: "Unit") -> None:
     _systemd(process).restart(unit)
-    return 0
 
 
-def _kill(process: Process, unit: "Unit") -> int:
+def _kill(process: Process, unit: "Unit") -> None:
     if unit.pid:
         _systemd(process).killed(unit, 9 if {"-9", "-KILL", "--signal=KILL", "--signal=9"} & set(process.argv) else 15)
-    return 0
 
 
 def _is_active(process: Process, unit: "Unit") -> int:
-    process.out(f"{unit.state}\n")
+    process.print(unit.state)
     return 0 if unit.state == "active" else 3
 
 
 def _is_failed(process: Process, unit: "Unit") -> int:
-    process.out(f"{unit.state}\n")
-    return 0 if unit.state == "failed" else 1
+    process.print(unit.state)
+    return int(unit.state != "failed")
 
 
 def _is_enabled(process: Process, unit: "Unit") -> int:
-    process.out("enabled\n" if unit.enabled else "disabled\n")
-    return 0 if unit.enabled else 1
+    process.print("enabled" if unit.enabled else "disabled")
+    return int(not unit.enabled)
 
 
-def _enable(process: Process, unit: "Unit") -> int:
-    link = f"/etc/systemd/system/multi-user.target.wants/{unit.name}"
+WANTS = "/etc/systemd/system/multi-user.target.wants"
+
+
+def _enable(process: Process, unit: "Unit") -> None:
     if not unit.enabled:
-        process.err(f"Created symlink {link} → {unit.path}.\n")
+        process.err(f"Created symlink {WANTS}/{unit.name} → {unit.path}.\n")
     unit.enabled = True
-    return 0
 
 
-def _disable(process: Process, unit: "Unit") -> int:
+def _disable(process: Process, unit: "Unit") -> None:
     if unit.enabled:
-        process.err(f"Removed /etc/systemd/system/multi-user.target.wants/{unit.name}.\n")
+        process.err(f"Removed {WANTS}/{unit.name}.\n")
     unit.enabled = False
-    return 0
 
 
-def _cat(process: Process, unit: "Unit") -> int:
+def _cat(process: Process, unit: "Unit") -> None:
     paths = [unit.path, *(f"{unit.path}.d/{name}" for name in unit.drop_ins)]
-    blocks = []
-    for path in paths:
-        try:
-            blocks.append(f"# {path}\n{process.fs.read(path).decode(errors='replace')}")
-        except FileError:
-            continue
-    process.out("\n".join(blocks))
-    return 0
+    there = [path for path in paths if process.fs.lookup(path)]
+    process.out("\n".join(f"# {path}\n{process.fs.read(path).decode(errors='replace')}" for path in there))
 
 
 SUB_STATE = {"active": "running", "inactive": "dead", "failed": "failed", "activating": "auto-restart"}
 
 
-def _show(process: Process, unit: "Unit") -> int:
+def _show(process: Process, unit: "Unit") -> None:
     values = {
         "Id": unit.name, "Description": unit.description, "LoadState": "loaded", "ActiveState": unit.state,
         "SubState": SUB_STATE[unit.state], "FragmentPath": unit.path, "MainPID": str(unit.pid),
@@ -166,8 +148,7 @@ def _show(process: Process, unit: "Unit") -> int:
     }  # fmt: skip
     asked = re.findall(r"(?:-p|--property)[= ](\S+)", " ".join(process.argv))
     wanted = ",".join(asked).split(",") if asked else list(values)
-    process.out("".join(f"{name}={values[name]}\n" for name in wanted if name in values))
-    return 0
+    process.print(*(f"{name}={values[name]}" for name in wanted if name in values))
 
 
 def _status(process: Process, unit: "Unit") -> int:
@@ -203,6 +184,13 @@ def _status(process: Process, unit: "Unit") -> int:
     return 0 if unit.state == "active" else 3
 
 
+UNIT_VERBS: dict[str, Callable[[Process, "Unit"], int | None]] = {
+    "start": _start, "stop": _stop, "restart": _restart, "reload": _restart, "status": _status,
+    "is-active": _is_active, "is-enabled": _is_enabled, "is-failed": _is_failed, "enable": _enable,
+    "disable": _disable, "cat": _cat, "show": _show, "kill": _kill, "try-restart": _restart,
+}  # fmt: skip
+
+
 def _list(systemd: "Systemd", verb: str, failed: bool) -> str:
     units = sorted((u for u in systemd.units.values() if not failed or u.state == "failed"), key=lambda u: u.name)
     if verb == "list-unit-files":
@@ -235,38 +223,47 @@ def _moment(process: Process, text: str) -> float:
         raise UsageError(f"Failed to parse timestamp: {text}") from None
 
 
+JOURNAL = Spec(
+    "u;n:S:U:o:p:frexbqk unit=u lines=n since=S until=U output=o follow=f reverse=r no-pager=P pager-end=e catalog=x "
+    "boot=b no-hostname=P quiet=q priority=p"
+)
+
+
+@COMMANDS.plain("journalctl")
 def journalctl(process: Process) -> Steps:
-    options, rest = _journal_options(process.argv[1:])
+    try:
+        options, rest = JOURNAL.parse(process)
+    except UsageError as error:
+        raise UsageError(str(error).splitlines()[0]) from None
     if rest:
         process.err(f"Failed to add match '{rest[0]}': Invalid argument\n")
         return 1
     journal = _systemd(process).journal
-    units = {name if "." in name else f"{name}.service" for name in options.get("u", ())}
-    since = _moment(process, options["S"][-1]) if "S" in options else float("-inf")
-    until = _moment(process, options["U"][-1]) if "U" in options else float("inf")
+    units = {name if "." in name else f"{name}.service" for name in options.get("u", "").splitlines()}
+    since = _moment(process, options["S"]) if "S" in options else float("-inf")
+    until = _moment(process, options["U"]) if "U" in options else float("inf")
 
-    def wanted(entry: Any) -> bool:
+    def wanted(entry: "Entry") -> bool:
         return (not units or entry.unit in units) and since <= entry.time <= until
 
-    def render(entry: Any) -> str:
-        return f"{entry.text}\n" if options.get("o") == ["cat"] else _line(process, entry)
+    def tell(entries: "list[Entry]") -> None:
+        lines = [f"{entry.text}\n" if options.get("o") == "cat" else _line(process, entry) for entry in entries]
+        process.out("".join(lines))
 
     found = [entry for entry in journal.entries if wanted(entry)]
-    count = options["n"][-1] if "n" in options else "10" if "f" in options or "e" in options else ""
-    if count.isdigit() and not ("e" in options and "n" not in options):
+    count = options.get("n", "10" if "f" in options else "")
+    if count.isdigit():
         found = found[-int(count) :] if int(count) else []
     if "r" in options:
         found.reverse()
     if not found and "f" not in options:
-        process.out("-- No entries --\n")
-        return 0
-    for entry in found:
-        process.out(render(entry))
+        process.print("-- No entries --")
+    tell(found)
     if "f" in options:
-        came: list[Any] = []
+        came: list[Entry] = []
         waiters = Waiters()
 
-        def reader(entry: Any) -> None:
+        def reader(entry: "Entry") -> None:
             came.append(entry)
             waiters.notify()
 
@@ -274,44 +271,6 @@ def journalctl(process: Process) -> Steps:
         process.at_exit.append(lambda: journal.readers.remove(reader))
         while True:
             yield waiters
-            for entry in came:
-                if wanted(entry):
-                    process.out(render(entry))
+            tell([entry for entry in came if wanted(entry)])
             came.clear()
     return 0
-
-
-def _journal_options(arguments: list[str]) -> tuple[dict[str, list[str]], list[str]]:
-    long = {"unit": "u", "lines": "n", "since": "S", "until": "U", "output": "o", "follow": "f", "reverse": "r",
-            "no-pager": "P", "pager-end": "e", "catalog": "x", "boot": "b", "no-hostname": "P", "quiet": "q",
-            "priority": "p"}  # fmt: skip
-    found: dict[str, list[str]] = {}
-    rest: list[str] = []
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
-            letter = long.get(name)
-            if letter is None:
-                raise UsageError(f"journalctl: unrecognized option '{word}'")
-            if letter in "unSUop" and not equals:
-                value = words.pop(0) if words else ""
-            found.setdefault(letter, []).append(value)
-        elif word.startswith("-") and len(word) > 1:
-            letters = word[1:]
-            while letters:
-                letter, letters = letters[0], letters[1:]
-                if letter not in "unSUopfrexbqk":
-                    raise UsageError(f"journalctl: invalid option -- '{letter}'")
-                value = ""
-                if letter in "unSUop":
-                    value = letters or (words.pop(0) if words else "")
-                    letters = ""
-                found.setdefault(letter, []).append(value)
-        else:
-            rest.append(word)
-    return found, rest
-
-
-COMMANDS: dict[str, Command] = table(systemctl=systemctl, journalctl=journalctl)

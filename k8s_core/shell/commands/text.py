@@ -1,20 +1,22 @@
-"""Commands on text: echo, printf, grep, sed, head, tail, wc, sort, uniq, cut, tr, seq, xargs ..."""
+"""Commands on text: echo, printf, head, tail, wc, sort, uniq, cut, tr, seq, xargs ..."""
 
 import base64
 import hashlib
 import re
 from collections.abc import Generator
 
-from k8s_core.shell.commands.options import checked, parse
+from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.fs import File, FileError
 from k8s_core.shell.pipes import Pipe, Steps, Wait
-from k8s_core.shell.process import Command, Process
+from k8s_core.shell.process import Process
 
+COMMANDS = Table()
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "e": "\033"}
 ZERO_SECONDS, ZERO_BYTES = 0.1, 64 << 20
 """How fast `tail /dev/zero` eats memory."""
 FOLLOW_POLL = 1.0
 """tail -f looks at its file once a second."""
+MOST_NUMBERS = 1_000_000
 
 
 def unescape(text: str) -> str:
@@ -22,46 +24,60 @@ def unescape(text: str) -> str:
 
     def one(match: re.Match[str]) -> str:
         code = match[1]
-        if code[0] == "0" or code[0] in "1234567":
+        if code[0] in "01234567":
             return chr(int(code, 8) & 255)
-        if code[0] == "x":
-            return chr(int(code[1:], 16))
-        return ESCAPES.get(code, "\\" + code)
+        return chr(int(code[1:], 16)) if code[0] == "x" and len(code) > 1 else ESCAPES.get(code, "\\" + code)
 
     return re.sub(r"\\(0[0-7]{1,3}|[1-7][0-7]{0,2}|x[0-9a-fA-F]{1,2}|.)", one, text, flags=re.S)
 
 
-def sources(process: Process, paths: list[str]) -> Generator[Wait, None, list[tuple[str, str]]]:
-    """(name, text) of each file; complaints go to stderr."""
-    result = []
+def opened(process: Process, paths: list[str]) -> list[tuple[str, Pipe]]:
+    """(name, what can be read there) of every file, "" and standard input without any; complains of the others."""
+    found = []
     for path in paths or ["-"]:
-        if path == "-":
-            result.append(("", (yield from process.stdin.read_all()).decode(errors="replace")))
-            continue
         try:
-            result.append((path, process.fs.read(path, process.cwd).decode(errors="replace")))
+            found.append(("", process.stdin) if path == "-" else (path, process.open_input(path)))
         except FileError as error:
             process.fail(f"{path}: {error}")
-            result.append((path, "\0"))
-    return result
+    return found
 
 
-def echo(process: Process) -> Steps:
-    words, newline, escapes = process.argv[1:], True, process.machine.shell == "dash"
-    while words and re.fullmatch(r"-[neE]+", words[0]) and (process.machine.shell != "dash" or words[0] == "-n"):
-        newline &= "n" not in words[0]
-        escapes |= "e" in words[0]
-        words = words[1:]
+def contents(process: Process, paths: list[str]) -> Generator[Wait, None, list[tuple[str, str]]]:
+    """(name, text) of every file that can be read."""
+    found = []
+    for name, source in opened(process, paths):
+        found.append((name, (yield from source.read_all()).decode(errors="replace")))
+    return found
+
+
+def lines_of(process: Process, paths: list[str]) -> Generator[Wait, None, list[str]]:
+    """The lines of all files."""
+    return [line for _, text in (yield from contents(process, paths)) for line in split(text)]
+
+
+def split(text: str) -> list[str]:
+    """Lines as files have them: only a newline ends one."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+@COMMANDS.plain("echo")
+def echo(process: Process) -> None:
+    words, newline, dash = process.argv[1:], "\n", process.machine.shell == "dash"
+    escapes = dash
+    while words and re.fullmatch("-n" if dash else "-[neE]+", words[0]):
+        flags = words.pop(0)
+        newline = "" if "n" in flags else newline
+        escapes |= "e" in flags
     text = " ".join(words)
-    process.out((unescape(text) if escapes else text) + ("\n" if newline else ""))
-    return 0
-    yield 0.0
+    process.out((unescape(text) if escapes else text) + newline)
 
 
-def printf(process: Process) -> Steps:
-    if len(process.argv) < 2:
+@COMMANDS.plain("printf")
+def printf(process: Process) -> int | None:
+    words = process.argv[2:] if process.argv[1:2] == ["--"] else process.argv[1:]
+    if not words:
         return process.fail("usage: printf format [arguments]", 2)
-    template, arguments = unescape(process.argv[1]), process.argv[2:]
+    template, arguments = unescape(words[0]), words[1:]
     while True:
         used = 0
 
@@ -86,136 +102,119 @@ def printf(process: Process) -> Steps:
             return process.fail("invalid number")
         arguments = arguments[used:]
         if not arguments or not used:
-            return 0
-    yield 0.0
+            return None
 
 
-def head(process: Process) -> Steps:
-    process.argv = [re.sub(r"^-(\d+)$", r"-n\1", a) for a in process.argv]
-    options, operands = parse(process, "qv", "nc", {"lines": "n", "bytes": "c"})
-    if operands:
-        status = 0
-        for name, text in (yield from sources(process, operands)):
-            status |= int(text == "\0")
-            if len(operands) > 1:
-                process.out(f"==> {name} <==\n")
-            process.out(
-                ""
-                if text == "\0"
-                else text[: int(options["c"])]
-                if "c" in options
-                else "".join(text.splitlines(True)[: int(options.get("n", "10"))])
-            )
-        return status
-    if "c" in options:
-        process.out((yield from process.stdin.read_all())[: int(options["c"])])
-        return 0
-    for _ in range(int(options.get("n", "10"))):
-        line = yield from process.stdin.read_line()
-        if not line:
-            break
-        process.out(line)
-    return 0
+def _heading(process: Process, index: int, name: str, several: bool) -> None:
+    if several:
+        process.print(f"{chr(10) if index else ''}==> {name or 'standard input'} <==")
 
 
-def tail(process: Process) -> Steps:
-    process.argv = [re.sub(r"^-(\d+)$", r"-n\1", a) for a in process.argv]
-    options, operands = parse(process, "fFqv", "nc", {"lines": "n", "bytes": "c", "follow": "f"})
-    amount = options.get("n", "10")
-    status = 0
+@COMMANDS("head", "qvn:c: lines=n bytes=c NUMBER=n")
+def head(process: Process, options: Options, operands: list[str]) -> Steps:
+    count = int(options.get("c") or options.get("n", "10"))
+    for index, (name, source) in enumerate(opened(process, operands)):
+        _heading(process, index, name, len(operands) > 1 and "q" not in options)
+        if "c" in options:
+            process.out((yield from source.read_all())[:count])
+        elif count < 0:
+            process.print(*split((yield from source.read_all()).decode(errors="replace"))[:count])
+        else:
+            for _ in range(count):
+                line = yield from source.read_line()
+                if not line:
+                    break
+                process.out(line)
+    return process.status
+
+
+@COMMANDS("tail", "fFqvn:c: lines=n bytes=c follow=f NUMBER=n")
+def tail(process: Process, options: Options, operands: list[str]) -> Steps:
     while operands[:1] == ["/dev/zero"]:  # it looks for the end of a line, and keeps all that it has read
         yield ZERO_SECONDS
         process.use_memory(process.memory + ZERO_BYTES)
-    texts = yield from sources(process, operands)
-    for name, text in texts:
-        if text == "\0":
-            status = 1
-            continue
-        if len(operands) > 1:
-            process.out(f"==> {name} <==\n")
-        lines = text.splitlines(True)
-        if "c" in options:
-            process.out(text[-int(options["c"]) :])
-        elif amount.startswith("+"):
-            process.out("".join(lines[int(amount) - 1 :]))
-        else:
-            process.out("".join(lines[-int(amount) :] if int(amount) else []))
-    if set(options) & set("fF") and operands:
-        if operands == ["/dev/null"]:
-            yield from process.wait_signal("INT")
-        seen = {path: len(text) for path, text in texts if text != "\0"}
-        if not seen and "F" not in options:
-            return status
-        while True:
-            yield FOLLOW_POLL
-            for path in operands:
-                node = process.fs.lookup(path, process.cwd)
-                text = node.read().decode(errors="replace") if isinstance(node, File) else ""
-                if len(text) < seen.get(path, 0):
-                    seen[path] = 0
-                process.out(text[seen.get(path, 0) :])
-                seen[path] = len(text)
-    return status
+    texts = yield from contents(process, operands)
+    amount = options.get("c") or options.get("n", "10")
+    count = int(amount)
+    for index, (name, text) in enumerate(texts):
+        _heading(process, index, name, len(operands) > 1 and "q" not in options)
+        units = text if "c" in options else text.splitlines(True)
+        process.out("".join(units[count - 1 :] if amount[0] == "+" else units[-abs(count) :] if count else ()))
+    if operands and ("F" in options or ("f" in options and texts)):
+        yield from _follow(process, operands, {path: len(text) for path, text in texts})
+    return process.status
 
 
-def wc(process: Process) -> Steps:
-    options, operands = parse(process, "lwcm")
-    keys = [k for k in "lwc" if k in options or (k == "c" and "m" in options)] or list("lwc")
-    totals = dict.fromkeys("lwc", 0)
-    texts = yield from sources(process, operands)
-    for name, text in texts:
-        if text == "\0":
-            continue
-        counts = {"l": text.count("\n"), "w": len(text.split()), "c": len(text.encode())}
-        totals = {k: totals[k] + counts[k] for k in totals}
-        width = 1 if len(keys) == 1 else 9 if not name else 1
-        process.out(" ".join(str(counts[k]).rjust(width) for k in keys) + (f" {name}" if name else "") + "\n")
-    if len(texts) > 1:
-        process.out(" ".join(str(totals[k]) for k in keys) + " total\n")
-    return 0
+def _follow(process: Process, paths: list[str], seen: dict[str, int]) -> Generator[Wait, None, None]:
+    """What is added to the files from now on."""
+    if paths == ["/dev/null"]:
+        yield from process.wait_signal("INT")
+    while True:
+        yield FOLLOW_POLL
+        for path in paths:
+            node = process.lookup(path)
+            text = node.read().decode(errors="replace") if isinstance(node, File) else ""
+            process.out(text[seen.get(path, 0) if len(text) >= seen.get(path, 0) else 0 :])
+            seen[path] = len(text)
 
 
-def sort(process: Process) -> Steps:
-    options, operands = parse(process, "nrufhVb", "kto")
-    lines = [line for _, text in (yield from sources(process, operands)) for line in text.splitlines()]
+@COMMANDS("wc", "lwcm lines=l words=w bytes=c chars=m")
+def wc(process: Process, options: Options, operands: list[str]) -> Steps:
+    keys = [k for k in "lwmc" if k in options] or list("lwc")
+    rows, totals = [], dict.fromkeys("lwcm", 0)
+    for name, text in (yield from contents(process, operands)):
+        counts = {"l": text.count("\n"), "w": len(text.split()), "c": len(text.encode()), "m": len(text)}
+        totals = {key: totals[key] + counts[key] for key in totals}
+        rows.append((counts, name))
+    rows += [(totals, "total")] if len(operands) > 1 else []
+    for counts, name in rows:
+        width = 1 if len(keys) == 1 or name else 9
+        process.print(" ".join(str(counts[key]).rjust(width) for key in keys) + (f" {name}" if name else ""))
+    return process.status
+
+
+@COMMANDS("sort", "nrufhVbk:t:o: numeric-sort=n reverse=r unique=u key=k")
+def sort(process: Process, options: Options, operands: list[str]) -> Steps:
+    spec = re.match(r"\d+", options.get("k", ""))
+    modifiers = set(options) | set(re.sub(r"[\d.,]", "", options.get("k", "")))
 
     def key(line: str) -> tuple[float, str]:
-        field = line
-        if "k" in options:
-            number = int(re.match(r"\d+", options["k"])[0]) if re.match(r"\d+", options["k"]) else 1  # type: ignore[index]
+        if spec:
             cells = line.split(options["t"]) if "t" in options else line.split()
-            field = cells[number - 1] if number <= len(cells) else ""
-        numeric = re.match(r"\s*-?\d+\.?\d*", field) if set(options) & set("nh") else None
-        return (float(numeric[0]) if numeric else 0.0), ("" if set(options) & set("nh") else field)
+            line = cells[int(spec[0]) - 1] if int(spec[0]) <= len(cells) else ""
+        if modifiers & set("nh"):
+            number = re.match(r"\s*-?\d+\.?\d*", line)
+            unit = (
+                "BKMGT".find(line[number.end() : number.end() + 1].upper() or "B") if number and "h" in modifiers else 0
+            )
+            return (float(number[0]) if number else 0.0) * 1024 ** max(unit, 0), ""
+        return 0.0, line.upper() if "f" in modifiers else line
 
-    lines.sort(key=lambda line: (key(line), line), reverse="r" in options)
+    lines = yield from lines_of(process, operands)
+    lines.sort(key=lambda line: (key(line), line), reverse="r" in modifiers)
     if "u" in options:
-        lines = list(dict.fromkeys(lines))
-    process.out("".join(f"{line}\n" for line in lines))
-    return 0
+        lines = list({key(line): line for line in reversed(lines)}.values())[::-1]
+    text = "".join(f"{line}\n" for line in lines)
+    (process.open_output(options["o"]).write(text.encode()) if "o" in options else process.out(text))
+    return process.status
 
 
-def uniq(process: Process) -> Steps:
-    options, operands = parse(process, "cdui")
-    last, count = None, 0
-
-    def emit() -> None:
-        if last is not None and not ("d" in options and count < 2) and not ("u" in options and count > 1):
-            process.out((f"{count:7} " if "c" in options else "") + last + "\n")
-
-    for _, text in (yield from sources(process, operands[:1])):
-        for line in text.splitlines():
-            if line == last:
-                count += 1
-                continue
-            emit()
-            last, count = line, 1
-    emit()
-    return 0
+@COMMANDS("uniq", "cdui")
+def uniq(process: Process, options: Options, operands: list[str]) -> Steps:
+    groups: list[list[str]] = []
+    for line in (yield from lines_of(process, operands[:1])):
+        if groups and (line == groups[-1][0] or ("i" in options and line.lower() == groups[-1][0].lower())):
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    for group in groups:
+        if not ("d" in options and len(group) < 2) and not ("u" in options and len(group) > 1):
+            process.print((f"{len(group):7} " if "c" in options else "") + group[0])
+    return process.status
 
 
-def cut(process: Process) -> Steps:
-    options, operands = parse(process, "s", "dfcb")
+@COMMANDS("cut", "sd:f:c:b: delimiter=d fields=f characters=c bytes=b")
+def cut(process: Process, options: Options, operands: list[str]) -> Steps:
     spec = options.get("f") or options.get("c") or options.get("b")
     if not spec:
         return process.fail("expected a list of bytes, characters, or fields")
@@ -223,34 +222,34 @@ def cut(process: Process) -> Steps:
     for part in spec.split(","):
         low, dash, high = part.partition("-")
         wanted.append((int(low or 1), int(high or 1 << 30) if dash else int(low)))
-    delimiter = options.get("d", "\t")
-    for _, text in (yield from sources(process, operands)):
-        for line in text.splitlines():
-            cells: list[str] = line.split(delimiter) if "f" in options else list(line)
-            if "f" in options and delimiter not in line:
-                process.out("" if "s" in options else line + "\n")
-                continue
-            kept = [c for i, c in enumerate(cells, 1) if any(low <= i <= high for low, high in wanted)]
-            process.out((delimiter if "f" in options else "").join(kept) + "\n")
-    return 0
+    delimiter = options.get("d", "\t") if "f" in options else ""
+    for line in (yield from lines_of(process, operands)):
+        if delimiter not in line:
+            process.print(*[] if "s" in options else [line])
+            continue
+        cells = line.split(delimiter) if delimiter else list(line)
+        process.print(delimiter.join(c for i, c in enumerate(cells, 1) if any(a <= i <= b for a, b in wanted)))
+    return process.status
 
 
-def tr(process: Process) -> Steps:
-    options, operands = parse(process, "dscC")
-    classes = {
-        "[:upper:]": "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        "[:lower:]": "abcdefghijklmnopqrstuvwxyz",
-        "[:digit:]": "0123456789",
-        "[:space:]": " \t\n\r\v\f",
-    }
+CLASSES = {
+    "[:upper:]": "A-Z", "[:lower:]": "a-z", "[:digit:]": "0-9", "[:alpha:]": "A-Za-z", "[:alnum:]": "A-Za-z0-9",
+    "[:space:]": " \\t\\n\\r\\v\\f", "[:blank:]": " \\t", "[:punct:]": "!-/:-@[-`{-~",
+}  # fmt: skip
+"""tr's sets of characters."""
 
-    def chars(spec: str) -> str:
-        spec = unescape(classes.get(spec, spec))
-        return re.sub(r"(.)-(.)", lambda m: "".join(map(chr, range(ord(m[1]), ord(m[2]) + 1))), spec, flags=re.S)
 
+def _characters(spec: str) -> str:
+    for name, characters in CLASSES.items():
+        spec = spec.replace(name, characters)
+    return re.sub(r"(.)-(.)", lambda m: "".join(map(chr, range(ord(m[1]), ord(m[2]) + 1))), unescape(spec), flags=re.S)
+
+
+@COMMANDS("tr", "dscC")
+def tr(process: Process, options: Options, operands: list[str]) -> Steps:
     if not operands:
         return process.fail("missing operand")
-    first, second = chars(operands[0]), chars(operands[1]) if len(operands) > 1 else ""
+    first, second = _characters(operands[0]), "".join(map(_characters, operands[1:2]))
     text = (yield from process.stdin.read_all()).decode(errors="replace")
     inverse = bool(set(options) & set("cC"))
     if "d" in options:
@@ -264,25 +263,22 @@ def tr(process: Process) -> Steps:
     return 0
 
 
+@COMMANDS.plain("seq")
 def seq(process: Process) -> Steps:
-    numbers = [a for a in process.argv[1:] if re.fullmatch(r"-?\d+", a)]
+    numbers = [int(word) for word in process.argv[1:] if re.fullmatch(r"-?\d+", word)]
     if not 1 <= len(numbers) <= 3:
         return process.fail("invalid number of arguments")
-    values = [int(n) for n in numbers]
-    start, step, end = (
-        (1, 1, values[0])
-        if len(values) == 1
-        else ((values[0], 1, values[1]) if len(values) == 2 else (values[0], values[1], values[2]))
-    )
+    start, step, end = [[1, 1, *numbers], [numbers[0], 1, numbers[-1]], numbers][len(numbers) - 1]
     if step == 0:
         return process.fail("zero increment")
-    for number in range(start, end + (1 if step > 0 else -1), step)[:1_000_000]:
-        process.out(f"{number}\n")
+    for number in range(start, end + (1 if step > 0 else -1), step)[:MOST_NUMBERS]:
+        process.print(number)
         if number % 5000 == 0:
             yield 0.001
     return 0
 
 
+@COMMANDS.plain("yes")
 def yes(process: Process) -> Steps:
     line = (" ".join(process.argv[1:]) or "y") + "\n"
     while True:
@@ -290,69 +286,51 @@ def yes(process: Process) -> Steps:
         yield process.machine.busy()
 
 
+@COMMANDS.plain("xargs")
 def xargs(process: Process) -> Steps:
     options, command = {}, process.argv[1:]
     while command and command[0].startswith("-") and len(command[0]) > 1:
         flag = command.pop(0)
         options[flag[1]] = flag[2:] or (command.pop(0) if flag[1] in "nIPL" and command else "")
-    words = (yield from process.stdin.read_all()).decode(errors="replace").split()
+    text = (yield from process.stdin.read_all()).decode(errors="replace")
+    words = [line.strip() for line in split(text)] if "I" in options else text.split()
     command = command or ["echo"]
     size = int(options["n"]) if "n" in options else 1 if "I" in options else max(len(words), 1)
-    status = 0
-    for index in range(0, len(words), size):
+    failed = 0
+    for index in range(0, len(words) or int("r" not in options and "I" not in options), size):
         chunk = words[index : index + size]
         argv = [c.replace(options["I"], chunk[0]) for c in command] if "I" in options else command + chunk
-        status |= yield from process.run(argv, stdin=Pipe(closed=True))
-    return 123 if status else 0
+        if "t" in options:
+            process.err(" ".join(argv) + "\n")
+        failed |= yield from process.run(argv, stdin=Pipe(closed=True))
+    return 123 if failed else 0
 
 
-def rev(process: Process) -> Steps:
-    for _, text in (yield from sources(process, process.argv[1:])):
-        process.out("".join(line[::-1] + "\n" for line in text.splitlines()))
-    return 0
+@COMMANDS("rev")
+def rev(process: Process, options: Options, operands: list[str]) -> Steps:
+    process.print(*(line[::-1] for line in (yield from lines_of(process, operands))))
+    return process.status
 
 
-def base64_(process: Process) -> Steps:
-    options, operands = parse(process, "di", "w", {"decode": "d"})
-    for _, text in (yield from sources(process, operands)):
+@COMMANDS("base64", "diw: decode=d wrap=w")
+def base64_(process: Process, options: Options, operands: list[str]) -> Steps:
+    for _, source in opened(process, operands[:1]):
+        data = yield from source.read_all()
         if "d" in options:
             try:
-                process.out(base64.b64decode("".join(text.split()), validate=True))
+                process.out(base64.b64decode(b"".join(data.split()), validate=True))
             except ValueError:
                 return process.fail("invalid input")
         else:
-            encoded = base64.b64encode(text.encode()).decode()
-            width = int(options.get("w", "76")) or len(encoded) or 1
-            process.out("".join(encoded[i : i + width] + "\n" for i in range(0, len(encoded), width)))
-    return 0
+            encoded = base64.b64encode(data).decode()
+            width = int(options.get("w", "76"))
+            process.out(encoded if not width else re.sub(f"(.{{1,{width}}})", r"\1\n", encoded))
+    return process.status
 
 
-def checksum(process: Process) -> Steps:
-    kind = process.argv[0].rsplit("/", 1)[-1].removesuffix("sum")
-    for name, text in (yield from sources(process, process.argv[1:])):
-        process.out(f"{hashlib.new(kind, text.encode()).hexdigest()}  {name or '-'}\n")
-    return 0
-
-
-COMMANDS: dict[str, Command] = {
-    name: checked(command)
-    for name, command in {
-        "echo": echo,
-        "printf": printf,
-        "head": head,
-        "tail": tail,
-        "wc": wc,
-        "sort": sort,
-        "uniq": uniq,
-        "cut": cut,
-        "tr": tr,
-        "seq": seq,
-        "yes": yes,
-        "xargs": xargs,
-        "rev": rev,
-        "base64": base64_,
-        "md5sum": checksum,
-        "sha256sum": checksum,
-        "sha1sum": checksum,
-    }.items()
-}
+@COMMANDS("md5sum sha1sum sha256sum sha512sum")
+def checksum(process: Process, options: Options, operands: list[str]) -> Steps:
+    for name, source in opened(process, operands):
+        digest = hashlib.new(process.name.removesuffix("sum"), (yield from source.read_all())).hexdigest()
+        process.print(f"{digest}  {name or '-'}")
+    return process.status
