@@ -17,6 +17,7 @@ class FileError(Exception):
 
 NOT_FOUND, IS_DIRECTORY, NOT_DIRECTORY = "No such file or directory", "Is a directory", "Not a directory"
 EXISTS, READ_ONLY, NOT_EMPTY = "File exists", "Read-only file system", "Directory not empty"
+BUSY = "Device or resource busy"
 TOO_MANY_LINKS, NO_SPACE = "Too many levels of symbolic links", "No space left on device"
 MAX_LINKS = 40
 MAX_FILE = 4 << 20
@@ -260,14 +261,51 @@ class FileSystem:
             for child in node.names():
                 self.remove(f"{normalize(path, cwd)}/{child}", recursive=True)
         if normalize(path, cwd) in self.mounts:
-            raise FileError("Device or resource busy")
+            raise FileError(BUSY)
         folder.remove(name)
         if isinstance(node, File):
             node.dropped()
         folder.mtime = self.clock()
 
+    def move(self, here: str, there: str) -> None:
+        """Let what has one absolute path have the other (rename)."""
+        folder, name = self.parent(here)
+        node = folder.get(name)
+        if node is None:
+            raise FileError(NOT_FOUND)
+        if there.startswith(f"{here}/"):
+            raise FileError("Invalid argument")
+        if there == here:
+            return
+        if here in self.mounts:
+            raise FileError(BUSY)
+        target, new = self.parent(there)
+        if type(folder) is type(target) is Directory:
+            target.set(new, node)
+            folder.remove(name)
+            folder.mtime = target.mtime = self.clock()
+        else:  # between a real folder and another: it is copied
+            self.copy(node, there)
+            self.remove(here, recursive=True)
+
+    def copy(self, node: Node, path: str, cwd: str = "/") -> None:
+        """Put a copy of a node, and of all that is below it, under a path."""
+        if isinstance(node, Directory):
+            self.make_directories(path, cwd)
+            for name in node.names():
+                child = node.get(name)
+                if child is not None:
+                    self.copy(child, f"{path}/{name}", cwd)
+        elif isinstance(node, Link):
+            self.place(path, node, cwd)
+        else:
+            made = self.open_write(path, cwd)
+            if isinstance(made, File):
+                made.write(node.read() if isinstance(node, File) else b"")
+                made.mode = node.mode
+
     def place(self, path: str, node: Node, cwd: str = "/") -> None:
-        """Put a node under a path (mv, ln, cp)."""
+        """Put a node under a path."""
         folder, name = self.parent(path, cwd)
         folder.set(name, node)
         folder.mtime = self.clock()

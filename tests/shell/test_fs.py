@@ -83,3 +83,16 @@ def test_big_files_are_refused() -> None:
     fs = made(f="")
     with pytest.raises(FileError, match="No space left on device"):
         fs.write("/f", bytes(5 << 20))
+
+
+def test_what_is_moved_keeps_its_content(tmp_path: Path) -> None:
+    """A directory is renamed with all that is in it, also into a real folder and out of it."""
+    fs = made(d_sub_f="x", d_run="y")
+    fs.mount("/h", HostDirectory(tmp_path))
+    fs.resolve("/d/run")[0].mode = 0o755
+    for here, there in (("/d", "/e"), ("/e", "/h/e"), ("/h/e", "/f")):
+        fs.move(here, there)
+        assert fs.read(f"{there}/sub/f") == b"x" and fs.lookup(here) is None
+        assert fs.resolve(f"{there}/run")[0].mode == 0o755
+    with pytest.raises(FileError, match="Invalid argument"):
+        fs.move("/f", "/f/sub/g")

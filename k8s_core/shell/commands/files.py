@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from k8s_core.shell.commands.options import Options, Table
-from k8s_core.shell.fs import Directory, File, FileError, Link, Node, normalize
+from k8s_core.shell.fs import Directory, FileError, Link, normalize
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Process
 
@@ -67,23 +67,9 @@ def cp(process: Process, options: Options, operands: list[str]) -> None:
         if isinstance(node, Directory) and not set(options) & set("rRa"):
             process.fail(f"omitting directory '{source}'")
         else:
-            _copy(process, node, operands[-1] if source.endswith("/.") else place(source))
+            process.fs.copy(node, operands[-1] if source.endswith("/.") else place(source), process.cwd)
 
     each(process, sources, copy, "can't stat '{path}': {error}")
-
-
-def _copy(process: Process, node: Node, place: str) -> None:
-    if isinstance(node, Directory):
-        process.fs.make_directories(place, process.cwd)
-        for name in node.names():
-            child = node.get(name)
-            if child is not None:
-                _copy(process, child, f"{place}/{name}")
-    elif isinstance(node, Link):
-        process.fs.place(place, node, process.cwd)
-    else:
-        process.fs.open_write(place, process.cwd)
-        process.fs.write(place, node.read() if isinstance(node, File) else b"", process.cwd)
 
 
 @COMMANDS("mv", "fnvi")
@@ -91,13 +77,7 @@ def mv(process: Process, options: Options, operands: list[str]) -> None:
     sources, place = _sources(process, operands)
 
     def move(source: str) -> None:
-        here, there = normalize(source, process.cwd), normalize(place(source), process.cwd)
-        node, _ = process.fs.resolve(here, follow=False)
-        if there.startswith(f"{here}/"):
-            raise FileError("Invalid argument")
-        if there != here:
-            process.fs.place(there, node if not isinstance(node, File) else File(node.read(), mode=node.mode))
-            process.fs.remove(here, recursive=True)
+        process.fs.move(normalize(source, process.cwd), normalize(place(source), process.cwd))
 
     each(process, sources, move, "can't rename '{path}': {error}")
 
