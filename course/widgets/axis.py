@@ -1,17 +1,43 @@
-"""The axis of time that timelines share: to scale where something happens, and shorter where nothing does."""
+"""The axis of time that timelines share: to scale where something happens, and shorter where nothing does.
+
+After the last moment it goes on for a while, so that one sees how things stand then.
+"""
 
 from collections.abc import Callable
 from itertools import pairwise
+
+from course.widgets.pictures import _text
+from course.widgets.state import elapsed
+
+REST = 0.08
+"""How much of the width lies after the last moment."""
+NEAR = 60
+"""Times that would stand nearer than this are left out."""
 
 
 class Axis:
     """Where a time stands, from `left` on. `squeeze` says how wide so many seconds between two moments are drawn."""
 
     def __init__(self, moments: list[float], left: float, width: float, squeeze: Callable[[float], float]):
-        self.moments, self.left, self.places = moments, left, [0.0]
+        self.left, self.places, self.end = left, [0.0], moments[-1] + 1.0
         for before, after in pairwise(moments):
             self.places.append(self.places[-1] + squeeze(after - before))
-        self.unit = width / max(self.places[-1], 1.0)
+        self.places.append(max(self.places[-1], 1.0) / (1 - REST))
+        self.moments = [*moments, self.end]
+        self.unit = width / self.places[-1]
+
+    def until(self, now: float) -> float:
+        """How far a picture goes whose moment is `now`: the last one's goes to the end of the axis."""
+        return self.end if now >= self.moments[-2] else now
+
+    def times(self, now: float, y: float) -> list[str]:
+        """The moments up to `now`, written below the axis where there is room."""
+        found, last = list[str](), -float(NEAR)
+        for time in self.moments[:-1]:
+            if time <= now and self(time) - last > NEAR:
+                found.append(_text(self(time), y, elapsed(time), "dim", "middle"))
+                last = self(time)
+        return found
 
     def __call__(self, time: float) -> float:
         """A time between two moments stands between their places."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from course.widgets.axis import Axis
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 from course.widgets.state import elapsed
 from k8s_core.history import History, Moment
 
@@ -22,7 +22,7 @@ Story = dict[str, Any]
 Span = dict[str, Any]
 """{since, until (None: still), kind (one of LOOKS), text}."""
 
-LEFT, ROW, MARKS = 170, 30, 20
+LEFT, ROW, MARKS = 170, 30, 16
 FULL = 5.0
 """Seconds without news that are drawn to scale; what is longer grows by the logarithm, so that 10 s and 300 s fit."""
 LOOKS = {
@@ -33,6 +33,9 @@ LOOKS = {
 }
 TOLD = {"Unhealthy": "probe", "Killing": "killed", "Evicted": "evicted", "FailedMount": "no volume", "Failed": "failed"}
 """Events that a container's line is marked with, and the word that stands there."""
+SIGN = 8
+SIGNS = "✗■"
+"""What a mark begins with: something failed, or a container ended."""
 _PHASES = {"Pending": "waits", "Running": "good", "Succeeded": "over", "Failed": "bad"}
 
 
@@ -85,27 +88,30 @@ def picture(told: Story, position: int | None = None) -> str:
         parts.append(_text(12, top + 17, _cut(row["name"], LEFT - 24), "head"))
         for span in row["spans"]:
             if span["since"] <= now:
-                parts += _bar(span, now, place, top)
+                parts += _bar(span, place.until(now), place, top)
         top += ROW
-        marks = [(time, words) for time, container, words in told["marks"] if container == row["name"] and time <= now]
-        for number, (time, words) in enumerate(marks):
-            near = number + 1 < len(marks) and place(marks[number + 1][0]) - place(time) < 8 * len(words)
-            x = min(place(time), WIDTH - 7 * len(words) - 4)
-            parts.append(_text(place(time) if near else x, top + 10, words[:1] if near else words, "small"))
-        top += MARKS if any(container == row["name"] for _, container, _ in told["marks"]) else 4
+        for sign in SIGNS:  # a line for each kind of mark, so that none hides another
+            marks = [(time, words) for time, name, words in told["marks"] if name == row["name"] and words[0] == sign]
+            shown = [mark for mark in marks if mark[0] <= now]
+            for number, (time, words) in enumerate(shown):
+                room = place(shown[number + 1][0]) - place(time) if number + 1 < len(shown) else WIDTH
+                if room >= 8 * len(words):
+                    parts.append(_text(min(place(time), WIDTH - 7 * len(words) - 4), top + 8, words, "small"))
+                elif room > SIGN:
+                    parts.append(_text(place(time), top + 8, sign, "small"))
+            top += MARKS if marks else 0
+        top += 4
     bottom = top + 18
-    last = -100.0
-    for time in moments:
-        if time <= now and place(time) - last > 60:
-            parts.append(_text(place(time), bottom - 2, elapsed(time), "dim", "middle"))
-            last = place(time)
+    parts += place.times(now, bottom - 2)
     x = place(now)
     parts.append(f'<line class="call" stroke="#1565c0" x1="{x:.0f}" x2="{x:.0f}" y1="8" y2="{bottom - 14:.0f}"/>')
     parts.append(_text(12, bottom + 18, LEGEND, "dim"))
     return _svg(bottom + 28, parts, f"the life of {told['name']}: {summary(told, now)}")
 
 
-LEGEND = "bars: solid = running or ready, dashed = waiting, dotted = failed.  ✗ = a probe failed, ■ = the program ended"
+LEGEND = (
+    "bars: solid = running or ready, dashed = waiting, dotted = failed.  ✗ = a probe failed, ■ = the container ended"
+)
 
 
 def text(told: Story, position: int | None = None) -> str:
@@ -121,21 +127,17 @@ def text(told: Story, position: int | None = None) -> str:
     return "\n".join(lines)
 
 
-class LifeView(Player):
-    """A Pod's life, a moment of change a position."""
+class LifeView(Pages):
+    """A Pod's life, a moment of change a page."""
 
-    def __init__(self, told: Story, **kwargs: Any):
-        super().__init__(label=f"the life of {told['name']}", **kwargs)
+    def __init__(self, told: Story):
         self.told = told
-        self.last = max(len(told["moments"]) - 1, 0)
-        self.position = self.last
-        self.draw()
+        super().__init__(f"the life of {told['name']}", len(told["moments"]))
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        time = self.told["moments"][self.position]
-        self.svg, self.text = picture(self.told, self.position), text(self.told, self.position)
-        self.caption = f"{elapsed(time)}: {summary(self.told, time)}; {_count(self.told['restarts'], 'restart')} in all"
+    def page(self, position: int) -> tuple[str, str, str]:
+        told, time = self.told, self.told["moments"][position]
+        caption = f"{elapsed(time)}: {summary(told, time)}; {_count(told['restarts'], 'restart')} in all"
+        return picture(told, position), text(told, position), caption
 
 
 def _squeeze(seconds: float) -> float:
@@ -233,7 +235,7 @@ def _mark(change: Moment, uid: str) -> tuple[str, str] | None:
     found = re.search(r"\{(.+)\}", about.get("fieldPath", ""))
     if word == "probe":
         word = str(event["message"]).split(" failed")[0].lower()
-    return (found[1] if found else "phase"), f"✗ {word}"
+    return (found[1] if found else "phase"), f"{'■' if word == 'killed' else '✗'} {word}"
 
 
 def _at(spans: Iterable[Span], time: float) -> Span | None:

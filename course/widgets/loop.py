@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 from course.widgets.state import elapsed
 from k8s_core.history import History
 
@@ -135,21 +135,17 @@ def text(told: Story) -> str:
     return "\n".join(lines)
 
 
-class LoopView(Player):
-    """The loop, a turn a position."""
+class LoopView(Pages):
+    """The loop, a turn a page."""
 
-    def __init__(self, told: Story, **kwargs: Any):
-        super().__init__(label=f"the loop of {told['name']}", **kwargs)
+    def __init__(self, told: Story):
         self.told = told
-        self.last = len(told["turns"]) - 1
-        self.position = self.last
-        self.draw()
+        super().__init__(f"the loop of {told['name']}", len(told["turns"]))
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        turn = self.told["turns"][self.position]
-        self.svg, self.text = picture(self.told, self.position), text(self.told)
-        self.caption = f"{elapsed(turn['time'])}, turn {self.position + 1} of {self.last + 1}: {summary(turn)}"
+    def page(self, position: int) -> tuple[str, str, str]:
+        turn = self.told["turns"][position]
+        caption = f"{elapsed(turn['time'])}, turn {position + 1} of {self.last + 1}: {summary(turn)}"
+        return picture(self.told, position), text(self.told), caption
 
 
 def _lines(turn: Turn) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 
 Story = dict[str, Any]
 Decision = dict[str, Any]
@@ -102,21 +102,16 @@ def text(told: Story, position: int) -> str:
     return "\n".join([*lines, *([f"  {decision['message']}"] if decision["message"] else [])])
 
 
-class MatrixView(Player):
-    """The scheduler's attempts to place one Pod, an attempt a position."""
+class MatrixView(Pages):
+    """The scheduler's attempts to place one Pod, an attempt a page."""
 
-    def __init__(self, told: Story, **kwargs: Any):
-        super().__init__(label=f"where the scheduler puts {told['pod']}", **kwargs)
+    def __init__(self, told: Story):
         self.told = told
-        self.last = len(told["attempts"]) - 1
-        self.position = self.last
-        self.draw()
+        super().__init__(f"where the scheduler puts {told['pod']}", len(told["attempts"]))
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        self.svg, self.text = picture(self.told, self.position), text(self.told, self.position)
-        decision = self.told["attempts"][self.position]
-        self.caption = f"attempt {self.position + 1} of {self.last + 1}: {summary(decision)}"
+    def page(self, position: int) -> tuple[str, str, str]:
+        caption = f"attempt {position + 1} of {self.last + 1}: {summary(self.told['attempts'][position])}"
+        return picture(self.told, position), text(self.told, position), caption
 
 
 def _plugins(decision: Decision) -> list[str]:

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 from k8s_core.api import Object
 from k8s_core.api.schema import Type
 
@@ -130,21 +130,20 @@ def merge_text(found: list[Row], position: int | None = None) -> str:
     return "\n".join(lines)
 
 
-class MergeView(Player):
-    """The merge of one object, a field a position."""
+class MergeView(Pages):
+    """The merge of one object, a field a page."""
 
-    def __init__(self, name: str, found: list[Row], **kwargs: Any):
-        super().__init__(label=f"three-way merge of {name}", **kwargs)
+    def __init__(self, name: str, found: list[Row]):
         self.found = found
-        self.last = max(len(found) - 1, 0)
-        self.position = self.last
-        self.draw()
+        super().__init__(f"three-way merge of {name}", len(found))
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        self.svg, self.text = merge_picture(self.found, self.position), merge_text(self.found, self.position)
-        row = self.found[self.position]
-        self.caption = f"{row['field']}: {row['why']}"
+    def page(self, position: int) -> tuple[str, str, str]:
+        row = self.found[position]
+        return (
+            merge_picture(self.found, position),
+            merge_text(self.found, position),
+            f"{row['field']}: {row['why']}",
+        )
 
 
 def owners(obj: Object) -> list[tuple[str, str, list[str]]]:
@@ -198,24 +197,20 @@ def owners_text(found: list[tuple[str, str, list[str]]]) -> str:
     return "\n".join(f"{field.ljust(wide)}  {value[:30]:30}  {' and '.join(who)}" for field, value, who in found)
 
 
-class OwnersView(Player):
-    """An object's fields, an owner a position, all of them at the last one."""
+class OwnersView(Pages):
+    """An object's fields, an owner a page, all of them on the last one."""
 
-    def __init__(self, name: str, found: list[tuple[str, str, list[str]]], **kwargs: Any):
-        super().__init__(label=f"the owners of the fields of {name}", **kwargs)
+    def __init__(self, name: str, found: list[tuple[str, str, list[str]]]):
         self.found = found
         self.managers = list(dict.fromkeys(who for *_, each in found for who in each))
-        self.last = len(self.managers)
-        self.position = self.last
-        self.draw()
+        super().__init__(f"the owners of the fields of {name}", len(self.managers) + 1)
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        self.svg, self.text = owners_picture(self.found, self.position), owners_text(self.found)
-        every = self.position == self.last
-        who = "everybody" if every else self.managers[self.position]
+    def page(self, position: int) -> tuple[str, str, str]:
+        every = position == self.last
+        who = "all owners together" if every else self.managers[position]
         count = len(self.found) if every else sum(who in each for *_, each in self.found)
-        self.caption = f"{who} owns {_count(count, 'field')}"
+        verb = "own" if every else "owns"
+        return owners_picture(self.found, position), owners_text(self.found), f"{who} {verb} {_count(count, 'field')}"
 
 
 def last_applied(obj: Object) -> Object:

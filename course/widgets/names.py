@@ -50,11 +50,9 @@ class LookupView(SequenceView):
         self._lines = lines(queries, end)
         super().__init__(end, *sequence(source, name, config, queries))
 
-    def draw(self) -> None:
-        super().draw()
-        self.text = self._lines
-        step = self.steps[self.position]
-        self.caption = f"{self.position + 1} of {self.last + 1}: {step['text']}"
+    def page(self, position: int) -> tuple[str, str, str]:
+        svg, *_ = super().page(position)
+        return svg, self._lines, f"step {position + 1} of {self.last + 1}: {self.steps[position]['text']}"
 
     def __str__(self) -> str:
         return self._lines

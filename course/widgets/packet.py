@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 
 ROW = 40
 DECIDES = ("ACCEPT", "DROP", "REJECT")
@@ -80,7 +80,8 @@ def steps(flow: dict[str, Any], *, everything: bool = False) -> list[dict[str, s
     if flow["result"] == "connected":
         end = f"{flow['answered_by']}:{flow['answered_port']} answers; it sees {flow['seen_from']}"
     else:
-        end = f"{flow['result']}: {flow['reason']}"
+        rule = re.search(r'^rule in .*--comment "([^"]*)"', flow["reason"])
+        end = f"{flow['result']}: {rule[1] if rule else flow['reason']}"
     last = found[-1]["packet"] if found else ""
     found.append(
         {"node": "", "where": "", "words": end, "packet": last, "outcome": flow["result"], "rule": "", "odds": ""}
@@ -110,7 +111,7 @@ def request_steps(queries: list[dict[str, Any]], flows: list[dict[str, Any]], en
 def picture(flow: dict[str, Any], found: list[dict[str, str]], position: int) -> str:
     """The steps up to `position`, one below the other, and the packet as it is then."""
     parts = [
-        _text(20, 28, f"{flow['name']} to {flow['destination']}:{flow['port']} ({flow['protocol']})", "head"),
+        _text(20, 28, _title(flow), "head"),
         _text(WIDTH - 20, 28, found[position]["packet"], "head", "end"),
     ]
     for number, step in enumerate(found[: position + 1]):
@@ -130,7 +131,7 @@ def picture(flow: dict[str, Any], found: list[dict[str, str]], position: int) ->
 
 def text(flow: dict[str, Any], found: list[dict[str, str]]) -> str:
     """The same as text, a line a step."""
-    lines = [f"{flow['name']} to {flow['destination']}:{flow['port']} ({flow['protocol']})"]
+    lines = [_title(flow)]
     for number, step in enumerate(found, 1):
         odds = f" ({step['odds']})" if step["odds"] else ""
         line = f"{number:>3}. {step['node']:<8} {step['where']:<26} {step['words']}{odds}"
@@ -177,18 +178,17 @@ def bars(flows: list[dict[str, Any]]) -> str:
     return _svg(bottom + 24, parts, f"who answered {_count(len(flows), 'connection')}")
 
 
-class PacketView(Player):
-    """One packet, step by step; or, with `told`, the steps of all that a request took."""
+class PacketView(Pages):
+    """One packet, a step a page; or, with `told`, the steps of all that a request took."""
 
     def __init__(self, flow: dict[str, Any], *, everything: bool = False, told: list[dict[str, str]] | None = None):
-        super().__init__()
         self.flow, self.steps = flow, told or steps(flow, everything=everything)
-        self.label = "step"
-        self.last = self.position = len(self.steps) - 1
-        self.draw()
+        super().__init__(f"the way of a packet: {_title(flow)}", len(self.steps))
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        self.svg = picture(self.flow, self.steps, self.position)
-        self.text = text(self.flow, self.steps)
-        self.caption = f"{self.position + 1} of {self.last + 1}: {self.steps[self.position]['words']}"
+    def page(self, position: int) -> tuple[str, str, str]:
+        caption = f"step {position + 1} of {self.last + 1}: {self.steps[position]['words']}"
+        return picture(self.flow, self.steps, position), text(self.flow, self.steps), caption
+
+
+def _title(flow: dict[str, Any]) -> str:
+    return f"{flow['name']} to {flow['destination']}:{flow['port']} ({flow['protocol']})"

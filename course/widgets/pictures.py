@@ -17,12 +17,12 @@ STYLE = """<style>
 --call:var(--jp-brand-color1,#1565c0)}
 @media (prefers-color-scheme:dark){.k8s{--ink:var(--jp-ui-font-color1,#e8eaed);--dim:var(--jp-ui-font-color2,#a8adb3);
 --paper:var(--jp-layout-color1,#1b1c1e);--soft:var(--jp-layout-color2,#2a2c2f);--line:var(--jp-border-color1,#5f6368);
---call:var(--jp-brand-color1,#8ab4f8)}}
+--call:var(--jp-brand-color1,#8ab4f8);--good:#66bb6a;--wait:#ffb74d;--bad:#ef7a76}}
 .k8s text{fill:var(--ink);font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px}
 .k8s .dim{fill:var(--dim);font-size:12px}.k8s .head{font-weight:600}.k8s .small{font-size:11.5px}
 .k8s .paper{fill:var(--paper)}
 .k8s .box{fill:var(--soft);stroke:var(--line)}.k8s .card{fill:var(--paper);stroke-width:2}
-.k8s .good{stroke:var(--good)}.k8s .wait{stroke:var(--wait);stroke-dasharray:5 3}
+.k8s .full{fill:var(--good)}.k8s .good{stroke:var(--good)}.k8s .wait{stroke:var(--wait);stroke-dasharray:5 3}
 .k8s .bad{stroke:var(--bad);stroke-dasharray:2 2}.k8s .over{paint-order:stroke;stroke:var(--paper);stroke-width:4px}
 .k8s .wire{stroke:var(--line);fill:none}.k8s .call{stroke:var(--call);fill:none}.k8s .tip{fill:var(--call)}
 .k8s .watch{stroke:var(--dim);fill:none;stroke-dasharray:4 3}.k8s .watchtip{fill:var(--dim)}.k8s .now{stroke-width:3}
@@ -153,11 +153,12 @@ def sequence_text(steps: list[Step]) -> str:
     )
 
 
-_ARROWS = (
-    '<defs><marker id="k8s-call" markerWidth="9" markerHeight="8" refX="7" refY="4" orient="auto">'
-    '<path class="tip" fill="#1565c0" d="M0,0 L8,4 L0,8 z"/></marker>'
-    '<marker id="k8s-watch" markerWidth="9" markerHeight="8" refX="7" refY="4" orient="auto">'
-    '<path class="watchtip" fill="#5f6368" d="M0,0 L8,4 L0,8 z"/></marker></defs>'
+_ARROWS = "<defs>{}</defs>".format(
+    "".join(
+        f'<marker id="k8s-{kind}" markerUnits="userSpaceOnUse" markerWidth="10" markerHeight="8" refX="7" refY="4" '
+        f'orient="auto"><path class="{tip}" fill="{colour}" d="M0,0 L8,4 L0,8 z"/></marker>'
+        for kind, tip, colour in (("call", "tip", "#1565c0"), ("watch", "watchtip", "#5f6368"))
+    )
 )
 
 

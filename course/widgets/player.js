@@ -33,7 +33,6 @@ function render({ model, el }) {
     knobs[name] = [input, value];
     controls.after(element("label", { class: "k8s-knob" }, element("span", {}, name), input, value));
   }
-  if (Object.keys(knobs).length) controls.hidden = true;
 
   const get = (name) => model.get(name);
   const set = (name, value) => { model.set(name, value); model.save_changes(); };
@@ -45,6 +44,8 @@ function render({ model, el }) {
     if (svg) { svg.removeAttribute("width"); svg.removeAttribute("height"); }
     text.textContent = get("text");
     caption.textContent = get("caption");
+    // There is nothing to move through in a picture of sliders, or of one page that stays the last one.
+    controls.hidden = Object.keys(knobs).length > 0 || (get("last") === 0 && !get("live"));
     slider.max = get("last");
     slider.value = get("position");
     slider.setAttribute("aria-valuetext", get("caption"));

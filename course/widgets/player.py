@@ -75,6 +75,23 @@ class Player(anywidget.AnyWidget):
         return {**data, **kept}, metadata
 
 
+class Pages(Player):
+    """What was told once, page by page from the last one on. Subclasses keep it before they call this, and say how
+    many pages it has; `page` gives one's picture, text and caption."""
+
+    def __init__(self, label: str, pages: int):
+        super().__init__(label=label)
+        self.last = self.position = max(pages - 1, 0)
+        self.draw()
+
+    def draw(self) -> None:
+        self.position = max(0, min(self.position, self.last))
+        self.svg, self.text, self.caption = self.page(self.position)
+
+    def page(self, position: int) -> tuple[str, str, str]:
+        raise NotImplementedError
+
+
 class ClusterView(Player):
     """The cluster live: nodes, Pods by phase, Services; back through history by revision.
 
@@ -123,21 +140,19 @@ class ClusterView(Player):
             self.position = before + 1
 
 
-class SequenceView(Player):
-    """One request's way through the components, a step a position."""
+class SequenceView(Pages):
+    """One request's way through the components, a step a page."""
 
-    def __init__(self, title: str, actors: list[str], steps: list[dict[str, Any]], **kwargs: Any):
-        super().__init__(label=f"the way of: {title}", **kwargs)
+    def __init__(self, title: str, actors: list[str], steps: list[dict[str, Any]]):
         self.title, self.actors, self.steps = title, actors, steps
-        self.last = max(len(steps) - 1, 0)
-        self.position = self.last
-        self.draw()
+        super().__init__(f"the way of: {title}", len(steps))
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        everything = self.position == self.last and not self.playing
-        self.svg = pictures.sequence(self.actors, self.steps, None if everything else self.position)
-        self.text = f"{self.title}\n{pictures.sequence_text(self.steps[: self.position + 1])}"
-        step = self.steps[self.position] if self.steps else {"from": "", "to": "", "text": "nothing", "time": ""}
-        where = f"{step['time']}, step {self.position + 1} of {self.last + 1}"
-        self.caption = f"{where}: {step['from']} to {step['to']}, {step['text']}"
+    def page(self, position: int) -> tuple[str, str, str]:
+        everything = position == self.last and not self.playing
+        step = self.steps[position] if self.steps else {"from": "", "to": "", "text": "nothing", "time": ""}
+        where = f"{step['time']}, step {position + 1} of {self.last + 1}"
+        return (
+            pictures.sequence(self.actors, self.steps, None if everything else position),
+            f"{self.title}\n{pictures.sequence_text(self.steps[: position + 1])}",
+            f"{where}: {step['from']} to {step['to']}, {step['text']}",
+        )

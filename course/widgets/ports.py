@@ -3,7 +3,7 @@
 from typing import Any
 
 from course.widgets.pictures import _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 from course.widgets.services import line
 
 Told = dict[str, Any]
@@ -47,23 +47,15 @@ def picture(told: Told, position: int) -> str:
     return _svg(height, parts + boxes, f"the three ports of {told['name']}")
 
 
-class PortsView(Player):
+class PortsView(Pages):
     """One port of the three after the other; at last all of them."""
 
     def __init__(self, told: Told):
-        super().__init__()
-        self.told, self.label = told, f"the three ports of {told['name']}"
-        self.last = self.position = len(PORTS)
-        self.draw()
+        self.told = told
+        super().__init__(f"the three ports of {told['name']}", len(PORTS) + 1)
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
+    def page(self, position: int) -> tuple[str, str, str]:
         told = self.told
-        self.svg = picture(told, self.position)
         lines = [f"{name} {told[name] or 'none'}: {words}" for name, words in PORTS]
-        self.text = "\n".join(lines)
-        self.caption = (
-            lines[self.position]
-            if self.position < len(PORTS)
-            else f"{told['nodePort']} → {told['port']} → {told['targetPort']}"
-        )
+        captions = [*lines, f"{told['nodePort']} → {told['port']} → {told['targetPort']}"]
+        return picture(told, position), "\n".join(lines), captions[position]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 
 Event = dict[str, Any]
 
@@ -85,17 +85,13 @@ def text(found: list[Event], position: int) -> str:
     )
 
 
-class AuditView(Player):
+class AuditView(Pages):
     """The audit log with a slider; as text, its last page."""
 
-    def __init__(self, found: list[Event], **kwargs: Any):
-        super().__init__(label="the audit log", **kwargs)
+    def __init__(self, found: list[Event]):
         self.found = found
-        self.last = max(len(found) - 1, 0)
-        self.position = self.last
-        self.draw()
+        super().__init__("the audit log", len(found))
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        self.svg, self.text = picture(self.found, self.position), text(self.found, self.position)
-        self.caption = f"request {self.position + 1} of {self.last + 1}" if self.found else "no request"
+    def page(self, position: int) -> tuple[str, str, str]:
+        caption = f"request {position + 1} of {self.last + 1}" if self.found else "no request"
+        return picture(self.found, position), text(self.found, position), caption

@@ -10,7 +10,7 @@ from typing import Any
 
 from course.widgets.axis import Axis
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 from course.widgets.state import elapsed
 from k8s_core.controllers.deployment_util import fenceposts, is_rolling
 from k8s_core.history import History, Moment
@@ -95,7 +95,7 @@ def picture(told: Story, position: int | None = None) -> str:
         for pod in told["pods"]:
             if pod["set"] == each["uid"] and pod["born"] <= now:
                 parts.append(_text(20, top + 12, _cut(pod["name"], LEFT - 40), "dim"))
-                parts += _bars(pod, now, place, top + 2)
+                parts += _bars(pod, place.until(now), place, top + 2)
                 top += ROW
         top += 6
     parts += _chart(told, now, place, top + 8)
@@ -137,21 +137,16 @@ def text(told: Story, position: int | None = None) -> str:
     return "\n".join(lines)
 
 
-class RolloutView(Player):
-    """A rollout's timeline, a moment of change a position."""
+class RolloutView(Pages):
+    """A rollout's timeline, a moment of change a page."""
 
-    def __init__(self, told: Story, **kwargs: Any):
-        super().__init__(label=f"the rollout of {told['name']}", **kwargs)
+    def __init__(self, told: Story):
         self.told = told
-        self.last = max(len(told["moments"]) - 1, 0)
-        self.position = self.last
-        self.draw()
+        super().__init__(f"the rollout of {told['name']}", len(told["moments"]))
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        time = self.told["moments"][self.position]
-        self.svg, self.text = picture(self.told, self.position), text(self.told, self.position)
-        self.caption = f"{elapsed(time)}: {summary(self.told, time)}"
+    def page(self, position: int) -> tuple[str, str, str]:
+        told, time = self.told, self.told["moments"][position]
+        return picture(told, position), text(told, position), f"{elapsed(time)}: {summary(told, time)}"
 
 
 def _limits(changes: Iterable[Moment]) -> list[tuple[float, bool, int, int, int]]:
@@ -202,16 +197,19 @@ def _bars(pod: dict[str, Any], now: float, place: Axis, top: float) -> list[str]
     """A Pod's life as bars: not ready, ready, stopping."""
     end = now if pod["gone"] is None else min(pod["gone"], now)
     stop = end if pod["stopping"] is None else min(pod["stopping"], end)
-    cuts: list[tuple[float, float, str, str, str]] = [(pod["born"], stop, "card wait", "#fff", "#b26a00")]
-    for since, until in pod["ready"]:
-        cuts.append((since, min(until or stop, stop), "full good", "#2e7d32", "#2e7d32"))
+    cuts: list[tuple[float, float, str, str, str]] = []
+    waits = pod["born"]
+    for since, until in [*pod["ready"], (stop, stop)]:
+        cuts.append((waits, min(since, stop), "card wait", "#fff", "#b26a00"))
+        waits = stop if until is None else min(until, stop)
+        cuts.append((since, waits, "full good", "#2e7d32", "#2e7d32"))
     cuts.append((stop, end, "card bad", "#fff", "#c62828"))
     return [
         _rect(place(a), top, max(place(b) - place(a), 3), ROW - 5, kind, fill, stroke, 3).replace(
             "/>", ' fill-opacity=".75"/>' if kind.startswith("full") else "/>"
         )
         for a, b, kind, fill, stroke in cuts
-        if a <= now and (b > a or pod["born"] == a)
+        if a <= now and b > a and place(b) > place.left
     ]
 
 
@@ -229,13 +227,13 @@ def _chart(told: Story, now: float, place: Axis, top: float) -> list[str]:
         points = [f"M{place(moments[0]):.1f},{y(values[0]):.1f}"]
         for time, value in zip(moments[1:], values[1:], strict=True):
             points.append(f"H{place(time):.1f}V{y(value):.1f}")
-        return "".join(points)
+        return "".join([*points, f"H{place(place.until(now)):.1f}"])
 
     ready = [r for _, r in totals]
     area = f"{steps(ready)}V{y(0):.1f}H{place(moments[0]):.1f}Z"
     most, least, _ = limits[-1]
     parts = [
-        f'<path fill="#2e7d32" fill-opacity=".3" stroke="#2e7d32" d="{area}"/>',
+        f'<path class="full good" fill="#2e7d32" fill-opacity=".3" stroke="#2e7d32" d="{area}"/>',
         f'<path class="call" fill="none" stroke="#1565c0" stroke-width="2" d="{steps([p for p, _ in totals])}"/>',
         f'<path class="wire" fill="none" stroke="#b0b4b9" d="M{LEFT + 20},{y(0):.1f}H{WIDTH - 30}"/>',
     ]
@@ -244,9 +242,4 @@ def _chart(told: Story, now: float, place: Axis, top: float) -> list[str]:
         parts.append(f'<path class="watch" fill="none" stroke="#5f6368" stroke-dasharray="4 3" d="{line}"/>')
         parts.append(_text(LEFT + 10, y(value) + 4, f"{words} {value}", "dim", "end"))
     parts.append(_text(20, y(0) - CHART / 2, f"now {totals[-1][0]} Pods, {ready[-1]} ready", "head"))
-    last = -100.0
-    for time in moments:
-        if place(time) - last > 60:
-            parts.append(_text(place(time), top + CHART + 16, elapsed(time), "dim", "middle"))
-            last = place(time)
-    return parts
+    return parts + place.times(now, top + CHART + 16)

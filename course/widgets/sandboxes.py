@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 from k8s_core.kubelet.container import Container
 from k8s_core.kubelet.runtime import Runtime
 
@@ -16,7 +16,7 @@ Story = dict[str, Any]
 
 SHORT = 13
 """As many letters of an id as crictl shows."""
-COLUMNS, HEAD, CARD = 3, 60, 46
+COLUMNS, HEAD, CARD = 3, 74, 46
 _STATES = {"CONTAINER_RUNNING": "Running", "CONTAINER_EXITED": "Exited", "CONTAINER_CREATED": "Created"}
 
 
@@ -54,7 +54,7 @@ def picture(node: Story) -> str:
     width = (WIDTH - 10) / COLUMNS
     tops = [10.0] * COLUMNS
     parts: list[str] = []
-    boxes = [(f"Pod {box['pod']}", box) for box in node["sandboxes"]]
+    boxes = [(box["pod"].partition("/")[2], box) for box in node["sandboxes"]]
     if node["alone"]:
         boxes.append(("no Pod", {"containers": node["alone"]}))
     for title, box in boxes:
@@ -64,8 +64,12 @@ def picture(node: Story) -> str:
         height = HEAD + cards * (CARD + 6)
         parts.append(_rect(left, top, width - 12, height, "box", "#f1f3f4", "#b0b4b9"))
         parts.append(_text(left + 12, top + 20, _cut(title, width - 34), "head"))
-        facts = f"sandbox {box['id'][:SHORT]}, {box['address']}" if "id" in box else "containerd's namespace default"
-        parts.append(_text(left + 12, top + 38, _cut(facts, width - 34), "dim"))
+        facts = ["containerd's namespace default"]
+        if "id" in box:
+            namespace = box["pod"].partition("/")[0]
+            facts = [f"Pod of {namespace}, {box['address']}", f"sandbox {box['id'][:SHORT]}"]
+        for line, words in enumerate(facts):
+            parts.append(_text(left + 12, top + 37 + 16 * line, _cut(words, width - 20), "dim"))
         y = top + HEAD - 10
         if "id" in box:
             kind, stroke = ("good", "#2e7d32") if box["ready"] else ("bad", "#c62828")
@@ -74,7 +78,7 @@ def picture(node: Story) -> str:
             y += CARD + 6
         for each in box["containers"]:
             kind, stroke = ("good", "#2e7d32") if each["state"] == "Running" else ("bad", "#c62828")
-            facts = f"{each['id'][:SHORT]}, {each['state']}, {each['image']}"
+            facts = f"{each['state']}, {each['image'].rpartition('/')[2]}, {each['id'][:SHORT]}"
             again = f", attempt {each['attempt']}" if each["attempt"] else ""
             parts += _card(left + 8, y, width - 28, each["name"] + again, facts, kind, stroke)
             y += CARD + 6
@@ -95,20 +99,17 @@ def text(node: Story) -> str:
     return "\n".join(lines)
 
 
-class SandboxesView(Player):
-    """The nodes' sandboxes, a node a position."""
+class SandboxesView(Pages):
+    """The nodes' sandboxes, a node a page, from the first one on."""
 
-    def __init__(self, told: list[Story], **kwargs: Any):
-        super().__init__(label="sandboxes and containers, node by node", **kwargs)
+    def __init__(self, told: list[Story]):
         self.told = told
-        self.last = max(len(told) - 1, 0)
-        self.draw()
+        super().__init__("sandboxes and containers, node by node", len(told))
+        self.position = 0
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        node = self.told[self.position]
-        self.svg, self.text = picture(node), text(node)
-        self.caption = f"node {self.position + 1} of {self.last + 1}, {summary(node)}"
+    def page(self, position: int) -> tuple[str, str, str]:
+        node = self.told[position]
+        return picture(node), text(node), f"node {position + 1} of {self.last + 1}, {summary(node)}"
 
 
 def _container(container: Container) -> Story:

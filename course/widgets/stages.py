@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from course.widgets.pictures import WIDTH, _count, _cut, _rect, _svg, _text
-from course.widgets.player import Player
+from course.widgets.player import Pages
 
 Row = dict[str, Any]
 
@@ -59,20 +59,16 @@ def text(found: list[Row]) -> str:
     return "\n".join(lines)
 
 
-class StagesView(Player):
-    """Requests and how far each came, a request a position."""
+class StagesView(Pages):
+    """Requests and how far each came, a request a page."""
 
-    def __init__(self, title: str, found: list[Row], **kwargs: Any):
-        super().__init__(label=f"the stages of: {title}", **kwargs)
+    def __init__(self, title: str, found: list[Row]):
         self.found = found
-        self.last = max(len(found) - 1, 0)
-        self.position = self.last
-        self.draw()
+        super().__init__("the stages of: " + "; ".join(title.strip().splitlines()), len(found))
 
-    def draw(self) -> None:
-        self.position = max(0, min(self.position, self.last))
-        self.svg, self.text = picture(self.found, self.position), text(self.found[: self.position + 1])
-        self.caption = f"request {self.position + 1} of {self.last + 1}" if self.found else "no request"
+    def page(self, position: int) -> tuple[str, str, str]:
+        caption = f"request {position + 1} of {self.last + 1}" if self.found else "no request"
+        return picture(self.found, position), text(self.found[: position + 1]), caption
 
 
 _LOOKS = {

@@ -56,7 +56,7 @@ def test_failed_probes_and_ends_are_marked(told: dict[str, life.Story]) -> None:
     """A failed liveness probe, the killing that follows, and every exit code stand at their container."""
     words = [(container, word) for _, container, word in told["ill"]["marks"]]
     assert words.count(("web", "✗ liveness probe")) >= 3
-    assert ("web", "✗ killed") in words
+    assert ("web", "■ killed") in words
     assert ("bad", "■ exit code 3") in words
 
 

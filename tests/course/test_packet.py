@@ -53,7 +53,7 @@ def test_the_view_walks_step_by_step() -> None:
     view = PacketView(FLOW)
     full = view.svg
     view.position = 0
-    assert view.caption.startswith("1 of 3: to 10.96.0.12")
+    assert view.caption.startswith("step 1 of 3: to 10.96.0.12")
     assert len(view.svg) < len(full)
 
 
