@@ -1,14 +1,14 @@
 """Print what was measured on this machine beside what it should be; nothing here fails, slow machines only print so.
 
-    python -m benchmarks                 start, https, scheduling, held, fuzz, network, etcd, grading
+    python -m benchmarks                 start, https, scheduling, held, waiting, fuzz, network, etcd, grading
     python -m benchmarks scheduling      one of them
 
 `start`: a fresh process imports the engine and boots three nodes until all are Ready. `https`: one client with a
 kept-alive connection and a client certificate creates and reads ConfigMaps. `scheduling` and `held`: large clusters
-(scale.py). `fuzz`: ten thousand requests made up from the served OpenAPI, each of
-which must be answered as promised (fuzz.py). `network`: connections and look-ups, and kube-proxy's rules (network.py).
-`etcd`: speed beside the real etcd, and what tests/etcd proves at full length (etcd.py). `grading`: a submission on four
-ways, and a class of two hundred whose grader is killed twice (grading.py).
+(scale.py). `waiting`: what a learner waits while kubectl does (waiting.py). `fuzz`: ten thousand requests made up from
+the served OpenAPI, each of which must be answered as promised (fuzz.py). `network`: connections and look-ups, and
+kube-proxy's rules (network.py). `etcd`: speed beside the real etcd, and what tests/etcd proves at length (etcd.py).
+`grading`: a submission on four ways, and a class of two hundred whose grader is killed twice (grading.py).
 """
 
 import statistics
@@ -22,6 +22,7 @@ from benchmarks.fuzz import measure
 from benchmarks.grading import grading_figures
 from benchmarks.network import network
 from benchmarks.scale import held, scheduling
+from benchmarks.waiting import waiting
 from benchmarks.wire import server
 
 Figure = tuple[str, float, float, str, bool]
@@ -113,6 +114,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "https": https,
     "scheduling": scheduling,
     "held": held,
+    "waiting": waiting,
     "fuzz": fuzz,
     "network": network,
     "etcd": etcd,

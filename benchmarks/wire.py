@@ -22,6 +22,7 @@ class Server:
     """One server process. `call` raises AssertionError with the answer if it is not a 2xx."""
 
     pid: int
+    kubeconfig: Path
     connection: http.client.HTTPSConnection
 
     def call(self, method: str, path: str, body: object = None) -> Any:
@@ -70,7 +71,7 @@ def server(*flags: str) -> Iterator[Server]:
         assert process.stdout is not None
         process.stdout.readline()
         try:
-            yield Server(process.pid, _connect(kubeconfig))
+            yield Server(process.pid, kubeconfig, _connect(kubeconfig))
         finally:
             process.terminate()
             process.wait()

@@ -18,10 +18,14 @@ MAX_CATCH_UP = 10.0
 """Virtual seconds made up for at once: after the machine slept, the cluster has slept, too."""
 JUMP_INTERVAL = 0.02
 """Wall seconds between two jumps, so that what a jump caused is seen before the next."""
+LEAP = 3.0
+"""Virtual seconds jumped over at once after a second quiet interval, and how much more after each that follows: who is
+content and slow to go away misses little, who really waits does not wait long."""
 PATIENCE = 1.0
 """Wall seconds that a client which waits in a settled cluster has to go away, before "still" jumps further."""
-MAX_JUMPED = 600.0
-"""Virtual seconds jumped over before a client has to show itself again with a request."""
+MAX_JUMPED = 900.0
+"""Virtual seconds jumped over before a client has to show itself again with a request: more than the ten minutes that
+a Deployment has to progress, or that a Job with six retries takes to give up."""
 MAX_NAP = 0.1
 """Wall seconds that the ticker may sleep: other threads can add timers meanwhile."""
 
@@ -40,9 +44,13 @@ class Follower:
         self._loop, self._wall, self.mode = loop, wall, mode
         self._last = wall()
         self._last_jump = -math.inf
-        self._jumped = 0.0
+        self._jumped = self._leap = 0.0
         self.waiting = 0
         """How many clients wait on a stream."""
+        self.talking = 0
+        """How many of them may answer to what they are shown (exec, attach, port-forward)."""
+        self.shown = False
+        """Set by whoever writes to one of the others."""
 
     def start_at(self, now: float) -> None:
         """Make up for the wall time, in seconds since the epoch, that boot took; a clock set apart stays apart."""
@@ -52,7 +60,7 @@ class Follower:
 
     def request(self) -> None:
         """A client asks for something: bring time up to now."""
-        self._jumped, self._last_jump = 0.0, -math.inf
+        self._jumped, self._leap, self._last_jump = 0.0, 0.0, -math.inf
         self.catch_up()
 
     def catch_up(self) -> None:
@@ -68,19 +76,28 @@ class Follower:
         """Catch up, jump if a client waits for nothing but time, and return how long to sleep, in wall seconds."""
         self.catch_up()
         if self.mode in ("elastic", "still") and self.waiting:
-            due = self._loop.next_due(foreground_only=True)
-            if due is not None and self._may_jump(due - self._loop.now):
-                before, self._last_jump = self._loop.now, self._last
-                self._loop.advance_to(due)
-                if self.mode == "still":
-                    self._loop.settle(MAX_JUMPED)
-                self._jumped += self._loop.now - before
+            self._jump()
             return JUMP_INTERVAL
         if self.mode in ("step", "still"):
             return MAX_NAP
         due = self._loop.next_due()
         return MAX_NAP if due is None else min(max(due - self._loop.now, 0.001), MAX_NAP)
 
-    def _may_jump(self, seconds: float) -> bool:
-        interval = PATIENCE if self.mode == "still" else JUMP_INTERVAL
-        return self._last - self._last_jump >= interval and self._jumped + seconds <= MAX_JUMPED
+    def _jump(self) -> None:
+        """Jump to what is due next, and on, until a client is shown something."""
+        if self._last - self._last_jump < (PATIENCE if self.mode == "still" else JUMP_INTERVAL):
+            return
+        if self.shown or self.talking:
+            self._leap = 0.0
+        began, first, self.shown = self._loop.now, True, False
+        while first or not self.shown:
+            due = self._loop.next_due(foreground_only=True)
+            if due is None or self._jumped + due - began > MAX_JUMPED or (due - began > self._leap and not first):
+                break
+            self._last_jump, first = self._last, False
+            self._loop.advance_to(due)
+            if self.mode == "still":
+                self._loop.settle(MAX_JUMPED)
+                break
+        self._jumped += self._loop.now - began
+        self._leap = self._leap * LEAP or LEAP

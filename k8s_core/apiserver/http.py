@@ -244,7 +244,7 @@ class Door:
                     with self._lock:
                         response.session.cancel()
                 return self._plain(wire, _failure(errors.bad_request("Upgrade request required")))
-            with self._waiting():
+            with self._waiting(talks=True):
                 if response.connect is not None:
                     return await Tunnel(wire, response.connect, self._lock, self._owe).run()
                 assert response.session is not None
@@ -284,14 +284,16 @@ class Door:
             self._loop.run_ready()
 
     @contextlib.contextmanager
-    def _waiting(self) -> Any:
+    def _waiting(self, talks: bool = False) -> Any:
         with self._lock:
             self.follower.waiting += 1
+            self.follower.talking += talks
         try:
             yield
         finally:
             with self._lock:
                 self.follower.waiting -= 1
+                self.follower.talking -= talks
 
     # --- answers --------------------------------------------------------------------------------------------
     def _plain(self, wire: web.BaseRequest, response: Response) -> web.Response:
@@ -315,15 +317,21 @@ class Door:
     ) -> web.StreamResponse:
         headers = {"Cache-Control": "no-cache, private", "Content-Type": response.content_type, **response.headers}
         answer = web.StreamResponse(status=response.code, headers=headers)
-        if response.content_type.startswith("application/json"):
+        watch = response.content_type.startswith("application/json")
+        if watch:
             show: Callable[[bytes], bytes] | None = self._clock.outgoing
         else:
             show = self._clock.outgoing_lines if request.flag("timestamps") else None
         outlet = Outlet(self._io)
+
+        def put(data: bytes) -> None:
+            self.follower.shown |= watch  # nobody acts on a line of a log
+            outlet.put(data)
+
         try:
             with self._waiting():
                 with self._lock:
-                    stream.subscribe(outlet.put, outlet.end)
+                    stream.subscribe(put, outlet.end)
                 answer.enable_chunked_encoding()
                 await answer.prepare(wire)
                 while (data := await outlet.take()) is not None:

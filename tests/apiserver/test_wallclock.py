@@ -119,6 +119,48 @@ def test_elastic_jumps_are_bounded() -> None:
     assert loop.now > before + 50
 
 
+def ticks_until(follower: Follower, wall: Wall, when: float) -> int:
+    """How many of the door's ticks, 20 ms of wall time each, it takes until virtual time is there."""
+    for count in range(1, 1000):
+        wall.now += 1.01 * JUMP_INTERVAL
+        assert follower.tick() == JUMP_INTERVAL
+        if follower._loop.now >= when:
+            return count
+    raise AssertionError(f"still {when - follower._loop.now} seconds to go")
+
+
+@pytest.mark.parametrize("every", [0.5, 1, 7, 29, 30, 120, 300])
+def test_minutes_take_few_ticks(every: float) -> None:
+    """Ten minutes in which nothing is shown to the waiting client take ten ticks of 20 ms, however much goes on in
+    them, so that no wait between two of its events costs half a second of sleep."""
+    loop, wall = Loop(0.0), Wall()
+    follower = Follower(loop, "elastic", wall)
+    follower.waiting = 1
+    loop.every(every, lambda: None, background=False)
+    assert ticks_until(follower, wall, 600 - every) <= 10
+
+
+def test_what_a_client_is_shown_ends_the_jump() -> None:
+    """A client that is shown something has time to go away: then comes one jump, and only then more at once. One that
+    may answer has that time after every jump."""
+    loop, wall = Loop(0.0), Wall()
+    follower = Follower(loop, "elastic", wall)
+    follower.waiting = 1
+    loop.every(1, lambda: setattr(follower, "shown", loop.now == 6), background=False)
+
+    def reached() -> list[float]:
+        found = []
+        for _ in range(4):
+            wall.now += 1.01 * JUMP_INTERVAL
+            follower.tick()
+            found.append(round(loop.now))
+        return found
+
+    assert reached() == [1, 4, 6, 7]
+    follower.talking = 1
+    assert reached() == [8, 9, 10, 11]
+
+
 def test_still_mode_only_jumps() -> None:
     """In still mode time stands but for a waiting client."""
     loop, wall = Loop(0.0), Wall()
