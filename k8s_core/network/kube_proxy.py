@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from k8s_core.api import Object
 from k8s_core.client.informer import key_of
 from k8s_core.limits import LARGE_CLUSTER_ENDPOINTS, PROXY_FULL_SYNC_PERIOD
-from k8s_core.network import proxy, serviceports
+from k8s_core.network import ipvs, nftables, proxy, serviceports
+from k8s_core.network.nftables_walk import Ruleset
 from k8s_core.network.proxy import Block
 from k8s_core.network.proxy_config import Config, ConfigError
 from k8s_core.network.serviceports import Endpoint, Node, ServicePort
@@ -23,7 +24,7 @@ from k8s_core.shell.sockets import Request, Response
 
 if TYPE_CHECKING:
     from k8s_core.client import Client
-    from k8s_core.network.packets import Host
+    from k8s_core.network.packets import Backend, Host
     from k8s_core.shell.process import Process
 
 CANARY = "KUBE-PROXY-CANARY"
@@ -38,7 +39,8 @@ Known = list[tuple[ServicePort, list[Endpoint]]]
 class ServiceTracker:
     """What all proxies know: every Service's ports with their endpoints. One copy serves all nodes."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: "Client", service_cidr: str) -> None:
+        self.service_cidr = service_cidr
         self.services = client.informer("services")
         self.slices = client.informer("endpointslices.discovery.k8s.io")
         self.nodes = client.informer("nodes")
@@ -108,9 +110,7 @@ class KubeProxy:
             return str(error)
         except FileError:
             return f"failed to load config file: open {path}: no such file or directory"
-        if self.config.mode != "iptables":  # nftables.py and ipvs.py are views
-            tool = {"nftables": "nft", "ipvs": "ipset"}[self.config.mode]
-            return f'unable to create proxier: exec: "{tool}": executable file not found in $PATH'
+        self.host.backend = None  # what another mode has left is cleaned up
         self.start(process)
         process.at_exit.append(self.stop)
         for port in (HEALTH_PORT, METRICS_PORT):
@@ -167,7 +167,7 @@ class KubeProxy:
 
     def flush(self) -> None:
         """The node starts anew: no rules are there until the proxy makes them."""
-        self._tables, self._version = without_proxy(), -1
+        self._tables, self._version, self.host.backend = without_proxy(), -1, None
 
     def tables(self) -> Tables:
         """The node's rules now."""
@@ -203,14 +203,27 @@ class KubeProxy:
                 (port.name, proxy.block(port, every, node, self.config, comments=comments))
                 for port, every in tracker.known[key]
             ]
-        blocks = {name: block for key in tracker.known for name, block in self._blocks[key]}
-        self._tables, self._version = proxy.tables(blocks, node, self.config), tracker.version
+        self._version = tracker.version
+        if self.config.mode == "iptables":
+            blocks = {name: block for key in tracker.known for name, block in self._blocks[key]}
+            self._tables = proxy.tables(blocks, node, self.config)
+        else:
+            self._tables, self.host.backend = without_proxy(), self._backend(node)
         self._forget_stale_flows([known for key in stale for known in tracker.known[key]])
         self._health_checks(
             {p.health_check_port: k for k, n in tracker.known.items() for p, _ in n if p.health_check_port}
         )
         self.syncs.append((self.host.now(), len(stale)))
         del self.syncs[:-100]
+
+    def _backend(self, node: Node) -> "Backend":
+        """What packets meet in the other modes."""
+        tracker = self._tracker()
+        known = [each for ports in tracker.known.values() for each in ports]
+        if self.config.mode == "nftables":
+            return Ruleset(nftables.assemble(known, node, self.config, [tracker.service_cidr]))
+        before = self.host.backend if isinstance(self.host.backend, ipvs.Balancer) else None
+        return ipvs.Balancer(ipvs.assemble(known, node, self.config), node, self.config, before)
 
     def _forget_stale_flows(self, changed: Known) -> None:
         """UDP has no end: a flow that is remembered to an endpoint which serves no more would lead there for ever."""

@@ -82,6 +82,7 @@ class Network:
         self._dns: Server | None = None
         self._provider: LoadBalancerProvider | None = None
         self._source_port = FIRST_PORT
+        self._service_cidr = service_cidr
         self._pod_range, self._service_range = subnet(pod_cidr), subnet(service_cidr)
 
     # --- what is connected ----------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ class Network:
     @property
     def tracker(self) -> ServiceTracker:
         if self._tracker is None:
-            self._tracker = ServiceTracker(self._client(self._proxy_user))
+            self._tracker = ServiceTracker(self._client(self._proxy_user), self._service_cidr)
         return self._tracker
 
     @property
@@ -218,16 +219,17 @@ class Network:
             known = host.known(original)
             packet.mark, packet.translated = 0, False
             packet.state = "ESTABLISHED" if known else "NEW"
-            verdict = "ACCEPT"
+            verdict = ""
             if known:
                 _, packet.source, packet.source_port, packet.destination, packet.destination_port = known.translated
                 packet.translated = True
                 flow.steps.append((host.name, "conntrack", "", "", "known connection", str(packet)))
             else:
-                host.pass_hook("OUTPUT" if first else "PREROUTING", "nat", packet, flow.steps)
+                verdict = host.pass_hook("OUTPUT" if first else "PREROUTING", "nat", packet, flow.steps)
             mine = host.owns(packet.destination)
-            hook = "OUTPUT" if first else "INPUT" if mine else "FORWARD"
-            verdict = host.pass_hook(hook, "filter", packet, flow.steps)
+            for hook in ("OUTPUT",) * first + ("INPUT",) * mine + ("FORWARD",) * (not first and not mine):
+                if verdict not in ("DROP", "REJECT"):
+                    verdict = host.pass_hook(hook, "filter", packet, flow.steps)
             if verdict in ("DROP", "REJECT"):
                 why = f"rule in {flow.steps[-1][2]} on {host.name}: {flow.steps[-1][3]}"
                 return self._end(flow, packet, ("timeout" if verdict == "DROP" else "refused", why))

@@ -1,7 +1,7 @@
 """The nftables rules that kube-proxy would make of the same Services: what `nft list table ip kube-proxy` shows.
 
-Stands for pkg/proxy/nftables/proxier.go. A view to compare with iptables: simulated packets do not walk it. One look
-into a map finds a Service's chain, however many Services there are, and one number chooses among all endpoints.
+Stands for pkg/proxy/nftables/proxier.go. Packets walk it where kube-proxy runs in this mode (nftables_walk.py). One
+look into a map finds a Service's chain, however many Services there are; one number chooses among all endpoints.
 Promises: chains, rules and elements by upstream's names, in its order within every chain; elements, which the kernel
 keeps in hash order, in order of their keys.
 """
@@ -101,10 +101,16 @@ def table(
     service_cidrs: Iterable[str] = (SERVICE_CIDR,),
 ) -> Table:
     """kube-proxy's table for these objects."""
-    config = config or Config(mode="nftables")
+    return assemble(by_service_port(services, slices), node, config or Config(mode="nftables"), service_cidrs)
+
+
+def assemble(
+    known: Iterable[tuple[ServicePort, list[Endpoint]]], node: Node, config: Config, service_cidrs: Iterable[str]
+) -> Table:
+    """kube-proxy's table for what it knows."""
     made = Table(_base(config, list(service_cidrs)), {name: [] for name in _HEADS})
     made.sets["nodeport-ips"] = config.node_ports_on(node) or [node.address]  # not 127.0.0.1, unlike iptables
-    for port, every in by_service_port(services, slices):
+    for port, every in known:
         _add(made, port, every, node, config)
     return made
 

@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from k8s_core.limits import CONNTRACK_MAX, CONNTRACK_SECONDS
 from k8s_core.network.rules import Chain
@@ -111,6 +111,14 @@ class Edit:
         chains[self.chain] = rules
 
 
+class Backend(Protocol):
+    """Rules beside the tables: nftables_walk.py and ipvs.py."""
+
+    def pass_hook(self, hook: str, table: str, packet: Packet, host: "Host", steps: list[Step]) -> str:
+        """As Host's; "" where nothing was decided."""
+        ...
+
+
 class Host:
     """One node's side of the network: its addresses, rules and memory of connections."""
 
@@ -123,6 +131,8 @@ class Host:
         """Gives the tables as they should be now; the same object as long as nothing changed."""
         self.interface: Callable[[str], str] = lambda address: "eth0"
         """The interface that leads to an address; "" for the node's own."""
+        self.backend: Backend | None = None
+        """What else packets meet at every hook, where kube-proxy does not run in iptables mode."""
         self.edits: list[Edit] = []
         """What somebody changed by hand, in order."""
         self.policies: dict[str, dict[str, str]] = {}
@@ -184,6 +194,8 @@ class Host:
         if not verdict and self.policies.get(table, {}).get(hook) == "DROP":
             steps.append((self.name, hook, f"{table}/{hook}", "policy of the chain", "DROP", str(packet)))
             return "DROP"
+        if self.backend and verdict in ("", "ACCEPT"):
+            verdict = self.backend.pass_hook(hook, table, packet, self, steps)
         return verdict or "ACCEPT"
 
     def _walk(self, hook: str, table: str, name: str, packet: Packet, steps: list[Step]) -> str:

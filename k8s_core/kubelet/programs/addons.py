@@ -86,7 +86,9 @@ def kube_proxy(process: Process) -> Steps:
     if problem:
         process.err(klog(process, f'run.go:72] "command failed" err="{problem}"').replace("I", "E", 1))
         return 1
-    process.err(klog(process, 'server_linux.go:63] "Using iptables proxy"'))
+    network = process.machine.network
+    mode = network.fabric.proxies[network.node].config.mode
+    process.err(klog(process, f'server_linux.go:63] "Using {mode} proxy"'))
     process.err(klog(process, 'shared_informer.go:356] "Caches are synced" controller="service config"'))
     return (yield from idle(process))
 
