@@ -203,6 +203,7 @@ class Cluster:
         registry.allocator = ServiceAllocator(registry.reader, loop.random, options.service_cluster_ip_range)
         nodes = NodeAuthorizer(registry.reader, bootstrap.node_rules())
         authorizer = Authorizer(registry.reader, nodes, options.authorization_mode)
+        self.etcd.replaced.append(authorizer.invalidate)
         registry.admission = self._admission(registry, authorizer, options)
         tokens = Tokens(loop, self.pki.service_account_key, registry.reader)
         authenticator = Authenticator(
@@ -402,6 +403,7 @@ class Cluster:
             self.door = None
         for close in self._closing:
             close()
+        self.etcd_member.durable = False
         with self.lock:
             for kubelet in self.kubelets.values():
                 kubelet.stop()

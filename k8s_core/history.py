@@ -33,10 +33,16 @@ class History:
         self._revisions: list[int] = []
         self._times: list[float] = []
         store.watch(ROOT.encode(), prefix_end(ROOT.encode()), self._note)
+        store.replaced.append(self._forget)
 
     def _note(self, events: list[Event]) -> None:
         self._revisions.append(events[0].kv.mod_revision)
         self._times.append(self.loop.now)
+
+    def _forget(self) -> None:
+        """etcd has gone back to an earlier revision: what came after it has not happened."""
+        kept = bisect_right(self._revisions, self.store.revision)
+        del self._revisions[kept:], self._times[kept:]
 
     def time_of(self, revision: int) -> float:
         """When `revision` was current, in virtual seconds since the epoch."""

@@ -81,6 +81,7 @@ class Storage:
         self._written: tuple[str, Object] | None = None
         self._leases: dict[int, Lease] = {}
         self._watcher = store.watch(ROOT.encode(), prefix_end(ROOT.encode()), self._on_events)
+        store.replaced.append(self._reload)
 
     @property
     def revision(self) -> int:
@@ -216,13 +217,28 @@ class Storage:
             cache = self._cache_of(key)
             if cache is None:
                 continue
-            change = self._change(event, cache.items.get(key))
-            if change.new is None:
-                cache.items.pop(key, None)
-            else:
-                cache.items[key] = change.new
-            cache.window.append(change)
-            cache.hub.publish(change)
+            self._tell(cache, key, self._change(event, cache.items.get(key)))
+
+    @staticmethod
+    def _tell(cache: Cache, key: str, change: Change) -> None:
+        if change.new is None:
+            cache.items.pop(key, None)
+        else:
+            cache.items[key] = change.new
+        cache.window.append(change)
+        cache.hub.publish(change)
+
+    def _reload(self) -> None:
+        """etcd has begun from another state, such as a restored snapshot: what differs is told as changes."""
+        self._leases.clear()
+        for cache in self._caches.values():
+            start = f"{ROOT}{cache.prefix}/".encode()
+            now = {kv.key.decode(): decode(kv) for kv in self.store.range(start, prefix_end(start)).kvs}
+            for key in [*now, *(key for key in cache.items if key not in now)]:
+                new, old = now.get(key), cache.items.get(key)
+                if new != old:
+                    self._tell(cache, key, Change(self.store.revision, new, old))
+            cache.window.clear()
 
     def _cache_of(self, key: str) -> Cache | None:
         first, _, rest = key[len(ROOT) :].partition("/")

@@ -4,6 +4,9 @@
 who connects sends a `Call`. The messages' classes are loaded with the first call: a cluster must be quick to start.
 """
 
+import contextlib
+import hashlib
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +18,8 @@ from cryptography.exceptions import InvalidSignature
 from k8s_core.etcd.flags import FLAGS, IGNORED
 from k8s_core.etcd.store import EtcdError, Store
 from k8s_core.shell.commands.etcdctl import etcdctl
-from k8s_core.shell.fs import FileError
+from k8s_core.shell.commands.etcdctl_snapshot import etcdutl
+from k8s_core.shell.fs import FileError, FileSystem
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Command, Process
 from k8s_core.shell.sockets import Response
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
 IMAGE = "registry.k8s.io/etcd"
 CLIENT_PORT = 2379
+DATABASE = "member/snap/db"
+"""Where a data directory keeps it."""
 KNOWN = frozenset({*FLAGS, *IGNORED.split(), "version"})
 """The flags of etcd."""
 
@@ -60,6 +66,10 @@ class Member:
     on_change: Callable[[bool], None] = lambda running: None
     """Told when etcd's program begins or ends."""
     _service: "Service | None" = None
+    durable: bool = True
+    """Whether there will be another process; False when the cluster ends."""
+    _left: bytes | None = None
+    """The digest of the database that it left on disk when it ended; None while its first process runs."""
 
     @property
     def service(self) -> "Service":
@@ -72,6 +82,33 @@ class Member:
             own = getattr(self.store, "service", None)  # a group has one
             self._service = own() if own else Service(self.store, self.loop, members)
         return self._service
+
+    def begin(self, fs: FileSystem, folder: str) -> None:
+        """Begin from what a data directory holds. What this member left there itself is what it still has."""
+        if type(self.store) is not Store:  # a group's members, or a real etcd, keep their own
+            return
+        try:
+            database = fs.read(f"{folder}/{DATABASE}")
+        except FileError:
+            database = b""
+        if not database and self._left is not None:
+            self.store.restore(1, (), compacted=-1)  # an empty directory: a new etcd
+        elif database and hashlib.sha256(database).digest() != self._left:
+            from k8s_core.etcd import snapshot  # noqa: PLC0415  gRPC's modules come with it
+
+            snapshot.load_database(self.store, database)
+
+    def leave(self, fs: FileSystem, folder: str) -> None:
+        """The process has ended: what it knew is on disk."""
+        if type(self.store) is not Store or not self.durable:
+            return
+        from k8s_core.etcd import snapshot  # noqa: PLC0415  gRPC's modules come with it
+
+        database = snapshot.body(snapshot.dump(self.service))
+        self._left = hashlib.sha256(database).digest()
+        with contextlib.suppress(FileError):
+            fs.make_directories(posixpath.dirname(f"{folder}/{DATABASE}"))
+            fs.write(f"{folder}/{DATABASE}", database)
 
     def answer(self, call: Call) -> Any:
         """What a client gets: a message, an EtcdError, a v2 answer, or a stream to be closed."""
@@ -119,6 +156,7 @@ def programs(member: Member) -> Mapping[str, Mapping[str, Command]]:
                 return error
             return member.answer(call)
 
+        folder = flags.get("data-dir") or f"{flags.get('name', 'default')}.etcd"
         network = process.machine.network
         port = urlsplit(flags.get("listen-client-urls", "").split(",")[0]).port or CLIENT_PORT
         metrics = urlsplit(flags.get("listen-metrics-urls", "")).port
@@ -129,7 +167,12 @@ def programs(member: Member) -> Mapping[str, Mapping[str, Command]]:
             taken = f"listen tcp 127.0.0.1:{port}: bind: address already in use"
             process.err(_log(process, "fatal", "discovery failed", error=taken))
             return 1
-        process.at_exit.append(lambda: member.on_change(False))
+        try:
+            member.begin(process.fs, folder)
+        except EtcdError as error:
+            process.err(_log(process, "fatal", "failed to open database", error=error.message))
+            return 1
+        process.at_exit += [lambda: member.leave(process.fs, folder), lambda: member.on_change(False)]
         member.on_change(port == CLIENT_PORT)
         process.err(_log(process, "info", "ready to serve client requests"))
         process.err(_log(process, "info", "serving client traffic securely", address=f"127.0.0.1:{port}"))
@@ -137,7 +180,7 @@ def programs(member: Member) -> Mapping[str, Mapping[str, Command]]:
         process.err(_log(process, "info", "received signal; shutting down", signal=f"{number.lower()}inated"))
         return 0
 
-    return {IMAGE: {"etcd": etcd, "etcdctl": etcdctl}}
+    return {IMAGE: {"etcd": etcd, "etcdctl": etcdctl, "etcdutl": etcdutl}}
 
 
 def _read(process: Process, path: str) -> bytes:

@@ -82,6 +82,8 @@ class Store:
         self.leases: dict[int, Lease] = {}
         self.on_lease_expired: Callable[[int], None] = self.lease_revoke
         """What happens when a lease's time is up; a member of a group must agree with the others first."""
+        self.replaced: list[Callable[[], None]] = []
+        """Told when the store has become another state (`restore`): no watch tells of that."""
         self._next_lease = 1
         self._current: SortedDict = SortedDict()  # key -> KeyValue, live keys only
         self._history: SortedDict = SortedDict()  # key -> list[KeyValue], oldest first, tombstones included
@@ -387,6 +389,8 @@ class Store:
         for kv in self._current.values():
             if kv.lease in self.leases:
                 self.leases[kv.lease].keys.add(kv.key)
+        for tell in self.replaced:
+            tell()
 
 
 class Writer:

@@ -30,7 +30,8 @@ FOLDERS = (
     "home",
     "opt/cni/bin",
     "var/log",
-    "var/lib/etcd",
+    "var/lib/etcd/member/snap",
+    "var/lib/etcd/member/wal",
     "var/lib/containerd",
     "var/lib/kubelet/pods",
 )

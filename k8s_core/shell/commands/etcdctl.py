@@ -8,6 +8,7 @@ the help texts.
 from collections.abc import Callable, Generator
 from typing import Any
 
+from k8s_core.shell.commands import etcdctl_snapshot
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Steps, Wait, Waiters
 from k8s_core.shell.process import Process
@@ -20,11 +21,13 @@ VALUED = (
     *("endpoints", "cacert", "cert", "key", "user", "password", "write-out", "command-timeout", "dial-timeout"),
     *("limit", "rev", "order", "sort-by", "lease", "range", "consistency", "peer-urls", "ca-file", "cert-file"),
     *("key-file", "ttl", "swap-with-value", "swap-with-index", "after-index"),
+    *etcdctl_snapshot.DEFAULT,
 )
 FLAGS = (
     *("prefix", "keys-only", "print-value-only", "count-only", "from-key", "prev-kv", "ignore-value", "ignore-lease"),
     *("hex", "physical", "keys", "once", "cluster", "learner", "recursive", "sort", "p", "dir", "forever", "quorum"),
     *("insecure-skip-tls-verify", "insecure-transport", "debug", "with-value", "i", "interactive", "r", "no-password"),
+    "skip-hash-check",
 )
 SHORT = {"w": "write-out"}
 COMMANDS = {"get", "put", "del", "txn", "compaction", "watch", "defrag", "version"}
@@ -384,8 +387,14 @@ class Client:
             self.out(self.show.alarms((yield from self.call("alarm", request))))
         return 0
 
+    # --- snapshots ------------------------------------------------------------------------------------------
     def do_snapshot_save(self, words: list[str]) -> Steps:
-        answer = yield from self.call("snapshot", None)
-        self.process.open_output(words[0]).write(answer)
-        self.out(f"Snapshot saved at {words[0]}\n")
-        return 0
+        return (yield from etcdctl_snapshot.save(self, words))
+
+    def do_snapshot_status(self, words: list[str]) -> Steps:
+        return etcdctl_snapshot.deprecated(etcdctl_snapshot.status, self, words)
+        yield 0.0
+
+    def do_snapshot_restore(self, words: list[str]) -> Steps:
+        return etcdctl_snapshot.deprecated(etcdctl_snapshot.restore, self, words)
+        yield 0.0

@@ -19,6 +19,7 @@ from k8s_core.shell.commands import (
     systemd,
 )
 from k8s_core.shell.commands.etcdctl import etcdctl
+from k8s_core.shell.commands.etcdctl_snapshot import etcdutl
 from k8s_core.shell.commands.options import Table
 from k8s_core.shell.commands.system import KERNEL
 from k8s_core.shell.pipes import Steps
@@ -94,6 +95,6 @@ def editor(process: Process) -> Steps:
 NODE: dict[str, Command] = {
     **BUSYBOX, **DEBIAN, **processes.PROCPS, **network.TOOLS, **curl.TOOLS, **names.BIND, **netfilter.TOOLS,
     **netfilter.NODE, **systemd.COMMANDS, **crictl.TOOLS, **containerd.COMMANDS, **openssl.COMMANDS, **kubeadm.COMMANDS,
-    **kubectl.COMMANDS, **machine.COMMANDS, "etcdctl": etcdctl, **OWN,
+    **kubectl.COMMANDS, **machine.COMMANDS, "etcdctl": etcdctl, "etcdutl": etcdutl, **OWN,
 }  # fmt: skip
 del NODE["ash"], NODE["busybox"]
