@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import yaml
+from cryptography import x509
 
 from k8s_core import control_plane
 from k8s_core.api import Object, resources, schema
@@ -205,9 +206,12 @@ class Cluster:
         authorizer = Authorizer(registry.reader, nodes, options.authorization_mode)
         self.etcd.replaced.append(authorizer.invalidate)
         registry.admission = self._admission(registry, authorizer, options)
-        tokens = Tokens(loop, self.pki.service_account_key, registry.reader)
+        tokens = Tokens(loop, self.pki.service_account_key, registry.reader, options.service_account_issuer)
+        client_cas = [self.pki.ca.certificate]
+        if options.client_ca_file:
+            client_cas += x509.load_pem_x509_certificates(options.client_ca_file.read_bytes())
         authenticator = Authenticator(
-            lambda: loop.now, self.pki.ca.certificate, tokens, authorizer, registry.reader,
+            lambda: loop.now, client_cas, tokens, authorizer, registry.reader,
             static=token_users, anonymous=options.allows_anonymous,
         )  # fmt: skip
         customs = CustomResources(registry)

@@ -12,18 +12,15 @@ several (its loss, when the apiserver is away for ten seconds, is here).
 import argparse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
-import yaml
 
 from k8s_core.api import Object
 from k8s_core.apiserver import health
 from k8s_core.apiserver import options as apiserver_options
 from k8s_core.apiserver.availability import Availability
-from k8s_core.apiserver.bootstrap import DATA
 from k8s_core.apiserver.options import Options
 from k8s_core.apiserver.request import Request, parse_query
 from k8s_core.controllers.manager import ControllerManager, resolve
@@ -76,13 +73,6 @@ def programs(
 
 
 # --- command lines -------------------------------------------------------------------------------------------------
-@cache
-def _known(name: str) -> frozenset[str]:
-    told = yaml.safe_load((DATA / "flags.yaml").read_text())
-    parts = ("common", name) if name == "kube-apiserver" else ("common", "client", name)
-    return frozenset(word for part in parts for word in told[part].split())
-
-
 def flags(process: Process) -> dict[str, str]:
     """The command line by flag; raises Failure for a flag that the program has not, or a file that is not there."""
     name = process.argv[0].rsplit("/", 1)[-1]
@@ -91,7 +81,7 @@ def flags(process: Process) -> dict[str, str]:
         if not word.startswith("-"):
             raise Failure(f'Error: unknown command "{word}" for "{name}"\n')
         flag, _, value = word.lstrip("-").partition("=")
-        if flag not in _known(name):
+        if flag not in apiserver_options.names(name):
             raise Failure(f"Error: unknown flag: --{flag}\n")
         found[flag] = value
     for flag, value in found.items():

@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m k8s_core", description="A Kubernetes cluster in one process.")
     commands = top.add_subparsers(dest="command", required=True)
     etcd_flags.add(commands.add_parser("etcd", help="serve etcd alone until SIGTERM"))  # for the help: __main__.py
-    serve = commands.add_parser("serve", help="serve until SIGTERM")
+    serve = commands.add_parser("serve", help="serve until SIGTERM", allow_abbrev=False)
     serve.add_argument(
         "--secure-port", type=_port, default=6443, help="loopback port; 0 takes a free one (%(default)s)"
     )
@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     apiserver_options.add_flags(serve)
     serve.add_argument("--seed", type=int, default=0, help="same seed: same names, certificates and tokens")
+    apiserver_options.add_ignored(serve)
     return top
 
 
@@ -145,7 +146,12 @@ def collect_seldom() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; 0 if all went well, 1 with one line on stderr if it could not start."""
-    options = parser().parse_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        word = unknown[0]
+        what = f"unknown flag: {word.partition('=')[0]}" if word.startswith("-") else f'unknown command "{word}"'
+        print(f"Error: {what}", file=sys.stderr)
+        return 1
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

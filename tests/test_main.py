@@ -1,5 +1,6 @@
 """`python -m k8s_core serve` as its users meet it: a process, a kubeconfig, the real kubectl."""
 
+import base64
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from k8s_core.__main__ import main
+from k8s_core.pki import PKI
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
@@ -104,6 +106,9 @@ def test_sigterm_ends_cleanly(tmp_path: Path) -> None:
         (["--kubernetes-version", "latest"], '"latest" is not a version such as 1.36'),
         (["--kubernetes-version", "1.5"], "1.5"),
         (["--token-auth-file", "/does/not/exist"], "error: [Errno 2] No such file or directory"),
+        (["--public-address-override=127.0.0.1"], "Error: unknown flag: --public-address-override\n"),
+        (["now"], 'Error: unknown command "now"'),
+        (["--storage-media-type", "text/html"], '"text/html" is not supported, allowed types are: application/json,'),
     ],
 )
 def test_clear_errors(
@@ -122,12 +127,18 @@ def test_clear_errors(
 
 
 def test_flags_of_kube_apiserver(tmp_path: Path) -> None:
-    """Admission plugins off, everybody allowed, Services elsewhere: by kube-apiserver's own flag names."""
-    config = tmp_path / "kubeconfig"
+    """Admission plugins off, everybody allowed, Services elsewhere, a CA of one's own: by kube-apiserver's flag names.
+
+    Flags that change nothing here are taken.
+    """
+    config, mine = tmp_path / "kubeconfig", PKI(7)
+    (tmp_path / "ca.crt").write_bytes(mine.ca.cert_pem)
     process = serve(
         "--profile", "bare", "--no-kubelet", "--no-scheduler", "--write-kubeconfig", str(config),
         "--disable-admission-plugins", "ServiceAccount,Priority", "--authorization-mode", "RBAC,AlwaysAllow",
-        "--service-cluster-ip-range", "10.0.0.0/24",
+        "--service-cluster-ip-range", "10.0.0.0/24", "--client-ca-file", str(tmp_path / "ca.crt"),
+        "--service-account-issuer=https://kubernetes.default.svc", "--storage-media-type=", "--feature-gates=",
+        "--bind-address=127.0.0.1", "--runtime-config=api/all=true", "--cert-dir=/nowhere", "--profiling", "--v", "2",
     )  # fmt: skip
     try:
         assert process.stdout and process.stdout.readline()
@@ -139,6 +150,16 @@ def test_flags_of_kube_apiserver(tmp_path: Path) -> None:
 
         assert kubectl("get", "svc", "kubernetes", "-o", "jsonpath={.spec.clusterIP}") == "10.0.0.1"
         assert kubectl("auth", "can-i", "delete", "nodes", "--as", "nobody").strip() == "yes"
+        pair = mine.client("carol", ["devs"])
+        for name, data in (("crt", pair.cert_pem), ("key", pair.key_pem)):
+            (tmp_path / f"carol.{name}").write_bytes(data)
+        kubectl("config", "set-credentials", "carol", *(
+            f"--client-{flag}={tmp_path}/carol.{name}" for flag, name in (("certificate", "crt"), ("key", "key"))
+        ))  # fmt: skip
+        assert kubectl("--user=carol", "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}") == "carol"
+        kubectl("create", "sa", "robot")
+        claims = kubectl("create", "token", "robot").split(".")[1]
+        assert b'"iss":"https://kubernetes.default.svc"' in base64.urlsafe_b64decode(claims + "==")
         kubectl("run", "web", "--image", "nginx")
         spec = kubectl("get", "pod", "web", "-o", "jsonpath={.spec}")
         assert "serviceAccountName" not in spec and '"priority"' not in spec

@@ -46,7 +46,7 @@ class Authenticator:
     def __init__(
         self,
         now: Callable[[], float],
-        client_ca: x509.Certificate,
+        client_cas: Sequence[x509.Certificate],
         tokens: Tokens,
         authorizer: Authorizer,
         reader: Reader,
@@ -54,7 +54,13 @@ class Authenticator:
         static: Mapping[str, User] | None = None,
         anonymous: bool = True,
     ) -> None:
-        self._now, self._ca, self._tokens, self._authorizer, self._reader = now, client_ca, tokens, authorizer, reader
+        self._now, self.client_cas, self._tokens, self._authorizer, self._reader = (
+            now,
+            client_cas,
+            tokens,
+            authorizer,
+            reader,
+        )
         self.static = dict(static or {})
         self.anonymous = anonymous
         self._certificates: dict[bytes, tuple[User | None, float, float]] = {}
@@ -112,11 +118,12 @@ class Authenticator:
     def _read_certificate(self, der: bytes) -> tuple[User | None, float, float]:
         try:
             certificate = x509.load_der_x509_certificate(der)
-            certificate.verify_directly_issued_by(self._ca)
             usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-            if ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+            if ExtendedKeyUsageOID.CLIENT_AUTH not in usage or not any(
+                _issued(certificate, ca) for ca in self.client_cas
+            ):
                 return None, 0, 0
-        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        except (ValueError, x509.ExtensionNotFound):
             return None, 0, 0
         names, groups = (
             [str(each.value) for each in certificate.subject.get_attributes_for_oid(oid)]
@@ -232,6 +239,14 @@ def _authenticated(user: User) -> User:
     if AUTHENTICATED in user.groups or UNAUTHENTICATED in user.groups or user.name == ANONYMOUS.name:
         return user
     return User(user.name, (*user.groups, AUTHENTICATED), user.uid, user.extra)
+
+
+def _issued(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _bearer_token(headers: Mapping[str, str]) -> str:

@@ -95,7 +95,8 @@ class Door:
         self._owing = False  # whether callbacks are due that the last request set off
         self._io = asyncio.new_event_loop()
         self._listening: asyncio.Server
-        self._tls = _tls(cluster.pki)
+        pair = cluster.pki.pair("apiserver")
+        self._tls = Context(pair.cert_pem, pair.key_pem, cluster.apiserver.authenticator.client_cas, [b"http/1.1"])
         self._tasks: set[asyncio.Task[None]] = set()
         started: list[OSError | None] = []
         ready = threading.Event()
@@ -394,8 +395,3 @@ def _wants_pretty(wire: web.BaseRequest) -> bool:
     if asked is not None:
         return asked.lower() in ("1", "t", "true", "")
     return wire.headers.get("User-Agent", "").startswith(PRETTY_AGENTS)
-
-
-def _tls(pki: PKI) -> Context:
-    pair = pki.pair("apiserver")
-    return Context(pair.cert_pem, pair.key_pem, pki.ca.certificate, [b"http/1.1"])

@@ -3,14 +3,18 @@
 import argparse
 import ipaddress
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Final
+
+import yaml
 
 from k8s_core.api.protobuf import MEDIA_TYPE
 from k8s_core.api.times import parse_duration
 from k8s_core.apiserver.admission import PLUGINS, UNBUILT
 from k8s_core.apiserver.storage import JSON
+from k8s_core.apiserver.tokens import ISSUER
 from k8s_core.limits import ETCD_COMPACTION_INTERVAL, SERVICE_CIDR
 
 MODES: Final = ("AlwaysAllow", "AlwaysDeny", "Node", "RBAC")
@@ -30,6 +34,8 @@ class Options:
     etcd_keyfile: Path | None = None
     etcd_compaction_interval: float = ETCD_COMPACTION_INTERVAL
     storage_media_type: str = JSON
+    client_ca_file: Path | None = None
+    service_account_issuer: str = ISSUER
 
     @property
     def allows_anonymous(self) -> bool:
@@ -67,33 +73,49 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     for name, about in (("cafile", "its CA"), ("certfile", "our certificate for it"), ("keyfile", "its key")):
         group.add_argument(f"--etcd-{name}", type=Path, metavar="FILE", help=about)
     about = "how objects are written there (%(default)s, which can be read; upstream: protobuf)"
-    group.add_argument("--storage-media-type", choices=(JSON, MEDIA_TYPE), default=JSON, help=about)
+    group.add_argument("--storage-media-type", type=_media_type, default=JSON, metavar="TYPE", help=about)
     about = "how often old revisions are forgotten there; 0 never (5m0s)"
     group.add_argument(
         "--etcd-compaction-interval", type=parse_duration, default=ETCD_COMPACTION_INTERVAL, metavar="TIME", help=about
     )
+    about = "client certificates of this CA are good, too, beside the cluster's own"
+    group.add_argument("--client-ca-file", type=Path, metavar="FILE", help=about)
+    about = "what tokens of ServiceAccounts say of who made them (%(default)s)"
+    group.add_argument("--service-account-issuer", default=ISSUER, metavar="URL", help=about)
 
 
 def from_flags(options: argparse.Namespace) -> Options:
     """The options that a command line with `add_flags` gave."""
-    return Options(
-        options.enable_admission_plugins,
-        options.disable_admission_plugins,
-        options.authorization_mode,
-        options.service_cluster_ip_range,
-        options.anonymous_auth,
-        options.etcd_cafile,
-        options.etcd_certfile,
-        options.etcd_keyfile,
-        options.etcd_compaction_interval,
-        options.storage_media_type,
-    )
+    return Options(**{each.name: getattr(options, each.name) for each in fields(Options)})
+
+
+@cache
+def names(command: str) -> frozenset[str]:
+    """The flags that kube-apiserver, kube-controller-manager or kube-scheduler has."""
+    told = yaml.safe_load((Path(__file__).parent / "data/flags.yaml").read_text())
+    parts = ("common", command) if command == "kube-apiserver" else ("common", "client", command)
+    return frozenset(word for part in parts for word in told[part].split())
+
+
+def add_ignored(parser: argparse.ArgumentParser) -> None:
+    """Flags of kube-apiserver and kube-controller-manager that change nothing here are taken, so that scripts run."""
+    group = parser.add_argument_group("accepted, and without effect here")
+    taken = parser._option_string_actions
+    for name in sorted(names("kube-apiserver") | names("kube-controller-manager")):
+        if f"--{name}" not in taken:
+            group.add_argument(f"--{name}", nargs="?", action="append", metavar="VALUE")
 
 
 def _flag(text: str) -> bool:
     if text.lower() not in ("true", "false", "t", "f", "1", "0"):
         raise argparse.ArgumentTypeError(f'"{text}" is not true or false')
     return text.lower() in ("true", "t", "1")
+
+
+def _media_type(text: str) -> str:
+    if text not in ("", JSON, MEDIA_TYPE):
+        raise argparse.ArgumentTypeError(f'"{text}" is not supported, allowed types are: {JSON}, {MEDIA_TYPE}')
+    return text or JSON
 
 
 def _plugins(text: str, known: Container[str] = PLUGINS) -> tuple[str, ...]:

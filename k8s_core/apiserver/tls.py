@@ -6,7 +6,7 @@ the same OpenSSL, leaves the judgement to authentication.py. `Context` is what a
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cryptography import x509
@@ -19,14 +19,17 @@ CHUNK = 17 * 1024  # bytes: one TLS record and its frame
 class Context:
     """The server's side: its certificate, its key and the CAs whose client certificates it names as welcome."""
 
-    def __init__(self, certificate: bytes, key: bytes, client_ca: x509.Certificate, protocols: list[bytes]) -> None:
+    def __init__(
+        self, certificate: bytes, key: bytes, client_cas: Iterable[x509.Certificate], protocols: list[bytes]
+    ) -> None:
         self._context = SSL.Context(SSL.TLS_SERVER_METHOD)
         self._context.set_min_proto_version(SSL.TLS1_2_VERSION)
         self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         self._context.set_options(SSL.OP_NO_TICKET)
         self._context.use_certificate(x509.load_pem_x509_certificate(certificate))
         self._context.use_privatekey(load_pem_private_key(key, None))  # type: ignore[arg-type]  # a CA makes no others
-        self._context.add_client_ca(client_ca)
+        for client_ca in client_cas:
+            self._context.add_client_ca(client_ca)
         self._context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
         self._context.set_alpn_select_callback(
             lambda _, offered: next((each for each in protocols if each in offered), SSL.NO_OVERLAPPING_PROTOCOLS)

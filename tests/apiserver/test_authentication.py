@@ -36,7 +36,7 @@ def parts() -> Parts:
     authorizer = Authorizer(store)
     tokens = Tokens(clock, CA.service_account_key, store)
     static = {"secret": User("carol", ("devs",), "7")}
-    authenticator = Authenticator(lambda: clock.now, CA.ca.certificate, tokens, authorizer, store, static=static)
+    authenticator = Authenticator(lambda: clock.now, [CA.ca.certificate], tokens, authorizer, store, static=static)
     return Parts(store, clock, tokens, authenticator, Reviews(authenticator, authorizer))
 
 
@@ -167,7 +167,7 @@ def test_impersonation(parts: Parts) -> None:
     parts.store.put(f"clusterrolebindings.{RBAC_GROUP}", named("devs", roleRef=ref, subjects=subjects))
     fresh = Authenticator(
         lambda: NOW,
-        CA.ca.certificate,
+        [CA.ca.certificate],
         parts.tokens,
         Authorizer(parts.store),
         parts.store,
