@@ -54,9 +54,11 @@ _NODE_FAULTS = (
     "systemctl disable --now containerd",
     "systemctl disable --now kubelet",
     "sed -i 's#pki/ca.crt#pki/ca.cert#' /var/lib/kubelet/config.yaml; systemctl restart kubelet",
+    "sed -i 's/:6443/:6444/' /etc/kubernetes/kubelet.conf; systemctl restart kubelet",
 )
 _NODE_MENDED = (
     "sed -i 's#pki/ca.cert#pki/ca.crt#' /var/lib/kubelet/config.yaml; "
+    "sed -i 's/:6444/:6443/' /etc/kubernetes/kubelet.conf; "
     "systemctl enable --now containerd; systemctl enable kubelet; systemctl restart kubelet"
 )
 _MANIFESTS = "/etc/kubernetes/manifests"

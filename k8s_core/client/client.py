@@ -39,6 +39,8 @@ class Client:
         self.server, self.loop, self.user, self.agent = server, loop, user, agent
         self._informers: dict[tuple[str, str, str, str], Informer] = {}
         self._unreachable = False
+        self.dials = server.availability.address
+        """Where its kubeconfig says that the apiserver is."""
 
     @property
     def resources(self) -> Resources:
@@ -61,9 +63,11 @@ class Client:
             informer.lose()
 
     def _reach(self) -> "Server":
-        if self._unreachable:
-            address = self.server.availability.address
-            raise unavailable(f'Get "https://{address}": dial tcp {address}: i/o timeout')
+        address = self.server.availability.address
+        if self._unreachable or self.dials != address:
+            refused = not self._unreachable and self.dials.split(":")[0] == address.split(":")[0]
+            why = "connect: connection refused" if refused else "i/o timeout"
+            raise unavailable(f'Get "https://{self.dials}": dial tcp {self.dials}: {why}')
         return self.server
 
     def get(self, resource: str, name: str, namespace: str = "", subresource: str = "") -> Object:

@@ -187,6 +187,7 @@ class Host:
         except config.BadConfig as error:
             self.kubelet.log("E", "run.go:72", f'"command failed" err={quoted(error)}')
             raise UnitFailure from None
+        self.kubelet.client.dials = self.kubelet.config.server.removeprefix("https://")
         self.kubelet.start()
         self._daemon = daemon = ServiceProcess(self.systemd, self.kubelet_unit, self.machine)
         for port, answer in ((10248, lambda request: Response(200, b"ok")), (10250, self._kubelet_api)):

@@ -272,6 +272,29 @@ def test_a_missing_client_ca_keeps_the_kubelet_from_starting() -> None:
         assert host.run("sleep 15; systemctl is-active kubelet").stdout == "active\n"
 
 
+def test_a_kubelet_asks_where_its_kubeconfig_says() -> None:
+    """A wrong port: the service runs, its log has the refusal, the node is NotReady; the right port mends it."""
+    with Cluster() as cluster:
+        cluster.settle()
+        config, host = "/etc/kubernetes/kubelet.conf", cluster.node("worker1")
+
+        def ready(after: float) -> str:
+            cluster.advance(after)
+            return next(
+                each["status"]
+                for each in cluster.client().get("nodes", "worker1")["status"]["conditions"]
+                if each["type"] == "Ready"
+            )
+
+        host.run(f"sed -i s/:6443/:6444/ {config}; systemctl restart kubelet")
+        assert ready(60) == "Unknown"
+        told = host.run("systemctl is-active kubelet; journalctl -u kubelet --no-pager | tail -3").stdout
+        assert told.startswith("active\n")
+        assert "dial tcp 10.0.0.4:6444: connect: connection refused" in told
+        host.run(f"sed -i s/:6444/:6443/ {config}; systemctl restart kubelet")
+        assert ready(20) == "True"
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
