@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from k8s_core.api import Object, selectors
 from k8s_core.api.field import FieldError, forbidden, invalid, not_supported, required, too_long
+from k8s_core.api.validation import tags
 from k8s_core.api.validation.common import (
     Errors,
     NameCheck,
@@ -166,23 +167,7 @@ def managed_fields(metadata: Object) -> Errors:
 
 def label_selector(selector: Object | None, path: str) -> Errors:
     """A LabelSelector, if there is one."""
-    if not selector:
-        return
-    yield from labels(selector.get("matchLabels"), f"{path}.matchLabels")
-    for place, requirement in each(selector, "matchExpressions", path):
-        operator, values = text(requirement, "operator"), strings(requirement, "values")
-        if operator in ("In", "NotIn"):
-            if not values:
-                yield required(f"{place}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-        elif operator in ("Exists", "DoesNotExist"):
-            if values:
-                why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-                yield forbidden(f"{place}.values", why)
-        else:
-            yield invalid(f"{place}.operator", operator, "not a valid selector operator")
-        yield from qualified_name(f"{place}.key", text(requirement, "key"))
-        for index, value in enumerate(values):
-            yield from bad(f"{place}.values[{index}]", value, check_label_value(value))
+    yield from tags.validate("LabelSelector", selector, path)
 
 
 def shown(selector: Object | None) -> Object | None:

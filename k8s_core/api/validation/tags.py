@@ -1,0 +1,360 @@
+"""The language of the YAML files beside this module: what must hold for which field, in the words of `+k8s:` tags.
+
+A file holds types. A type lists its fields in the order in which upstream looks at them, each with a rule:
+
+    ServiceBackendPort:
+      name: {optional, format: port-name}
+      number: {optional, format: port}
+
+A field is a name or a path (`scale.specReplicasPath`); `a, b` stands for two fields with one rule and `.` for the object
+itself. `a?` is left alone when it is missing (a pointer in Go), `a[]` are the items of a list, `a{}` the values of a map.
+Without a mark a missing field has Go's zero value. A type may be a list of such mappings, so that a field can come
+twice.
+
+A rule is a mapping of tags, tried in their order until one of the first four ends it; or a list of rules; or just words:
+tags without a value, formats and names of types.
+
+    required     missing or empty is an error, with this message; present: only missing is
+    optional     missing or empty is fine
+    when         goes on only if other fields of the object have these values: `x: a`, `x: [a, b]`, `x: "*"` (any),
+                 `x:` (missing), `x: ""` (missing or empty), `x!: a` (another)
+    missing, forbidden, invalid    it is an error, with this message
+    enum, format, minimum, maximum, exclusiveMinimum, maxBytes, maxItems        as in +k8s:
+    unique       no item before has the same value, or the same field; uniqueBy names the item in the error
+    eachKey      a rule for the keys of a map
+    immutable    an update may not change it; frozen: nor this, which is then forbidden with this message
+    check        a function of the module named like the file (or `module.function`), for what no tag can say. It takes
+                 the value, its path, what it is in and the context of the call, or the first few of them.
+    message      what the checks say instead of their own message; shown: the value that they show; at: the field that
+                 they blame
+
+At the head of a file, `networking.k8s.io/v1 Ingress:` says which rules hold for a kind: `create`, `update`, `status` and
+other subresources, and the format of its `name`.
+"""
+
+import functools
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from k8s_core.api import Object
+from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, not_supported, required, too_long, too_many
+from k8s_core.api.validation.formats import FORMATS
+
+Check = Callable[[Any, str, Any, Any, list[FieldError]], bool | None]
+"""Looks at a value, given its path, what it is in, the call's context and where errors go; true ends its rule."""
+Tag = Callable[[Any, Any, str], Check]
+"""Makes a check of a tag's value, the rule that it stands in and the name of the file."""
+
+FOLDER: Final = Path(__file__).parent
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def validate(name: str, node: Object | None, path: str, context: Any = None) -> list[FieldError]:
+    """What is wrong with an object of a type."""
+    errors: list[FieldError] = []
+    type_named(name)(node or {}, path, None, context, errors)
+    return errors
+
+
+@functools.cache
+def _files() -> dict[str, tuple[Any, str]]:
+    """Every type and kind with the name of its file."""
+    found: dict[str, tuple[Any, str]] = {}
+    for file in sorted(FOLDER.glob("*.yaml")):
+        for name, body in yaml.load(file.read_bytes(), _LOADER).items():
+            found[name] = (body, file.stem)
+    return found
+
+
+FACTS: Final = ("name", "nameless", "always")
+WORDING: Final = ("message", "shown", "at")
+
+
+def kinds() -> dict[str, dict[str, Any]]:
+    """The kinds, "apps/v1 Deployment", and for each operation its check."""
+    return {
+        name: {what: value if what in FACTS else _operation(value, module) for what, value in body.items()}
+        for name, (body, module) in _files().items()
+        if " " in name
+    }
+
+
+def _operation(rule: Any, module: str) -> Check:
+    """A mapping of fields, the name of a type, or a function of the object (and of what it was)."""
+    if not isinstance(rule, str):
+        return _fields(rule, module)
+    if rule[0].isupper():
+        return _type(rule, None, module)
+    found = _function(rule, module)
+
+    def run(new: Any, path: str, within: Any, old: Any, errors: list[FieldError]) -> None:
+        errors.extend(found()(new) if old is None else found()(new, old))
+
+    return run
+
+
+@functools.cache
+def type_named(name: str) -> Check:
+    """The check of a type; types may contain themselves, so it is made when it is first used."""
+    body, module = _files()[name]
+    return _fields(body, module)
+
+
+def _fields(body: Any, module: str) -> Check:
+    parts = body if isinstance(body, list) else [body]
+    steps = [
+        _field(path.strip(), _rule(rule, module))
+        for part in parts
+        for paths, rule in part.items()
+        for path in paths.split(",")
+    ]
+
+    def run(node: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+        for step in steps:
+            step(node or {}, path, within, context, errors)
+
+    return run
+
+
+def _field(field: str, check: Check) -> Check:
+    """A check of an object that looks at one field of it."""
+    if field == ".":
+        return lambda node, path, _, context, errors: check(node, path, node, context, errors)
+    first, _, rest = field.partition(".")
+    name = first.rstrip("?[]{}")
+    marks = first[len(name) :]
+    if rest:
+        check = _below(_field(rest, check))
+
+    def run(node: Any, path: str, _: Any, context: Any, errors: list[FieldError]) -> None:
+        value = node.get(name)
+        place = f"{path}.{name}" if path else name
+        if marks == "[]":
+            for index, item in enumerate(value or ()):
+                check(item, f"{place}[{index}]", value, context, errors)
+        elif marks == "{}":
+            for key, item in (value or {}).items():
+                check(item, f"{place}[{key}]", value, context, errors)
+        elif value is not None or not marks:
+            check(value, place, node, context, errors)
+
+    return run
+
+
+def _below(check: Check) -> Check:
+    return lambda value, path, within, context, errors: check(value or {}, path, within, context, errors)
+
+
+def _rule(rule: Any, module: str) -> Check:
+    if isinstance(rule, list):
+        checks = [_rule(part, module) for part in rule]
+        return lambda *call: _all(checks, call)
+    words = [_word(word) for word in rule.split()] if isinstance(rule, str) else [*rule.items()]
+    wording = dict(words)
+    checks = [TAGS[tag](value, wording, module) for tag, value in words if tag not in WORDING]
+    if len(checks) == 1 and "at" not in wording:
+        return checks[0]
+
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+        if "at" in wording:
+            path = _blamed(wording["at"], path)
+        for check in checks:
+            if check(value, path, within, context, errors):
+                return
+
+    return run
+
+
+def _all(checks: list[Check], call: Any) -> None:
+    for check in checks:
+        check(*call)
+
+
+def _word(word: str) -> tuple[str, Any]:
+    if word in TAGS:
+        return word, None
+    if word in FORMATS:
+        return "format", word
+    return ("type" if word[0].isupper() else "check"), word
+
+
+def _blamed(where: str, path: str) -> str:
+    """`/a` is from the top, `^` the object that the field is in, `a` the field beside it."""
+    if where.startswith("/"):
+        return where[1:]
+    parent = path.rpartition(".")[0]
+    return parent if where == "^" else f"{parent}.{where}".lstrip(".")
+
+
+# --- the tags ---------------------------------------------------------------------------------------------------
+
+
+def _required(message: Any, rule: Any, module: str, *, present: bool = False) -> Check:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> bool:
+        gone = value is None if present else not value
+        if gone:
+            errors.append(required(path, message or ""))
+        return gone
+
+    return run
+
+
+def _when(conditions: Any, rule: Any, module: str) -> Check:
+    wanted = [(name.rstrip("!").split("."), want, name.endswith("!")) for name, want in conditions.items()]
+
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> bool:
+        for names, want, other in wanted:
+            found: Any = value if isinstance(within, list) else within
+            for name in names:
+                found = (found or {}).get(name)
+            if _fits(found, want) is other:
+                return True
+        return False
+
+    return run
+
+
+def _fits(found: Any, want: Any) -> bool:
+    if want is None or want == "*":
+        return (found is not None) is (want == "*")
+    return (found or "") in want if isinstance(want, list) else bool((found or "") == (want or ""))
+
+
+def _always(error: Callable[[str, str], FieldError]) -> Tag:
+    def make(message: Any, rule: Any, module: str) -> Check:
+        return lambda value, path, within, context, errors: errors.append(error(path, message or ""))
+
+    return make
+
+
+def _simple(zero: Any, complaints: Callable[[Any, Any], Iterable[str]]) -> Tag:
+    """A tag that finds a value invalid; `complaints` gets the value and the tag's value."""
+
+    def make(argument: Any, rule: Any, module: str) -> Check:
+        message = rule.get("message")
+
+        def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+            value = zero if value is None else value
+            found = complaints(value, argument)
+            value = rule.get("shown", value)
+            errors += [invalid(path, value, message or each) for each in found]
+
+        return run
+
+    return make
+
+
+def _format(name: Any, rule: Any, module: str) -> Check:
+    zero, complaints = FORMATS[name]
+    return _simple(zero, lambda value, _: complaints(value))(name, rule, module)
+
+
+def _enum(allowed: Any, rule: Any, module: str) -> Check:
+    if "message" in rule:
+        return _simple("", lambda value, _: [] if value in allowed else [""])(allowed, rule, module)
+
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+        if (value or "") not in allowed:
+            errors.append(not_supported(path, value or "", allowed))
+
+    return run
+
+
+def _limit(error: Callable[[str, int, int], FieldError]) -> Tag:
+    def make(limit: Any, rule: Any, module: str) -> Check:
+        def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+            if len(value or ()) > limit:
+                errors.append(error(path, len(value), limit))
+
+        return run
+
+    return make
+
+
+def _unique(by: Any, rule: Any, module: str, *, name_field: bool = True) -> Check:
+    def key(item: Any) -> Any:
+        return (item or {}).get(by) or "" if by else item
+
+    def run(value: Any, path: str, siblings: Any, context: Any, errors: list[FieldError]) -> None:
+        index = int(path[path.rindex("[") + 1 : -1])
+        own = key(value)
+        if index and any(key(item) == own for item in siblings[:index]):
+            errors.append(duplicate(f"{path}.{by}" if by and name_field else path, own))
+
+    return run
+
+
+def _each_key(rule: Any, _: Any, module: str) -> Check:
+    check = _rule(rule, module)
+
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+        for key in value or ():
+            check(key, f"{path}[{key}]", value, context, errors)
+
+    return run
+
+
+def _unchanged(message: Any, rule: Any, module: str, *, error: Callable[[str, Any, str], FieldError] = invalid) -> Check:
+    def run(value: Any, path: str, within: Any, old: Any, errors: list[FieldError]) -> None:
+        for name in path.split("."):
+            old = (old or {}).get(name)
+        if value != old and (value or old):
+            errors.append(error(path, value, message or "field is immutable"))
+
+    return run
+
+
+def _frozen(message: Any, rule: Any, module: str) -> Check:
+    return _unchanged(message, rule, module, error=lambda path, value, why: forbidden(path, why))
+
+
+def _function(name: str, module: str) -> Callable[[], Callable[..., Iterator[FieldError]]]:
+    """A function of a module here, looked up when it is first called: modules use types, and types modules."""
+    file, _, function = name.rpartition(".")
+    return functools.cache(lambda: getattr(importlib.import_module(f"{__package__}.{file or module}"), function))
+
+
+def _check(name: Any, rule: Any, module: str) -> Check:
+    found = _function(name, module)
+
+    def run(*call: Any) -> None:
+        call[-1].extend(found()(*call[: found().__code__.co_argcount]))
+
+    return run
+
+
+def _type(name: Any, rule: Any, module: str) -> Check:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+        type_named(name)(value, path, within, context, errors)
+
+    return run
+
+
+TAGS: Final[dict[str, Tag]] = {
+    "required": _required,
+    "present": functools.partial(_required, present=True),
+    "optional": lambda argument, rule, module: lambda value, *_: not value,
+    "when": _when,
+    "missing": _always(required),
+    "forbidden": _always(forbidden),
+    "invalid": _simple("", lambda value, message: [message]),
+    "enum": _enum,
+    "format": _format,
+    "minimum": _simple(0, lambda value, low: [f"must be greater than or equal to {low}"] if value < low else []),
+    "maximum": _simple(0, lambda value, high: [f"must be less than or equal to {high}"] if value > high else []),
+    "exclusiveMinimum": _simple(0, lambda value, low: [f"must be greater than {low}"] if value <= low else []),
+    "maxBytes": _limit(lambda path, count, limit: too_long(path, limit)),
+    "maxItems": _limit(too_many),
+    "unique": _unique,
+    "uniqueBy": functools.partial(_unique, name_field=False),
+    "eachKey": _each_key,
+    "immutable": _unchanged,
+    "frozen": _frozen,
+    "check": _check,
+    "type": _type,
+    "fields": lambda body, rule, module: _fields(body, module),
+}
