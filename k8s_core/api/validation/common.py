@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from k8s_core.api import Object, names, quantity
 from k8s_core.api.field import FieldError, invalid, not_supported, required
+from k8s_core.api.validation.formats import NEGATIVE, NOT_POSITIVE, nanos, shown  # noqa: F401
 
 Errors = Iterator[FieldError]
 NameCheck = Callable[[str], list[str]]
@@ -23,8 +24,6 @@ check_qualified: Final = functools.lru_cache(maxsize=4096)(names.qualified_name)
 check_ip: Final = functools.lru_cache(maxsize=4096)(names.ip_address)
 check_label_value: Final = functools.lru_cache(maxsize=4096)(names.label_value)
 
-NEGATIVE: Final = "must be greater than or equal to 0"
-NOT_POSITIVE: Final = "must be greater than 0"
 IMMUTABLE: Final = "field is immutable"
 PROTOCOLS: Final = ("SCTP", "TCP", "UDP")
 MAX_INT32: Final = 2**31 - 1
@@ -82,14 +81,6 @@ def dns_subdomain(path: str, value: str) -> Errors:
 def qualified_name(path: str, value: str) -> Errors:
     """A name with an optional DNS prefix."""
     yield from bad(path, value, check_qualified(value))
-
-
-def named(path: str, value: str, check: NameCheck = names.dns1123_subdomain) -> Errors:
-    """A required name of another object."""
-    if not value:
-        yield required(path)
-    else:
-        yield from bad(path, value, check(value))
 
 
 def non_negative(node: Object, name: str, path: str) -> Errors:
@@ -186,22 +177,6 @@ def local_path(value: str, path: str) -> Errors:
     yield from descending_path(value, path)
     if value.startswith("..") and not value.startswith("../"):
         yield invalid(path, value, "must not start with '..'")
-
-
-def nanos(value: Any) -> int:
-    """A quantity as an exact integer; what is no quantity is 0 (decoding refuses it before)."""
-    try:
-        return quantity.nanos(value)
-    except ValueError:
-        return 0
-
-
-def shown(value: Any) -> str:
-    """A quantity as messages show it."""
-    try:
-        return quantity.canonical(value)
-    except ValueError:
-        return "0"
 
 
 def in_order(node: Object, fields: Iterable[str]) -> Object:

@@ -24,6 +24,14 @@ def nanos(value: Any) -> int:
         return 0
 
 
+def shown(value: Any) -> str:
+    """A quantity as messages show it."""
+    try:
+        return quantity.canonical(value)
+    except ValueError:
+        return "0"
+
+
 def port_or_name(value: int | str) -> Complaints:
     """A port's number or its name."""
     return names.port_name(value) if isinstance(value, str) else names.port_number(value)

@@ -109,7 +109,7 @@ def resource_quota_status(new: Object, old: Object) -> Errors:
 
 def _amounts(values: Object, path: str) -> Errors:
     for name, value in values.items():
-        yield from resources.quota_name(f"{path}[{name}]", name)
+        yield from resources.quota_name(name, f"{path}[{name}]")
         yield from resources.amount(name, value or "0", f"{path}[{name}]")
 
 
@@ -168,7 +168,7 @@ def _limits(item: Object, kind: str, path: str) -> Errors:
                 yield forbidden(f"{path}.{field}", "may not be specified when `type` is 'Pod'")
             continue
         for name in sub(item, field):
-            yield from rule(f"{path}.{field}[{name}]", name)
+            yield from rule(name, f"{path}.{field}[{name}]")
         bounded = "storage" in sub(item, "min") or "storage" in sub(item, "max")
         if field == "defaultRequest" and kind == "PersistentVolumeClaim" and not bounded:
             why = "either minimum or maximum storage value is required, but neither was provided"
@@ -253,7 +253,7 @@ def runtime_class(obj: Object) -> Errors:
     handler = text(obj, "handler")
     yield from bad("handler", handler, names.dns1123_label(handler))
     for name, value in sub(obj, "overhead", "podFixed").items():
-        yield from resources.container_name(f"overhead.podFixed[{name}]", name)
+        yield from resources.container_name(name, f"overhead.podFixed[{name}]")
         yield from resources.amount(name, value or "0", f"overhead.podFixed[{name}]")
 
 

@@ -40,7 +40,7 @@ def may_overcommit(name: str) -> bool:
     return is_native(name) and not name.startswith(HUGE_PAGES)
 
 
-def resource_name(path: str, name: str) -> Errors:
+def resource_name(name: str, path: str) -> Errors:
     """The name of a resource, in general."""
     if messages := names.qualified_name(name):
         yield from bad(path, name, messages)
@@ -48,9 +48,9 @@ def resource_name(path: str, name: str) -> Errors:
         yield invalid(path, name, "must be a standard resource type or fully qualified")
 
 
-def container_name(path: str, name: str) -> Errors:
+def container_name(name: str, path: str) -> Errors:
     """The name of a resource that a container can ask for."""
-    errors = list(resource_name(path, name))
+    errors = list(resource_name(name, path))
     yield from errors
     if "/" not in name:
         if name not in CONTAINER_RESOURCES and not name.startswith(HUGE_PAGES):
@@ -59,23 +59,23 @@ def container_name(path: str, name: str) -> Errors:
         yield invalid(path, name, "doesn't follow extended resource name standard")
 
 
-def pod_name(path: str, name: str) -> Errors:
+def pod_name(name: str, path: str) -> Errors:
     """The name of a resource that a whole Pod can ask for."""
-    errors = list(resource_name(path, name))
+    errors = list(resource_name(name, path))
     yield from errors
     if not errors and name not in POD_RESOURCES and not name.startswith(HUGE_PAGES):
         yield not_supported(path, name, ("cpu", "hugepages-", "memory"))
 
 
-def quota_name(path: str, name: str) -> Errors:
+def quota_name(name: str, path: str) -> Errors:
     """The name of a resource that a quota can count."""
-    yield from resource_name(path, name) if "/" in name or name in QUOTA_RESOURCES else _unknown_quota(path, name)
+    yield from resource_name(name, path) if "/" in name or name in QUOTA_RESOURCES else _unknown_quota(name, path)
 
 
-def _unknown_quota(path: str, name: str) -> Errors:
+def _unknown_quota(name: str, path: str) -> Errors:
     standard = name.startswith((HUGE_PAGES, "requests." + HUGE_PAGES))
     if not standard:
-        yield from resource_name(path, name)
+        yield from resource_name(name, path)
         yield invalid(path, name, "must be a standard resource for quota")
 
 
@@ -93,12 +93,12 @@ def requirements(node: Object, path: str, name_rule: NameRule, claims: set[str])
     limits, requests = sub(node, "limits"), sub(node, "requests")
     for name, value in limits.items():
         place = f"{path}.limits[{name}]"
-        yield from name_rule(place, name)
+        yield from name_rule(name, place)
         yield from amount(name, value, place)
         yield from _huge_page(name, value, place)
     for name, value in requests.items():
         place = f"{path}.requests[{name}]"
-        yield from name_rule(place, name)
+        yield from name_rule(name, place)
         yield from amount(name, value, place)
         if name in limits:
             difference = nanos(value) - nanos(limits[name])

@@ -20,6 +20,8 @@ tags without a value, formats and names of types.
                  `x:` (missing), `x: ""` (missing or empty), `x!: a` (another)
     missing, forbidden, invalid    it is an error, with this message
     enum, format, minimum, maximum, exclusiveMinimum, maxBytes, maxItems        as in +k8s:
+    union        exactly one of these fields is there; each has a rule, and the message says what they are
+    positiveQuantity   a quantity above zero
     unique       no item before has the same value, or the same field; uniqueBy names the item in the error
     eachKey      a rule for the keys of a map
     immutable    an update may not change it; frozen: nor this, which is then forbidden with this message
@@ -42,7 +44,7 @@ import yaml
 
 from k8s_core.api import Object
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, not_supported, required, too_long, too_many
-from k8s_core.api.validation.formats import FORMATS
+from k8s_core.api.validation.formats import FORMATS, NOT_POSITIVE, nanos, shown
 
 Check = Callable[[Any, str, Any, Any, list[FieldError]], bool | None]
 """Looks at a value, given its path, what it is in, the call's context and where errors go; true ends its rule."""
@@ -288,6 +290,31 @@ def _unique(by: Any, rule: Any, module: str, *, name_field: bool = True) -> Chec
     return run
 
 
+def _union(members: Any, rule: Any, module: str) -> Check:
+    what = rule["message"]
+    checks = [(name, _rule(member, module)) for name, member in members.items()]
+
+    def run(node: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+        found = [(name, check) for name, check in checks if node.get(name) is not None]
+        for number, (name, check) in enumerate(found):
+            if number:
+                errors.append(forbidden(f"{path}.{name}", f"may not specify more than 1 {what}"))
+            else:
+                check(node[name], f"{path}.{name}", node, context, errors)
+        if not found:
+            errors.append(required(path, f"must specify a {what}"))
+
+    return run
+
+
+def _positive(_: Any, rule: Any, module: str) -> Check:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+        if nanos(value) <= 0:
+            errors.append(invalid(path, shown(value), rule.get("message", NOT_POSITIVE)))
+
+    return run
+
+
 def _each_key(rule: Any, _: Any, module: str) -> Check:
     check = _rule(rule, module)
 
@@ -349,6 +376,8 @@ TAGS: Final[dict[str, Tag]] = {
     "exclusiveMinimum": _simple(0, lambda value, low: [f"must be greater than {low}"] if value <= low else []),
     "maxBytes": _limit(lambda path, count, limit: too_long(path, limit)),
     "maxItems": _limit(too_many),
+    "positiveQuantity": _positive,
+    "union": _union,
     "unique": _unique,
     "uniqueBy": functools.partial(_unique, name_field=False),
     "eachKey": _each_key,
