@@ -1,10 +1,10 @@
 """Validation: what kube-apiserver refuses with 422, and in which words.
 
-Stands for `pkg/apis/*/validation` and the strategies' own checks. What tags can say stands in the YAML files, one for
-each API area, in the language of `tags.py`; the Python file of the same name has what is logic. `create` and `update`
-never raise and give field errors in upstream's order; `errors.invalid` makes the one Status of them. Kinds without rules
-of their own have their metadata checked, nothing more: what depends on other objects is admission's or an allocator's
-business.
+Stands for `pkg/apis/*/validation` and the strategies' own checks. What tags can say stands in the YAML files, one
+for each API area, in the language of `tags.py`; the Python file of the same name has what is logic. `create` and
+`update` never raise and give field errors in upstream's order; `errors.invalid` makes the one Status of them. Kinds
+without rules of their own have their metadata checked, nothing more: what depends on other objects is admission's or
+an allocator's business.
 """
 
 from typing import Any, Final

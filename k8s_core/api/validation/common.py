@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from k8s_core.api import Object, names, quantity
+from k8s_core.api import Object, names
 from k8s_core.api.field import FieldError, invalid, not_supported, required
-from k8s_core.api.validation.formats import NEGATIVE, NOT_POSITIVE, nanos, shown  # noqa: F401
+from k8s_core.api.validation.formats import NEGATIVE
 
 Errors = Iterator[FieldError]
 NameCheck = Callable[[str], list[str]]

@@ -1,38 +1,11 @@
-"""Containers of every sort: names, images, ports, environment, mounts, probes, resources, security.
+"""Containers of every sort: what is logic. Stands for the container half of `pkg/apis/core/validation`."""
 
-Stands for the container half of `pkg/apis/core/validation`. Windows' own options are only looked at where they
-clash with Linux ones.
-"""
-
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from k8s_core.api import Object, names
-from k8s_core.api.field import duplicate, forbidden, invalid, not_found, not_supported, required
-from k8s_core.api.validation import environment, resources, security
-from k8s_core.api.validation.common import (
-    PROTOCOLS,
-    Errors,
-    bad,
-    dns_label,
-    each,
-    listed,
-    non_negative,
-    number,
-    one_of,
-    port_number,
-    port_or_name,
-    sub,
-    text,
-)
-
-PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
-MESSAGE_POLICIES: Final = ("File", "FallbackToLogsOnError")
-RESTART_POLICIES: Final = ("Always", "Never", "OnFailure")
-SIDECAR_ONLY: Final = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
-EPHEMERAL_FORBIDDEN: Final = (
-    "ports", "resources", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle",
-)  # fmt: skip
-NOT_EPHEMERAL: Final = "cannot be set for an Ephemeral Container"
+from k8s_core.api.field import duplicate, invalid, not_found, not_supported, required
+from k8s_core.api.validation import resources
+from k8s_core.api.validation.common import Errors, bad, each, listed, number, text
 
 
 class Context(NamedTuple):
@@ -41,6 +14,7 @@ class Context(NamedTuple):
     spec: Object
     volumes: dict[str, Object]
     claims: set[str]
+    is_pod: bool
 
     @property
     def grace(self) -> int | None:
@@ -53,191 +27,62 @@ class Context(NamedTuple):
         return self.spec.get("hostUsers") is not False
 
 
-def regular(context: Context, path: str) -> Errors:
-    """The containers of a Pod's spec: at least one, with different names."""
-    place = f"{path}.containers"
-    if not listed(context.spec, "containers"):
-        yield required(place)
-        return
-    seen: set[str] = set()
-    for where, container in each(context.spec, "containers", path):
-        yield from _common(container, context, where)
-        name = text(container, "name")
-        if name in seen:
-            yield duplicate(f"{where}.name", name)
-        seen.add(name)
-        yield from _running(container, context, where)
-        yield from _restart_policy(container, where)
-    yield from _host_ports(listed(context.spec, "containers"), place)
+def init_name(container: Object | None, path: str, others: list[Any], context: Context) -> Errors:
+    """No init container is called like another one or a regular one."""
+    position, name = int(path[path.rindex("[") + 1 : -1]), text(container or {}, "name")
+    taken = {text(c or {}, "name") for c in others[:position]} - {""}
+    if name in taken | {text(c or {}, "name") for c in listed(context.spec, "containers")}:
+        yield duplicate(f"{path}.name", name)
 
 
-def init(context: Context, path: str) -> Errors:
-    """Init containers: they end before the others start, unless they are sidecars (restartPolicy: Always)."""
-    seen = {text(c or {}, "name") for c in listed(context.spec, "containers")}
-    for where, container in each(context.spec, "initContainers", path):
-        yield from _common(container, context, where)
-        yield from _restart_policy(container, where)
-        name = text(container, "name")
-        if name in seen:
-            yield duplicate(f"{where}.name", name)
-        elif name:
-            seen.add(name)
-        yield from _host_ports([container], f"{path}.initContainers")
-        if container.get("restartPolicy") == "Always":
-            yield from _running(container, context, where)
-            continue
-        for field in SIDECAR_ONLY:
-            if container.get(field) is not None:
-                why = "may not be set for init containers without restartPolicy=Always"
-                yield forbidden(f"{where}.{field}", why)
+def ephemeral_name(container: Object | None, path: str, others: list[Any], context: Context) -> Errors:
+    """No ephemeral container is called like another one; it may look into one that is there."""
+    node, position = container or {}, int(path[path.rindex("[") + 1 : -1])
+    known = {text(c or {}, "name") for kind in ("containers", "initContainers") for c in listed(context.spec, kind)}
+    name, target = text(node, "name"), text(node, "targetContainerName")
+    if name in known | {text(c or {}, "name") for c in others[:position]}:
+        yield duplicate(f"{path}.name", name)
+    if target and target not in known:
+        yield not_found(f"{path}.targetContainerName", target)
 
 
-def ephemeral(context: Context, path: str) -> Errors:
-    """Ephemeral containers: for looking inside a running Pod, so without what a service needs."""
-    others = {text(c or {}, "name") for kind in ("containers", "initContainers") for c in listed(context.spec, kind)}
-    seen = set(others)
-    for where, container in each(context.spec, "ephemeralContainers", path):
-        yield from _common(container, context, where)
-        yield from image_whitespace(container, where)
-        name, target = text(container, "name"), text(container, "targetContainerName")
-        if name in seen:
-            yield duplicate(f"{where}.name", name)
-        seen.add(name)
-        if target and target not in others:
-            yield not_found(f"{where}.targetContainerName", target)
-        for field in EPHEMERAL_FORBIDDEN:
-            if container.get(field):
-                yield forbidden(f"{where}.{field}", NOT_EPHEMERAL)
-        for mount, place in ((m, p) for p, m in each(container, "volumeMounts", where)):
-            for field in ("subPath", "subPathExpr"):
-                if mount.get(field):
-                    yield forbidden(f"{place}.{field}", NOT_EPHEMERAL)
+def own_resources(node: Object | None, path: str, container: Object, context: Context) -> Errors:
+    """What a container asks for."""
+    yield from resources.requirements(node or {}, path, resources.container_name, context.claims)
 
 
-def image_whitespace(container: Object, path: str) -> Errors:
-    """What holds for a Pod's images but not for a template's."""
-    image = text(container, "image")
-    if image != image.strip():
-        yield invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
+def short_sleep(action: Object, path: str, handler: Object, context: Context) -> Errors:
+    """A hook does not sleep longer than its Pod has to end."""
+    seconds, grace = number(action, "seconds"), context.grace
+    if grace is not None and not 0 <= seconds <= grace:
+        yield invalid(path, seconds, f"must be non-negative and less than terminationGracePeriodSeconds ({grace})")
 
 
-def _common(container: Object, context: Context, path: str) -> Errors:
-    name = text(container, "name")
-    if not name:
-        yield required(f"{path}.name")
-    else:
-        yield from dns_label(f"{path}.name", name)
-    if not container.get("image"):
-        yield required(f"{path}.image")
-    yield from one_of(container, "terminationMessagePolicy", path, MESSAGE_POLICIES)
-    yield from _ports(container, path)
-    yield from environment.variables(container, path)
-    yield from environment.variables_from(container, path)
-    yield from environment.mounts(container, context.volumes, path)
-    yield from environment.devices(container, context.volumes, path)
-    yield from one_of(container, "imagePullPolicy", path, PULL_POLICIES)
-    yield from resources.requirements(
-        sub(container, "resources"), f"{path}.resources", resources.container_name, context.claims
-    )
-    yield from _resize_policy(container, context, path)
-    if container.get("securityContext") is not None:
-        yield from security.container(container["securityContext"], f"{path}.securityContext", context.host_users)
+def header_name(header: Object | None, path: str) -> Errors:
+    """A header of a probe's request."""
+    name = text(header or {}, "name")
+    yield from bad(path.rpartition("[")[0], name, names.http_header_name(name))
 
 
-def _running(container: Object, context: Context, path: str) -> Errors:
-    for hook in ("postStart", "preStop"):
-        handler = sub(container, "lifecycle").get(hook)
-        if handler is not None:
-            yield from _handler(handler, f"{path}.lifecycle.{hook}", context.grace)
-    for kind in ("livenessProbe", "readinessProbe", "startupProbe"):
-        probe = container.get(kind)
-        if probe is None:
-            continue
-        place = f"{path}.{kind}"
-        yield from _handler(probe, place, context.grace)
-        for field in (
-            "initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold",
-        ):  # fmt: skip
-            yield from non_negative(probe, field, place)
-        grace = probe.get("terminationGracePeriodSeconds")
-        if grace is not None and grace <= 0:
-            yield invalid(f"{place}.terminationGracePeriodSeconds", grace, "must be greater than 0")
-        if kind == "readinessProbe":
-            if grace is not None:
-                why = "must not be set for readinessProbes"
-                yield invalid(f"{place}.terminationGracePeriodSeconds", grace, why)
-        elif number(probe, "successThreshold") != 1:
-            yield invalid(f"{place}.successThreshold", number(probe, "successThreshold"), "must be 1")
+def port_name(port: Object | None, path: str, ports: list[Any]) -> Errors:
+    """A port's name, if it has one, is its own."""
+    if name := text(port or {}, "name"):
+        position = int(path[path.rindex("[") + 1 : -1])
+        if messages := names.port_name(name):
+            yield from bad(f"{path}.name", name, messages)
+        elif name in (text(other or {}, "name") for other in ports[:position]):
+            yield duplicate(f"{path}.name", name)
 
 
-def _handler(handler: Object, path: str, grace: int | None) -> Errors:
-    kinds = [k for k in ("exec", "httpGet", "tcpSocket", "grpc", "sleep") if handler.get(k) is not None]
-    if not kinds:
-        yield required(path, "must specify a handler type")
-    for kind in kinds[1:]:
-        yield forbidden(f"{path}.{kind}", "may not specify more than 1 handler type")
-    if not kinds:
-        return
-    kind, action = kinds[0], handler[kinds[0]]
-    place = f"{path}.{kind}"
-    if kind == "exec" and not listed(action, "command"):
-        yield required(f"{place}.command")
-    elif kind == "httpGet":
-        if not action.get("path"):
-            yield required(f"{place}.path")
-        yield from port_or_name(f"{place}.port", action.get("port"))
-        if text(action, "scheme") not in ("HTTP", "HTTPS"):
-            yield not_supported(f"{place}.scheme", text(action, "scheme"), ("HTTP", "HTTPS"))
-        for header in listed(action, "httpHeaders"):
-            header_name = text(header or {}, "name")
-            yield from bad(f"{place}.httpHeaders", header_name, names.http_header_name(header_name))
-    elif kind in ("tcpSocket", "grpc"):
-        yield from port_or_name(f"{place}.port", action.get("port"))
-    elif kind == "sleep":
-        seconds = number(action, "seconds")
-        if grace is not None and not 0 <= seconds <= grace:
-            why = f"must be non-negative and less than terminationGracePeriodSeconds ({grace})"
-            yield invalid(place, seconds, why)
+def init_host_ports(container: Object | None, path: str) -> Errors:
+    """An init container has its node's ports to itself; upstream calls each of them the first."""
+    yield from host_ports([container], path.rpartition("[")[0])
 
 
-def _restart_policy(container: Object, path: str) -> Errors:
-    policy, rules = container.get("restartPolicy"), listed(container, "restartPolicyRules")
-    if policy is None:
-        if rules:
-            why = "must specify restartPolicy when restart rules are used"
-            yield required(f"{path}.restartPolicy", why)
-    elif policy not in RESTART_POLICIES:
-        yield not_supported(f"{path}.restartPolicy", policy, RESTART_POLICIES)
-    for place, rule in each(container, "restartPolicyRules", path):
-        yield from one_of(rule, "action", place, ("Restart", "RestartAllContainers"))
-        codes = rule.get("exitCodes")
-        if codes is None:
-            yield required(f"{place}.exitCodes", "must be specified")
-        elif text(codes, "operator") not in ("In", "NotIn"):
-            yield not_supported(f"{place}.exitCodes.operator", text(codes, "operator"), ("In", "NotIn"))
-
-
-def _ports(container: Object, path: str) -> Errors:
-    seen: set[str] = set()
-    for place, port in each(container, "ports", path):
-        if name := text(port, "name"):
-            if messages := names.port_name(name):
-                yield from bad(f"{place}.name", name, messages)
-            elif name in seen:
-                yield duplicate(f"{place}.name", name)
-            seen.add(name)
-        if not port.get("containerPort"):
-            yield required(f"{place}.containerPort")
-        else:
-            yield from port_number(f"{place}.containerPort", port["containerPort"])
-        if port.get("hostPort"):
-            yield from port_number(f"{place}.hostPort", port["hostPort"])
-        yield from one_of(port, "protocol", place, PROTOCOLS)
-
-
-def _host_ports(containers: list[Any], path: str) -> Errors:
+def host_ports(containers: list[Any] | None, path: str) -> Errors:
+    """No two containers take the same port of their node."""
     taken: set[str] = set()
-    for index, container in enumerate(containers):
+    for index, container in enumerate(containers or ()):
         for place, port in each(container or {}, "ports", f"{path}[{index}]"):
             if host := number(port, "hostPort"):
                 key = f"{text(port, 'protocol')}/{text(port, 'hostIP')}/{host}"
@@ -246,7 +91,8 @@ def _host_ports(containers: list[Any], path: str) -> Errors:
                 taken.add(key)
 
 
-def _resize_policy(container: Object, context: Context, path: str) -> Errors:
+def resize_policy(container: Object, path: str, within: Object, context: Context) -> Errors:
+    """What happens to a container whose resources change."""
     seen: set[str] = set()
     at = f"{path}.resizePolicy"
     for place, policy in each(container, "resizePolicy", path):

@@ -13,10 +13,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from k8s_core.api import Object, names
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, required, too_long
-from k8s_core.api.validation import affinity, meta, resources
+from k8s_core.api.validation import meta, resources, tags
 from k8s_core.api.validation.common import (
-    NEGATIVE,
-    NOT_POSITIVE,
     Errors,
     bad,
     each,
@@ -27,6 +25,7 @@ from k8s_core.api.validation.common import (
     sub,
     text,
 )
+from k8s_core.api.validation.formats import NEGATIVE, NOT_POSITIVE
 
 MAX_DATA: Final = 1024 * 1024
 """The size of a ConfigMap's or Secret's data (MaxSecretSize)."""
@@ -208,7 +207,7 @@ def _taints(obj: Object) -> Errors:
         yield from qualified_name(f"{place}.key", key)
         if messages := names.label_value(value):
             yield invalid(f"{place}.value", value, ";".join(messages))
-        yield from affinity.effect(taint, place)
+        yield from tags.validate("TaintEffect", taint, place)
         if (key, effect) in seen:
             shown = {"Key": key, "Value": value, "Effect": effect, "TimeAdded": taint.get("timeAdded")}
             why = "taints must be unique by key and effect pair"

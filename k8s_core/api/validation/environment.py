@@ -3,12 +3,13 @@
 Stands for parts of `pkg/apis/core/validation`.
 """
 
-from typing import Final
+from typing import Any, Final
 
-from k8s_core.api import Object, names
+from k8s_core.api import Object
 from k8s_core.api.field import forbidden, invalid, not_found, not_supported, required
-from k8s_core.api.validation.common import Errors, bad, descending_path, each, listed, sub, text
-from k8s_core.api.validation.volumes import field_ref, resource_field_ref
+from k8s_core.api.validation.common import Errors, bad, each, listed, sub, text
+from k8s_core.api.validation.formats import descending_path
+from k8s_core.api.validation.volumes import field_ref
 
 ENV_FIELDS: Final = (
     "metadata.name",
@@ -24,69 +25,35 @@ ENV_FIELDS: Final = (
 ENV_SOURCES: Final = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
 
 
-def variables(container: Object, path: str) -> Errors:
-    """The environment variables of a container."""
-    for place, variable in each(container, "env", path):
-        name = text(variable, "name")
-        if not name:
-            yield required(f"{place}.name")
-        else:
-            yield from bad(f"{place}.name", name, names.relaxed_environment_name(name))
-        source = variable.get("valueFrom")
-        if source is None:
-            continue
-        at = f"{place}.valueFrom"
-        kinds = [kind for kind in ENV_SOURCES if source.get(kind) is not None]
-        for kind in kinds:
-            selector = source[kind]
-            if kind == "fieldRef":
-                yield from field_ref(selector, ENV_FIELDS, f"{at}.{kind}")
-            elif kind == "resourceFieldRef":
-                yield from resource_field_ref(selector, f"{at}.{kind}")
-            elif kind != "fileKeyRef":
-                yield from _key_selector(selector, f"{at}.{kind}")
-        if not kinds:
-            yield invalid(
-                at,
-                "",
-                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` "
-                "or `fileKeyRef`",
-            )
-        elif variable.get("value"):
-            yield invalid(at, "", "may not be specified when `value` is not empty")
-        elif len(kinds) > 1:
-            yield invalid(at, "", "may not have more than one field specified at a time")
+def env_field(selector: Object, path: str) -> Errors:
+    """A field of the Pod, for an environment variable."""
+    yield from field_ref(selector, ENV_FIELDS, path)
 
 
-def _key_selector(selector: Object, path: str) -> Errors:
-    name, key = text(selector, "name"), text(selector, "key")
-    yield from bad(f"{path}.name", name, names.dns1123_subdomain(name))
-    if not key:
-        yield required(f"{path}.key")
-    else:
-        yield from bad(f"{path}.key", key, names.config_map_key(key))
+def one_source(source: Object, path: str, variable: Object) -> Errors:
+    """A variable's value comes from one place."""
+    kinds = [kind for kind in ENV_SOURCES if source.get(kind) is not None]
+    if not kinds:
+        known = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+        yield invalid(path, "", f"must specify one of: {known}")
+    elif variable.get("value"):
+        yield invalid(path, "", "may not be specified when `value` is not empty")
+    elif len(kinds) > 1:
+        yield invalid(path, "", "may not have more than one field specified at a time")
 
 
-def variables_from(container: Object, path: str) -> Errors:
-    """ConfigMaps and Secrets whose keys become environment variables."""
-    for place, source in each(container, "envFrom", path):
-        if prefix := text(source, "prefix"):
-            yield from bad(f"{place}.prefix", prefix, names.relaxed_environment_name(prefix))
-        kinds = [kind for kind in ("configMapRef", "secretRef") if source.get(kind) is not None]
-        for kind in kinds:
-            name = text(source[kind], "name")
-            if not name:
-                yield required(f"{place}.{kind}.name")
-            else:
-                yield from bad(f"{place}.{kind}.name", name, names.dns1123_subdomain(name))
-        if not kinds:
-            yield invalid(f"{path}.envFrom", "", "must specify one of: `configMapRef` or `secretRef`")
-        elif len(kinds) > 1:
-            yield invalid(f"{path}.envFrom", "", "may not have more than one field specified at a time")
+def from_one_source(source: Object | None, path: str) -> Errors:
+    """Variables of one ConfigMap or one Secret."""
+    kinds = [kind for kind in ("configMapRef", "secretRef") if (source or {}).get(kind) is not None]
+    if not kinds:
+        yield invalid(path.rpartition("[")[0], "", "must specify one of: `configMapRef` or `secretRef`")
+    elif len(kinds) > 1:
+        yield invalid(path.rpartition("[")[0], "", "may not have more than one field specified at a time")
 
 
-def mounts(container: Object, volumes: dict[str, Object], path: str) -> Errors:
+def mounts(container: Object, path: str, within: Object, context: Any) -> Errors:
     """Mounts of the Pod's volumes in a container."""
+    volumes: dict[str, Object] = context.volumes
     devices = {text(d or {}, "name"): text(d or {}, "devicePath") for d in listed(container, "volumeDevices")}
     seen: set[str] = set()
     base = f"{path}.volumeMounts"
@@ -110,12 +77,12 @@ def mounts(container: Object, volumes: dict[str, Object], path: str) -> Errors:
                 if mount.get(field):
                     yield invalid(f"{place}.{field}", mount[field], "not allowed in image volume sources")
         if mount.get("subPath"):
-            yield from descending_path(mount["subPath"], f"{base}.subPath")
+            yield from bad(f"{base}.subPath", mount["subPath"], descending_path(mount["subPath"]))
         if expression := text(mount, "subPathExpr"):
             if mount.get("subPath"):
                 why = "subPathExpr and subPath are mutually exclusive"
                 yield invalid(f"{place}.subPathExpr", expression, why)
-            yield from descending_path(expression, f"{base}.subPathExpr")
+            yield from bad(f"{base}.subPathExpr", expression, descending_path(expression))
         yield from _propagation(container, mount, base)
 
 
@@ -140,8 +107,9 @@ def _propagation(container: Object, mount: Object, path: str) -> Errors:
         yield not_supported(f"{path}.recursiveReadOnly", recursive, allowed)
 
 
-def devices(container: Object, volumes: dict[str, Object], path: str) -> Errors:
+def devices(container: Object, path: str, within: Object, context: Any) -> Errors:
     """Raw block volumes in a container."""
+    volumes: dict[str, Object] = context.volumes
     mounts = {text(m or {}, "name"): text(m or {}, "mountPath") for m in listed(container, "volumeMounts")}
     seen_names: set[str] = set()
     seen_paths: set[str] = set()

@@ -12,6 +12,7 @@ from k8s_core.api import names, quantity
 Complaints = list[str]
 NEGATIVE: Final = "must be greater than or equal to 0"
 NOT_POSITIVE: Final = "must be greater than 0"
+MODE: Final = "must be a number between 0 and 0777 (octal), both inclusive"
 BAD_SEQUENCES: Final = ("//", "/./", "/../", "%2f", "%2F")
 BAD_SUFFIXES: Final = ("/..", "/.")
 
@@ -151,56 +152,53 @@ long_name = _cached(names.dns1123_subdomain)
 label_key = _cached(names.qualified_name)
 label_value = _cached(names.label_value)
 ip = _cached(names.ip_address)
-_kind_name = joined(
-    lower(names.dns1035_label), before="may have mixed case, but should otherwise match: "
-)
+_kind_name = joined(lower(names.dns1035_label), before="may have mixed case, but should otherwise match: ")
 
+_TEXTS: Final[dict[str, Callable[[str], Complaints]]] = {
+    "k8s-short-name": short_name,
+    "k8s-long-name": long_name,
+    "k8s-long-name-caseless": lower(long_name),
+    "k8s-label-key": label_key,
+    "k8s-label-value": label_value,
+    "k8s-path-segment-name": names.path_segment,
+    "k8s-ip": ip,
+    "annotation-key": lower(label_key),
+    "label-value-joined": joined(label_value, ";"),
+    "canonical-ip": lambda value: names.ip_address(value, canonical=True),
+    "dns-1035-label": names.dns1035_label,
+    "dns-1035-label-joined": joined(names.dns1035_label),
+    "kind-name": _kind_name,
+    "host": host,
+    "no-ip": no_ip,
+    "host-ip": host_ip,
+    "reachable-ip": reachable_ip,
+    "cidr": names.cidr,
+    "canonical-cidr": lambda value: names.cidr(value, canonical=True),
+    "port-name": names.port_name,
+    "environment-name": names.relaxed_environment_name,
+    "config-map-key": names.config_map_key,
+    "http-header-name": names.http_header_name,
+    "no-backsteps": no_backsteps,
+    "descending-path": descending_path,
+    "local-path": local_path,
+    "absolute-path": absolute_path,
+    "url-path": url_path,
+    "no-padding": no_padding,
+    "signer-name": signer,
+    "dotted-domain": dotted(1, "should be a domain with at least one dot"),
+    "three-segment-domain": dotted(2, "should be a domain with at least three segments separated by dots"),
+}
+_NUMBERS: Final[dict[str, Callable[[Any], Complaints]]] = {
+    "port": names.port_number,
+    "port-or-name": port_or_name,
+    "int-or-percent": int_or_percent,
+    "at-most-all": at_most_all,
+    "user-id": names.user_id,
+    "lun": lambda value: names.in_range(value, 0, 255),
+    "affinity-weight": lambda value: [] if 0 < value <= 100 else ["must be in the range 1-100"],
+    "file-mode": lambda value: [] if 0 <= value <= 0o777 else [MODE],
+}
 FORMATS: Final[dict[str, tuple[Any, Callable[[Any], Complaints]]]] = {
-    name: ("", check)
-    for name, check in {
-        "k8s-short-name": short_name,
-        "k8s-long-name": long_name,
-        "k8s-long-name-caseless": lower(long_name),
-        "k8s-label-key": label_key,
-        "k8s-label-value": label_value,
-        "k8s-path-segment-name": names.path_segment,
-        "k8s-ip": ip,
-        "annotation-key": lower(label_key),
-        "label-value-joined": joined(label_value, ";"),
-        "canonical-ip": lambda value: names.ip_address(value, canonical=True),
-        "dns-1035-label": names.dns1035_label,
-        "dns-1035-label-joined": joined(names.dns1035_label),
-        "kind-name": _kind_name,
-        "host": host,
-        "no-ip": no_ip,
-        "host-ip": host_ip,
-        "reachable-ip": reachable_ip,
-        "cidr": names.cidr,
-        "canonical-cidr": lambda value: names.cidr(value, canonical=True),
-        "port-name": names.port_name,
-        "environment-name": names.relaxed_environment_name,
-        "config-map-key": names.config_map_key,
-        "http-header-name": names.http_header_name,
-        "no-backsteps": no_backsteps,
-        "descending-path": descending_path,
-        "local-path": local_path,
-        "absolute-path": absolute_path,
-        "url-path": url_path,
-        "no-padding": no_padding,
-        "signer-name": signer,
-        "dotted-domain": dotted(1, "should be a domain with at least one dot"),
-        "three-segment-domain": dotted(2, "should be a domain with at least three segments separated by dots"),
-    }.items()
-} | {
-    "port": (0, names.port_number),
-    "port-or-name": (0, port_or_name),
-    "int-or-percent": (0, int_or_percent),
-    "at-most-all": (0, at_most_all),
-    "user-id": (0, names.user_id),
-    "lun": (0, lambda value: names.in_range(value, 0, 255)),
-    "percent-weight": (0, lambda value: [] if 0 < value <= 100 else ["must be in the range 1-100"]),
-    "file-mode": (
-        0,
-        lambda value: [] if 0 <= value <= 0o777 else ["must be a number between 0 and 0777 (octal), both inclusive"],
-    ),
-}  # fmt: skip
+    **{name: ("", check) for name, check in _TEXTS.items()},
+    **{name: (0, check) for name, check in _NUMBERS.items()},
+}

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from k8s_core.api import Object, names
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
-from k8s_core.api.validation import affinity, containers, podspec
+from k8s_core.api.validation import podspec, tags
 from k8s_core.api.validation.common import (
     MAX_INT32,
     Errors,
@@ -18,11 +18,11 @@ from k8s_core.api.validation.common import (
     each,
     ip_address,
     listed,
-    nanos,
     qualified_name,
     sub,
     text,
 )
+from k8s_core.api.validation.formats import nanos
 
 MIRROR: Final = "kubernetes.io/config.mirror"
 DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
@@ -62,7 +62,7 @@ def _metadata_and_spec(obj: Object) -> Errors:
                     yield forbidden(f"{where}.serviceAccountToken", why)
     for kind in ("containers", "initContainers"):
         for place, container in each(spec, kind, "spec"):
-            yield from containers.image_whitespace(container, place)
+            yield from tags.validate("PodImage", container, place)
 
 
 def _annotations(annotations: Object, spec: Object) -> Errors:
@@ -127,7 +127,8 @@ def _only_added_tolerations(after: Object, before: Object) -> Errors:
         why = "existing toleration can not be modified except its tolerationSeconds"
         yield forbidden("spec.tolerations", why)
         return
-    yield from affinity.tolerations(listed(after, "tolerations"), "spec.tolerations")
+    for place, toleration in each(after, "tolerations", "spec"):
+        yield from tags.validate("Toleration", toleration, place)
 
 
 def _without(node: Object, name: str) -> Object:

@@ -1,31 +1,14 @@
-"""A Pod's spec, alone or in a template, in upstream's order. Stands for `ValidatePodSpec` and its kin."""
+"""A Pod's spec, alone or in a template: what is logic. Stands for `ValidatePodSpec` and its kin."""
 
-from typing import Final
+from typing import Any, Final
 
 from k8s_core.api import Object, names, quantity
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
-from k8s_core.api.validation import affinity, containers, meta, resources, security, volumes
-from k8s_core.api.validation.common import (
-    MAX_INT32,
-    Errors,
-    bad,
-    dns_label,
-    dns_subdomain,
-    each,
-    ip_address,
-    listed,
-    nanos,
-    number,
-    one_of,
-    qualified_name,
-    shown,
-    strings,
-    sub,
-    text,
-)
+from k8s_core.api.validation import resources, tags, volumes
+from k8s_core.api.validation.common import MAX_INT32, Errors, bad, dns_label, each, listed, number, strings, sub, text
+from k8s_core.api.validation.containers import Context
+from k8s_core.api.validation.formats import ip, long_name, nanos, shown
 
-RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")
-DNS_POLICIES: Final = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 MAX_NAMESERVERS: Final = 3
 MAX_SEARCHES: Final = 32
 MAX_SEARCH_CHARACTERS: Final = 2048
@@ -39,99 +22,46 @@ def spec(node: Object, path: str, *, pod_name: str = "", is_pod: bool = False) -
     found: dict[str, Object] = {}
     yield from volumes.volumes(node, path, pod_name, found)
     claims = {text(c or {}, "name") for c in listed(node, "resourceClaims")} - {""}
-    yield from _resource_claims(node, path)
-    context = containers.Context(node, found, claims)
-    yield from containers.regular(context, path)
-    yield from containers.init(context, path)
-    yield from containers.ephemeral(context, path)
-    if node.get("resources") is not None:
-        yield from _pod_resources(node, path, claims)
-    if node.get("hostNetwork"):
-        yield from _host_network_ports(node, path, is_pod)
-    yield from one_of(node, "restartPolicy", path, RESTART_POLICIES)
-    yield from one_of(node, "dnsPolicy", path, DNS_POLICIES)
-    yield from meta.labels(node.get("nodeSelector"), f"{path}.nodeSelector")
-    yield from security.pod(node, path)
-    yield from affinity.affinity(node, path)
-    yield from _dns_config(node, f"{path}.dnsConfig")
-    for place, gate in each(node, "readinessGates", path):
-        yield from qualified_name(f"{place}.conditionType", text(gate, "conditionType"))
-    yield from _scheduling_gates(node, path)
-    yield from affinity.topology_spread(node, path)
-    yield from _host_users(node, path)
-    for field, check in (("serviceAccountName", dns_subdomain), ("nodeName", dns_subdomain)):
-        if node.get(field):
-            yield from check(f"{path}.{field}", node[field])
-    deadline = node.get("activeDeadlineSeconds")
-    if deadline is not None:
-        place = f"{path}.activeDeadlineSeconds"
-        yield from bad(place, deadline, names.in_range(deadline, 1, MAX_INT32))
-    for field in ("hostname", "subdomain"):
-        if node.get(field):
-            yield from dns_label(f"{path}.{field}", node[field])
-    yield from affinity.tolerations(listed(node, "tolerations"), f"{path}.tolerations")
-    for place, alias in each(node, "hostAliases", path):
-        yield from ip_address(f"{place}.ip", text(alias, "ip"))
-        for index, name in enumerate(strings(alias, "hostnames")):
-            yield from dns_subdomain(f"{place}.hostnames[{index}]", name)
-    if node.get("priorityClassName"):
-        yield from dns_subdomain(f"{path}.priorityClassName", node["priorityClassName"])
-    if node.get("runtimeClassName") is not None:
-        yield from dns_subdomain(f"{path}.runtimeClassName", node["runtimeClassName"])
-    if node.get("preemptionPolicy") is not None:
-        yield from one_of(node, "preemptionPolicy", path, ("PreemptLowerPriority", "Never"))
-    if node.get("overhead"):
-        overhead = {"limits": node["overhead"]}
-        place = f"{path}.overhead"
-        yield from resources.requirements(overhead, place, resources.container_name, set())
-    if node.get("os") is not None:
-        yield from _os(node, path)
+    yield from tags.validate("PodSpec", node, path, Context(node, found, claims, is_pod))
+
+
+def template_spec(node: Object | None, path: str) -> Errors:
+    """The spec of the Pods that a template makes."""
+    yield from spec(node or {}, path)
 
 
 def template(node: Object | None, path: str) -> Errors:
     """A Pod template."""
-    node = node or {}
-    metadata = sub(node, "metadata")
-    yield from meta.labels(metadata.get("labels"), f"{path}.labels")
-    yield from meta.annotations(metadata.get("annotations"), f"{path}.annotations")
-    yield from spec(sub(node, "spec"), f"{path}.spec")
-    if listed(sub(node, "spec"), "ephemeralContainers"):
-        why = "ephemeral containers not allowed in pod template"
-        yield forbidden(f"{path}.spec.ephemeralContainers", why)
+    yield from tags.validate("PodTemplateSpec", node, path)
 
 
-def _resource_claims(node: Object, path: str) -> Errors:
-    seen: set[str] = set()
-    for place, claim in each(node, "resourceClaims", path):
-        name = text(claim, "name")
-        if not name:
-            yield required(f"{place}.name")
-        elif name in seen:
-            yield duplicate(f"{place}.name", name)
-        else:
-            yield from dns_label(f"{place}.name", name)
-        seen.add(name)
-        kinds = [k for k in ("resourceClaimName", "resourceClaimTemplateName") if claim.get(k) is not None]
-        go = {
-            "Name": name,
-            "ResourceClaimName": claim.get("resourceClaimName"),
-            "ResourceClaimTemplateName": claim.get("resourceClaimTemplateName"),
-        }
-        if len(kinds) > 1:
-            why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            yield invalid(place, go, why)
-        elif not kinds:
-            why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            yield invalid(place, go, why)
-        for kind in kinds:
-            yield from dns_subdomain(f"{place}.{kind}", claim[kind])
+def resource_claim(node: Object | None, path: str, claims: list[Any]) -> Errors:
+    """A device that the Pod claims, by a claim or by a template for one."""
+    claim, position = node or {}, int(path[path.rindex("[") + 1 : -1])
+    name = text(claim, "name")
+    if not name:
+        yield required(f"{path}.name")
+    elif name in (text(other or {}, "name") for other in claims[:position]):
+        yield duplicate(f"{path}.name", name)
+    else:
+        yield from dns_label(f"{path}.name", name)
+    sources = ("resourceClaimName", "resourceClaimTemplateName")
+    kinds = [kind for kind in sources if claim.get(kind) is not None]
+    go = {"Name": name, **{kind[0].upper() + kind[1:]: claim.get(kind) for kind in sources}}
+    if len(kinds) > 1:
+        why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+        yield invalid(path, go, why)
+    elif not kinds:
+        yield invalid(path, go, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
+    for kind in kinds:
+        yield from bad(f"{path}.{kind}", claim[kind], long_name(claim[kind]))
 
 
-def _pod_resources(node: Object, path: str, claims: set[str]) -> Errors:
-    found, place = sub(node, "resources"), f"{path}.resources"
+def pod_resources(found: Object, place: str, node: Object, context: Context) -> Errors:
+    """What a whole Pod asks for, and that its containers do not ask for more."""
     if found.get("claims") is not None:
         yield forbidden(f"{place}.claims", "claims cannot be set for Resources at pod-level")
-    yield from resources.requirements(found, place, resources.pod_name, claims)
+    yield from resources.requirements(found, place, resources.pod_name, context.claims)
     requests, limits = sub(found, "requests"), sub(found, "limits")
     asked: dict[str, int] = {}
     for container in listed(node, "containers"):
@@ -149,17 +79,19 @@ def _pod_resources(node: Object, path: str, claims: set[str]) -> Errors:
                 yield invalid(f"{place}.containers[{index}][{name}].limits", shown(value), why)
 
 
-def _host_network_ports(node: Object, path: str, is_pod: bool) -> Errors:
+def host_network_ports(node: Object, path: str, within: Object, context: Context) -> Errors:
+    """In the node's network a port is what it is."""
     for where, container in each(node, "containers", path):
         for place, port in each(container, "ports", where):
             host, own = number(port, "hostPort"), number(port, "containerPort")
-            if (is_pod or host) and host != own:
+            if (context.is_pod or host) and host != own:
                 why = "must match `containerPort` when `hostNetwork` is true"
                 yield invalid(f"{place}.hostPort", host, why)
 
 
-def _dns_config(node: Object, path: str) -> Errors:
-    config = node.get("dnsConfig")
+def dns_config(node: Object, path: str) -> Errors:
+    """A resolver's configuration, where the cluster's own is not enough."""
+    path, config = f"{path}.dnsConfig", node.get("dnsConfig")
     if node.get("dnsPolicy") == "None":
         if config is None:
             yield required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
@@ -175,7 +107,7 @@ def _dns_config(node: Object, path: str) -> Errors:
         why = f"must not have more than {MAX_NAMESERVERS} nameservers"
         yield invalid(f"{path}.nameservers", servers, why)
     for index, server in enumerate(servers):
-        yield from ip_address(f"{path}.nameservers[{index}]", server)
+        yield from bad(f"{path}.nameservers[{index}]", server, ip(server))
     if len(searches) > MAX_SEARCHES:
         yield invalid(f"{path}.searches", searches, f"must not have more than {MAX_SEARCHES} search paths")
     if len(" ".join(searches)) > MAX_SEARCH_CHARACTERS:
@@ -192,24 +124,20 @@ def _dns_config(node: Object, path: str) -> Errors:
             yield required(place, "must not be empty")
 
 
-def _scheduling_gates(node: Object, path: str) -> Errors:
-    seen: set[str] = set()
-    for place, gate in each(node, "schedulingGates", path):
-        name = text(gate, "name")
-        yield from qualified_name(place, name)
-        if name in seen:
-            yield duplicate(place, name)
-        seen.add(name)
+def deadline(seconds: int, path: str) -> Errors:
+    """How long a Pod may run."""
+    yield from bad(path, seconds, names.in_range(seconds, 1, MAX_INT32))
 
 
-def _host_users(node: Object, path: str) -> Errors:
-    if node.get("hostUsers") is False:
-        for field, go_name in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
-            if node.get(field):
-                yield forbidden(f"{path}.{go_name}", "when `pod.Spec.HostUsers` is false")
+def overhead(amounts: Object, path: str) -> Errors:
+    """What the runtime needs besides the containers."""
+    yield from resources.requirements({"limits": amounts}, path, resources.container_name, set())
 
 
-def _os(node: Object, path: str) -> Errors:
+def operating_system(node: Object, path: str) -> Errors:
+    """What does not exist on the Pod's system is not asked for."""
+    if node.get("os") is None:
+        return
     name = text(node["os"], "name")
     context = sub(node, "securityContext")
     if not name:

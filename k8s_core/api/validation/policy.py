@@ -15,16 +15,15 @@ from k8s_core.api.validation.common import (
     immutable,
     int_or_percent,
     listed,
-    nanos,
     non_negative,
     not_above_all,
     number,
     one_of,
-    shown,
     strings,
     sub,
     text,
 )
+from k8s_core.api.validation.formats import nanos, shown
 
 HIGHEST_PRIORITY: Final = 1_000_000_000
 SYSTEM_PRIORITIES: Final = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}

@@ -5,7 +5,15 @@ from typing import Any, Final
 
 from k8s_core.api import Object, names, quantity
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, not_supported, required
-from k8s_core.api.validation.common import NEGATIVE, Errors, bad, dns_label, each, nanos, shown, sub, text
+from k8s_core.api.validation.common import (
+    Errors,
+    bad,
+    dns_label,
+    each,
+    sub,
+    text,
+)
+from k8s_core.api.validation.formats import NEGATIVE, nanos, shown
 
 NameRule = Callable[[str, str], Errors]
 

@@ -1,44 +1,24 @@
-"""Security contexts of Pods and containers. Stands for parts of `pkg/apis/core/validation`.
+"""Security contexts of Pods and containers: what is logic. Stands for parts of `pkg/apis/core/validation`.
 
 Windows' own options are only looked at where they clash with a Pod for Linux.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
-from k8s_core.api import Object, names
-from k8s_core.api.field import duplicate, invalid, not_supported, required
-from k8s_core.api.validation.common import Errors, bad, descending_path, each, listed, one_of, sub, text
+from k8s_core.api import Object
+from k8s_core.api.field import duplicate, invalid, required
+from k8s_core.api.validation.common import Errors, each, listed, sub, text
 
-PROFILES: Final = ("Localhost", "RuntimeDefault", "Unconfined")
 SYSCTL: Final = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 SYSCTL_LENGTH: Final = 253
 IPC_SYSCTLS: Final = ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")
 
 
-def pod(spec: Object, path: str) -> Errors:
-    """A Pod's security context."""
-    security, path = sub(spec, "securityContext"), f"{path}.securityContext"
-    for field in ("fsGroup", "runAsUser", "runAsGroup"):
-        if security.get(field) is not None:
-            yield from bad(f"{path}.{field}", security[field], names.user_id(security[field]))
-    for index, group in enumerate(listed(security, "supplementalGroups")):
-        yield from bad(f"{path}.supplementalGroups[{index}]", group or 0, names.group_id(group or 0))
-    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
-        why = "ShareProcessNamespace and HostPID cannot both be enabled"
-        yield invalid(f"{path}.shareProcessNamespace", True, why)
-    yield from _sysctls(spec, security, path)
-    policies = ("Always", "OnRootMismatch")
-    yield from one_of(security, "fsGroupChangePolicy", path, policies, optional=True)
-    yield from seccomp(security, path)
-    yield from app_armor(security, path)
-    yield from one_of(security, "supplementalGroupsPolicy", path, ("Merge", "Strict"), optional=True)
-    yield from one_of(security, "seLinuxChangePolicy", path, ("MountOption", "Recursive"), optional=True)
-
-
-def _sysctls(spec: Object, security: Object, path: str) -> Errors:
+def sysctls(security: Object | None, path: str, spec: Object) -> Errors:
+    """Kernel parameters of the Pod's own namespaces."""
     seen: set[str] = set()
-    for place, sysctl in each(security, "sysctls", path):
+    for place, sysctl in each(security or {}, "sysctls", path):
         name = text(sysctl, "name")
         if not name:
             yield required(f"{place}.name")
@@ -55,70 +35,34 @@ def _sysctls(spec: Object, security: Object, path: str) -> Errors:
         seen.add(name)
 
 
-def container(security: Object, path: str, host_users: bool) -> Errors:
-    """A container's security context; `host_users`: the Pod shares the node's user namespace."""
-    for field in ("runAsUser", "runAsGroup"):
-        if security.get(field) is not None:
-            yield from bad(f"{path}.{field}", security[field], names.user_id(security[field]))
-    mount = security.get("procMount")
-    if mount is not None:
-        if mount not in ("Default", "Unmasked"):
-            yield not_supported(f"{path}.procMount", mount, ("Default", "Unmasked"))
-        if mount == "Unmasked" and host_users:
-            yield invalid(f"{path}.procMount", mount, "`hostUsers` must be false to use `Unmasked`")
-    yield from seccomp(security, path)
-    if security.get("allowPrivilegeEscalation") is False:
-        if security.get("privileged"):
-            why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            yield invalid(path, _go_security(security), why)
-        if "CAP_SYS_ADMIN" in listed(sub(security, "capabilities"), "add"):
-            why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            yield invalid(path, _go_security(security), why)
-    yield from app_armor(security, path)
+def own_users(mount: str, path: str, security: Object, context: Any) -> Errors:
+    """Only a Pod with a user namespace of its own sees all of /proc."""
+    if context.host_users:
+        yield invalid(path, mount, "`hostUsers` must be false to use `Unmasked`")
 
 
-def seccomp(security: Object, path: str) -> Errors:
-    """The seccomp profile of a Pod or a container."""
-    profile = security.get("seccompProfile")
-    if profile is None:
-        return
-    path = f"{path}.seccompProfile"
-    kind, file = text(profile, "type"), profile.get("localhostProfile")
-    if not kind:
-        yield required(f"{path}.type", "type is required when seccompProfile is set")
-    elif kind not in PROFILES:
-        yield not_supported(f"{path}.type", kind, PROFILES)
-    if kind == "Localhost":
-        if file is None:
-            why = "must be set when seccomp type is Localhost"
-            yield required(f"{path}.localhostProfile", why)
-        else:
-            yield from descending_path(file, f"{path}.localhostProfile")
-    elif file is not None:
-        why = "can only be set when seccomp type is Localhost"
-        yield invalid(f"{path}.localhostProfile", {"Type": kind, "LocalhostProfile": file}, why)
+def no_way_up(security: Object, path: str) -> Errors:
+    """What may do everything already can hardly be kept from getting more rights."""
+    if security.get("privileged"):
+        why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+        yield invalid(path, _go_security(security), why)
+    if "CAP_SYS_ADMIN" in listed(sub(security, "capabilities"), "add"):
+        why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
+        yield invalid(path, _go_security(security), why)
 
 
-def app_armor(security: Object, path: str) -> Errors:
-    """The AppArmor profile of a Pod or a container."""
-    profile = security.get("appArmorProfile")
-    if profile is None:
-        return
-    path = f"{path}.appArmorProfile"
-    kind, file = text(profile, "type"), profile.get("localhostProfile")
-    if kind == "Localhost":
-        if not (file or "").strip():
-            why = "must be set when AppArmor type is Localhost"
-            yield required(f"{path}.localhostProfile", why)
-        elif file != file.strip():
-            yield invalid(f"{path}.localhostProfile", file, "must not be padded with whitespace")
-    elif not kind:
-        yield required(f"{path}.type", "type is required when appArmorProfile is set")
-    elif kind not in PROFILES:
-        yield not_supported(f"{path}.type", kind, PROFILES)
-    elif file is not None:
-        why = "can only be set when AppArmor type is Localhost"
-        yield invalid(f"{path}.localhostProfile", file, why)
+def stray_profile(file: str, path: str, profile: Object) -> Errors:
+    """Only Localhost has a file."""
+    shown = {"Type": text(profile, "type"), "LocalhostProfile": file}
+    yield invalid(path, shown, "can only be set when seccomp type is Localhost")
+
+
+def app_armor_profile(file: str | None, path: str) -> Errors:
+    """The name of a profile that the node has loaded."""
+    if not (file or "").strip():
+        yield required(path, "must be set when AppArmor type is Localhost")
+    elif file and file != file.strip():
+        yield invalid(path, file, "must not be padded with whitespace")
 
 
 def _go_security(security: Object) -> Object:

@@ -2,36 +2,38 @@
 
 A file holds types. A type lists its fields in the order in which upstream looks at them, each with a rule:
 
-    ServiceBackendPort:
-      name: {optional, format: port-name}
-      number: {optional, format: port}
+    IngressServiceBackend:
+    - name: required k8s-short-name
+    - port.number: {when: {name: ""}, optional: , format: port}
 
-A field is a name or a path (`scale.specReplicasPath`); `a, b` stands for two fields with one rule and `.` for the object
-itself. `a?` is left alone when it is missing (a pointer in Go), `a[]` are the items of a list, `a{}` the values of a map.
-Without a mark a missing field has Go's zero value. A type may be a list of such mappings, so that a field can come
-twice.
+A field is a name or a path (`port.number`); `a, b` stands for two fields with one rule and `.` for the object itself.
+`a?` is left alone when it is missing (a pointer in Go), `a[]` are the items of a list, `a{}` the values of a map.
+Without a mark a missing field has Go's zero value. A type is a mapping of fields, or a list of mappings where a field
+comes twice.
 
-A rule is a mapping of tags, tried in their order until one of the first four ends it; or a list of rules; or just words:
-tags without a value, formats and names of types.
+A rule is a mapping of tags; or just words: tags without a value, formats, names of types and functions; or a list of
+rules. Tags are tried in their order until one of the first four ends the rule:
 
-    required     missing or empty is an error, with this message; present: only missing is
-    optional     missing or empty is fine
-    when         goes on only if other fields of the object have these values: `x: a`, `x: [a, b]`, `x: "*"` (any),
-                 `x:` (missing), `x: ""` (missing or empty), `x!: a` (another)
-    missing, forbidden, invalid    it is an error, with this message
-    enum, format, minimum, maximum, exclusiveMinimum, maxBytes, maxItems        as in +k8s:
-    union        exactly one of these fields is there; each has a rule, and the message says what they are
-    positiveQuantity   a quantity above zero
-    unique       no item before has the same value, or the same field; uniqueBy names the item in the error
-    eachKey      a rule for the keys of a map
-    immutable    an update may not change it; frozen: nor this, which is then forbidden with this message
-    check        a function of the module named like the file (or `module.function`), for what no tag can say. It takes
-                 the value, its path, what it is in and the context of the call, or the first few of them.
-    message      what the checks say instead of their own message; shown: the value that they show; at: the field that
-                 they blame
+    required, present   an error with this message if the value is missing or empty; if it is missing
+    optional            nothing more is asked if the value is missing or empty
+    when                nor if other fields of the object do not have these values: `x: a`, `x: [a, b]`, `x: "*"` (any),
+                        `x:` (missing), `x: ""` (missing or empty), `x!: a` (another)
+    union               one of these fields is there, and its rule holds; the message says what they are
 
-At the head of a file, `networking.k8s.io/v1 Ingress:` says which rules hold for a kind: `create`, `update`, `status` and
-other subresources, and the format of its `name`.
+    enum, format, minimum, maximum, exclusiveMinimum, maxBytes, maxItems, eachKey        as in +k8s:
+    positiveQuantity    a quantity above zero
+    unique, uniqueBy    no item before has the same value, or the same in this field, which is blamed; the item is
+    immutable, frozen   an update may not change it: it is invalid; it is forbidden, with this message
+    missing, forbidden, invalid    it is an error at any rate, with this message
+    type, fields        the rules of a type; of a mapping that needs no name
+    check               what no tag can say: a function of the module named like the file, or `module.function`. It
+                        takes the value, its path, what it is in and the context of the call, or the first few of them
+
+    message, shown, at  what checks say instead of their own message; the value that they show; the field they blame
+
+At the head of a file, `networking.k8s.io/v1 Ingress:` says for a kind what holds for `create`, `update`, `status` and
+other subresources: a type, fields, or a function of the new object and the old one. `name` is the format of its name,
+`nameless` objects have no metadata, and of those that are looked at `always` not even an unchanged spec is passed over.
 """
 
 import functools
@@ -52,7 +54,6 @@ Tag = Callable[[Any, Any, str], Check]
 """Makes a check of a tag's value, the rule that it stands in and the name of the file."""
 
 FOLDER: Final = Path(__file__).parent
-_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def validate(name: str, node: Object | None, path: str, context: Any = None) -> list[FieldError]:
@@ -63,13 +64,18 @@ def validate(name: str, node: Object | None, path: str, context: Any = None) -> 
 
 
 @functools.cache
+def file(stem: str) -> dict[str, Any]:
+    """What stands in one of the YAML files."""
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found: dict[str, Any] = yaml.load((FOLDER / f"{stem}.yaml").read_bytes(), loader)
+    return found
+
+
+@functools.cache
 def _files() -> dict[str, tuple[Any, str]]:
     """Every type and kind with the name of its file."""
-    found: dict[str, tuple[Any, str]] = {}
-    for file in sorted(FOLDER.glob("*.yaml")):
-        for name, body in yaml.load(file.read_bytes(), _LOADER).items():
-            found[name] = (body, file.stem)
-    return found
+    stems = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return {name: (body, stem) for stem in stems for name, body in file(stem).items()}
 
 
 FACTS: Final = ("name", "nameless", "always")
@@ -155,7 +161,7 @@ def _rule(rule: Any, module: str) -> Check:
     if isinstance(rule, list):
         checks = [_rule(part, module) for part in rule]
         return lambda *call: _all(checks, call)
-    words = [_word(word) for word in rule.split()] if isinstance(rule, str) else [*rule.items()]
+    words = [_word(word) for word in rule.split()] if isinstance(rule, str) else [*(rule or {}).items()]
     wording = dict(words)
     checks = [TAGS[tag](value, wording, module) for tag, value in words if tag not in WORDING]
     if len(checks) == 1 and "at" not in wording:
@@ -223,10 +229,12 @@ def _when(conditions: Any, rule: Any, module: str) -> Check:
 def _fits(found: Any, want: Any) -> bool:
     if want is None or want == "*":
         return (found is not None) is (want == "*")
+    if isinstance(want, bool):
+        return found is want
     return (found or "") in want if isinstance(want, list) else bool((found or "") == (want or ""))
 
 
-def _always(error: Callable[[str, str], FieldError]) -> Tag:
+def _flat(error: Callable[[str, str], FieldError]) -> Tag:
     def make(message: Any, rule: Any, module: str) -> Check:
         return lambda value, path, within, context, errors: errors.append(error(path, message or ""))
 
@@ -325,7 +333,9 @@ def _each_key(rule: Any, _: Any, module: str) -> Check:
     return run
 
 
-def _unchanged(message: Any, rule: Any, module: str, *, error: Callable[[str, Any, str], FieldError] = invalid) -> Check:
+def _unchanged(
+    message: Any, rule: Any, module: str, *, error: Callable[[str, Any, str], FieldError] = invalid
+) -> Check:
     def run(value: Any, path: str, within: Any, old: Any, errors: list[FieldError]) -> None:
         for name in path.split("."):
             old = (old or {}).get(name)
@@ -366,8 +376,8 @@ TAGS: Final[dict[str, Tag]] = {
     "present": functools.partial(_required, present=True),
     "optional": lambda argument, rule, module: lambda value, *_: not value,
     "when": _when,
-    "missing": _always(required),
-    "forbidden": _always(forbidden),
+    "missing": _flat(required),
+    "forbidden": _flat(forbidden),
     "invalid": _simple("", lambda value, message: [message]),
     "enum": _enum,
     "format": _format,

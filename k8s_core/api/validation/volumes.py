@@ -7,20 +7,10 @@ from typing import Any, Final
 
 from k8s_core.api import Object, names
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
-from k8s_core.api.validation import storage
-from k8s_core.api.validation.common import (
-    Errors,
-    bad,
-    dns_label,
-    each,
-    local_path,
-    nanos,
-    number,
-    sub,
-    text,
-)
+from k8s_core.api.validation import tags
+from k8s_core.api.validation.common import Errors, bad, dns_label, each, number, sub, text
+from k8s_core.api.validation.formats import local_path, nanos
 
-MODE_MESSAGE: Final = "must be a number between 0 and 0777 (octal), both inclusive"
 VOLUME_FIELDS: Final = (
     "metadata.annotations",
     "metadata.labels",
@@ -37,30 +27,6 @@ RESOURCE_FIELDS: Final = (
     "requests.memory",
 )
 HUGE_PAGES: Final = ("limits.hugepages-", "requests.hugepages-")
-# In upstream's order, which decides what is called the second source.
-SOURCES: Final = (
-    "emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi",
-    "glusterfs", "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc",
-    "flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk",
-    "storageos", "projected", "scaleIO", "csi", "ephemeral", "image",
-)  # fmt: skip
-# What must be there, in upstream's order; the plain cases.
-NEEDS: Final = {
-    "gitRepo": ("repository",),
-    "gcePersistentDisk": ("pdName",),
-    "awsElasticBlockStore": ("volumeID",),
-    "persistentVolumeClaim": ("claimName",),
-    "nfs": ("server", "path"),
-    "iscsi": ("targetPortal", "iqn"),
-    "glusterfs": ("endpoints", "path"),
-    "cinder": ("volumeID",),
-    "csi": ("driver",),
-    "flexVolume": ("driver",),
-    "azureFile": ("secretName", "shareName"),
-    "vsphereVolume": ("volumePath",),
-    "photonPersistentDisk": ("pdID",),
-    "portworxVolume": ("volumeID",),
-}
 
 
 def volumes(spec: Object, path: str, pod_name: str, found: dict[str, Object]) -> Errors:
@@ -68,7 +34,7 @@ def volumes(spec: Object, path: str, pod_name: str, found: dict[str, Object]) ->
     created = {f"{pod_name}-{text(v or {}, 'name')}" for v in spec.get("volumes") or () if (v or {}).get("ephemeral")}
     for place, volume in each(spec, "volumes", path):
         name = text(volume, "name")
-        errors = list(_source(volume, place, name, pod_name))
+        errors = tags.validate("Volume", volume, place, pod_name)
         errors += [required(f"{place}.name")] if not name else dns_label(f"{place}.name", name)
         if name in found:
             errors.append(duplicate(f"{place}.name", name))
@@ -81,96 +47,32 @@ def volumes(spec: Object, path: str, pod_name: str, found: dict[str, Object]) ->
             yield invalid(f"{place}.persistentVolumeClaim.claimName", claim, why)
 
 
-def _source(volume: Object, path: str, name: str, pod_name: str) -> Errors:
-    kinds = [kind for kind in SOURCES if volume.get(kind) is not None]
-    if not kinds:
-        yield required(path, "must specify a volume type")
-        return
-    for kind in kinds:
-        place, source = f"{path}.{kind}", volume[kind]
-        if kind != kinds[0]:
-            yield forbidden(place, "may not specify more than 1 volume type")
-            continue
-        for field in NEEDS.get(kind, ()):
-            if not source.get(field):
-                yield required(f"{place}.{field}")
-        check = _CHECKS.get(kind)
-        if check is not None:
-            yield from check(source, place)
-        if kind == "ephemeral" and pod_name and name:
-            claim = f"{pod_name}-{name}"
-            messages = (f'PVC name "{claim}": {m}' for m in names.dns1123_subdomain(claim))
-            yield from bad(f"{path}.name", name, messages)
+def size_limit(value: Any, path: str) -> Errors:
+    """An emptyDir cannot be smaller than nothing."""
+    if nanos(value) < 0:
+        yield forbidden(path, "SizeLimit field must be a valid resource quantity")
 
 
-def _empty_dir(source: Object, path: str) -> Errors:
-    if source.get("sizeLimit") is not None and nanos(source["sizeLimit"]) < 0:
-        yield forbidden(f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity")
+def ephemeral_claim(source: Object, path: str, volume: Object, pod_name: str) -> Errors:
+    """The claim of an ephemeral volume is named after the Pod and the volume."""
+    name = text(volume, "name")
+    if pod_name and name:
+        claim = f"{pod_name}-{name}"
+        messages = (f'PVC name "{claim}": {message}' for message in names.dns1123_subdomain(claim))
+        yield from bad(path.replace("ephemeral", "name"), name, messages)
 
 
-def _secret(source: Object, path: str) -> Errors:
-    if not source.get("secretName"):
-        yield required(f"{path}.secretName")
-    yield from _mode(source, "defaultMode", path)
-    yield from _items(source, path)
+def volume_field(selector: Object, path: str) -> Errors:
+    """A field of the Pod, for a file."""
+    yield from field_ref(selector, VOLUME_FIELDS, path)
 
 
-def _config_map(source: Object, path: str) -> Errors:
-    if not source.get("name"):
-        yield required(f"{path}.name")
-    yield from _mode(source, "defaultMode", path)
-    yield from _items(source, path)
+def volume_resource(selector: Object, path: str) -> Errors:
+    """A resource of a container, for a file."""
+    yield from resource_field_ref(selector, path, in_volume=True)
 
 
-def _nfs(source: Object, path: str) -> Errors:
-    if not text(source, "path").startswith("/"):
-        yield invalid(f"{path}.path", text(source, "path"), "must be an absolute path")
-
-
-def _iscsi(source: Object, path: str) -> Errors:
-    yield from bad(f"{path}.lun", number(source, "lun"), names.in_range(number(source, "lun"), 0, 255))
-
-
-def _image(source: Object, path: str) -> Errors:
-    if not source.get("reference"):
-        yield required(f"{path}.reference")
-    policy = text(source, "pullPolicy")
-    if policy and policy not in ("Always", "IfNotPresent", "Never"):
-        yield not_supported(f"{path}.pullPolicy", policy, ("Always", "IfNotPresent", "Never"))
-
-
-def _ephemeral(source: Object, path: str) -> Errors:
-    template = source.get("volumeClaimTemplate")
-    if template is None:
-        yield required(f"{path}.volumeClaimTemplate")
-    else:
-        yield from storage.claim_spec(sub(template, "spec"), f"{path}.volumeClaimTemplate.spec")
-
-
-def _downward_api(source: Object, path: str) -> Errors:
-    yield from _mode(source, "defaultMode", path)
-    for item in source.get("items") or ():
-        yield from _downward_file(item or {}, path)
-
-
-def _downward_file(item: Object, path: str) -> Errors:
-    if not item.get("path"):
-        yield required(f"{path}.path")
-    yield from local_path(text(item, "path"), f"{path}.path")
-    if item.get("fieldRef") is not None:
-        yield from field_ref(item["fieldRef"], VOLUME_FIELDS, f"{path}.fieldRef")
-        if item.get("resourceFieldRef") is not None:
-            why = "fieldRef and resourceFieldRef can not be specified simultaneously"
-            yield invalid(path, "resource", why)
-    elif item.get("resourceFieldRef") is not None:
-        yield from resource_field_ref(item["resourceFieldRef"], f"{path}.resourceFieldRef", in_volume=True)
-    else:
-        yield required(path, "one of fieldRef and resourceFieldRef is required")
-    yield from _mode(item, "mode", path)
-
-
-def _projected(source: Object, path: str) -> Errors:
-    yield from _mode(source, "defaultMode", path)
+def projections(source: Object, path: str) -> Errors:
     taken: set[str] = set()
     for place, projection in each(source, "sources", path):
         kinds = [kind for kind, value in projection.items() if value is not None]
@@ -180,10 +82,10 @@ def _projected(source: Object, path: str) -> Errors:
                 if not part.get("name"):
                     yield required(f"{place}.{kind}.name")
                 for item_path, item in each(part, "items", f"{place}.{kind}"):
-                    yield from _key_to_path(item, item_path)
+                    yield from tags.validate("KeyToPath", item, item_path)
                     yield from _taken(taken, text(item, "path"), path, text(part, "name"))
         for item in sub(projection, "downwardAPI").get("items") or ():
-            yield from _downward_file(item or {}, f"{place}.downwardAPI")
+            yield from tags.validate("DownwardAPIVolumeFile", item, f"{place}.downwardAPI")
             yield from _taken(taken, text(item or {}, "path"), path, text(item or {}, "path"))
         if "serviceAccountToken" in kinds:
             token, token_path = projection["serviceAccountToken"], f"{place}.serviceAccountToken"
@@ -197,7 +99,7 @@ def _projected(source: Object, path: str) -> Errors:
             if not token.get("path"):
                 yield required(f"{path}.path")
             else:
-                yield from local_path(token["path"], f"{path}.path")
+                yield from bad(f"{path}.path", token["path"], local_path(token["path"]))
         if len(kinds) > 1:
             yield forbidden(place, "may not specify more than 1 volume type")
         elif not kinds:
@@ -208,24 +110,6 @@ def _taken(taken: set[str], path: str, place: str, value: str) -> Errors:
     if path and path in taken:
         yield invalid(place, value, "conflicting duplicate paths")
     taken.add(path)
-
-
-def _items(source: Object, path: str) -> Errors:
-    for place, item in each(source, "items", path):
-        yield from _key_to_path(item, place)
-
-
-def _key_to_path(item: Object, path: str) -> Errors:
-    for name in ("key", "path"):
-        if not item.get(name):
-            yield required(f"{path}.{name}")
-    yield from local_path(text(item, "path"), f"{path}.path")
-    yield from _mode(item, "mode", path)
-
-
-def _mode(node: Object, name: str, path: str) -> Errors:
-    if not 0 <= number(node, name) <= 0o777:
-        yield invalid(f"{path}.{name}", node[name], MODE_MESSAGE)
 
 
 def field_ref(selector: Object, allowed: tuple[str, ...], path: str) -> Errors:
@@ -298,16 +182,3 @@ DIVIDED: Final = {"memory": "memory", "ephemeral-storage": "local ephemeral stor
 BYTE_DIVISORS: Final = (
     "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei",
 )  # fmt: skip
-
-_CHECKS: Final = {
-    "emptyDir": _empty_dir,
-    "hostPath": storage.host_path,
-    "secret": _secret,
-    "configMap": _config_map,
-    "nfs": _nfs,
-    "iscsi": _iscsi,
-    "image": _image,
-    "ephemeral": _ephemeral,
-    "downwardAPI": _downward_api,
-    "projected": _projected,
-}

@@ -9,7 +9,15 @@ from typing import Final
 from k8s_core.api import Object, quantity
 from k8s_core.api.defaults.pods import TEMPLATES
 from k8s_core.api.field import quote
-from k8s_core.api.validation.common import check_label, each, listed, nanos, number, shown, sub, text
+from k8s_core.api.validation.common import (
+    check_label,
+    each,
+    listed,
+    number,
+    sub,
+    text,
+)
+from k8s_core.api.validation.formats import nanos, shown
 
 Warnings = Iterator[str]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from k8s_core.api import Object
 from k8s_core.api.field import forbidden, invalid, not_supported, required
-from k8s_core.api.validation import meta, podspec, storage
+from k8s_core.api.validation import meta, podspec, tags
 from k8s_core.api.validation.common import (
     Errors,
     as_map,
@@ -321,4 +321,6 @@ def _same_selector(new: Object, old: Object) -> Errors:
 def claim_templates(obj: Object) -> Errors:
     """The claim templates of a StatefulSet."""
     for index, template in enumerate(sub(obj, "spec").get("volumeClaimTemplates") or ()):
-        yield from storage.claim_spec(sub(template or {}, "spec"), f"spec.volumeClaimTemplates[{index}].spec")
+        yield from tags.validate(
+            "PersistentVolumeClaimSpec", sub(template or {}, "spec"), f"spec.volumeClaimTemplates[{index}].spec"
+        )
