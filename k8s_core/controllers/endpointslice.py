@@ -14,7 +14,7 @@ import orjson
 
 from k8s_core.api import Object
 from k8s_core.api.errors import StatusError, is_not_found
-from k8s_core.client.informer import split_key
+from k8s_core.client.informer import key_of, split_key
 from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import controller_reference, controller_uid, is_deleting, with_metadata
 from k8s_core.controllers.service_pods import (
@@ -54,8 +54,10 @@ class EndpointSliceController(ServiceController):
         self.expected: dict[str, dict[str, int]] = {}
         """By Service: the revision at which the cache must show each slice that was written."""
         self.hints = TopologyHints()
+        self.missing: dict[str, set[str]] = {}
+        """Node that Pods name and that is not there -> the Services that wait for it."""
         super().setup()
-        self.nodes = self.informer("nodes", updated=self.node_updated)
+        self.nodes = self.informer("nodes", self.node_added, self.node_updated)
         self.slices = self.informer(SLICES, updated=self.slice_updated, changed=self.slice_changed)
         self.slices.index("service", service_key)
 
@@ -76,6 +78,10 @@ class EndpointSliceController(ServiceController):
         if self.is_ours(old) and not self.is_ours(new):
             for key in service_key(old):
                 self.queue.add(key)
+
+    def node_added(self, node: Object) -> None:
+        for key in sorted(self.missing.pop(node["metadata"]["name"], ())):
+            self.queue.add(key)
 
     def node_updated(self, old: Object, new: Object) -> None:
         """Where endpoints are shared out between zones, the shares may have changed."""
@@ -124,7 +130,7 @@ class EndpointSliceController(ServiceController):
                 by_ports.setdefault(orjson.dumps(each.get("ports") or []), []).append(each)
         wanted: dict[bytes, dict[Any, Object]] = {}
         for pod in pods:
-            if belongs(pod, terminating=True):
+            if belongs(pod, terminating=True) and self.has_node(pod, service):
                 endpoint = self.endpoint(pod, service, family)
                 group = wanted.setdefault(orjson.dumps(ports_of(service, pod)), {})
                 if endpoint["addresses"]:
@@ -244,6 +250,19 @@ class EndpointSliceController(ServiceController):
             "ports": ports,
         }
 
+    def has_node(self, pod: Object, service: Object) -> bool:
+        """A Pod on a node that is not there is none, unless the Service asks for all; it is looked at again."""
+        node = pod["spec"].get("nodeName")
+        if not node or service["spec"].get("publishNotReadyAddresses") or self.nodes.get(node):
+            return True
+        key = key_of(service)
+        if key not in self.missing.setdefault(node, set()):
+            self.missing[node].add(key)
+            why = f"skipping Pod {pod['metadata']['name']} for Service {key}: Node {node} Not Found"
+            message = f"Error updating Endpoint Slices for Service {key}: {why}"
+            self.recorder.event(service, "Warning", "FailedToUpdateEndpointSlices", message)
+        return False
+
     def endpoint(self, pod: Object, service: Object, family: str) -> Object:
         metadata = pod["metadata"]
         serving, terminating = podutil.is_ready(pod), is_deleting(pod)
@@ -288,8 +307,8 @@ def ports_of(service: Object, pod: Object) -> list[Object]:
 
 def identity(endpoint: Object) -> tuple[Any, ...]:
     """What makes two endpoints the same one, whatever their conditions."""
-    target = (endpoint.get("targetRef") or {}).get("uid")
-    return (*sorted(endpoint["addresses"]), endpoint.get("hostname"), endpoint.get("nodeName"), target)
+    target = endpoint.get("targetRef") or {}
+    return (*sorted(endpoint["addresses"]), endpoint.get("hostname"), target.get("namespace"), target.get("name"))
 
 
 def fill(piece: Object, endpoints: list[Object]) -> None:

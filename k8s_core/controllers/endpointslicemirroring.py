@@ -1,8 +1,8 @@
 """The EndpointSlice mirroring controller: Endpoints that somebody wrote by hand are shown as EndpointSlices too.
 
 So that a Service without a selector works for whoever reads slices only, kube-proxy first of all.
-Stands for pkg/controller/endpointslicemirroring.
-Leaves out: more than 1000 addresses in a subset.
+One slice for each set of ports and address family, with at most 1000 addresses of a subset; an event says what was
+left out. Stands for pkg/controller/endpointslicemirroring.
 """
 
 import orjson
@@ -14,6 +14,7 @@ from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import Controller, controller_reference, is_deleting, with_metadata
 from k8s_core.controllers.endpointslice import MANAGED_BY, SERVICE_NAME, SLICES, service_key
 from k8s_core.controllers.service_pods import TRIGGER_TIME
+from k8s_core.limits import MAX_ENDPOINTS_CAPACITY
 
 SKIP = "endpointslice.kubernetes.io/skip-mirror"
 NOT_MIRRORED = {TRIGGER_TIME, "kubectl.kubernetes.io/last-applied-configuration"}
@@ -45,22 +46,25 @@ class EndpointSliceMirroringController(Controller):
         existing = [each for each in self.slices.by_index("service", key) if self.is_ours(each)]
         endpoints, service = self.endpoints.get(name, namespace), self.services.get(name, namespace)
         mirrored = endpoints is not None and service is not None and should_mirror(endpoints, service)
-        wanted = self.wanted(endpoints) if endpoints and mirrored else []
-        for piece in wanted:
-            same = next((each for each in existing if port_key(each) == port_key(piece)), None)
+        wanted = self.wanted(endpoints) if endpoints and mirrored else {}
+        matched = {ports: next((each for each in existing if port_key(each) == ports), None) for ports in wanted}
+        spare = [each for each in existing if each not in matched.values()]
+        for ports, piece in wanted.items():
+            same = matched[ports] or next((each for each in spare if each["addressType"] == piece["addressType"]), None)
             if same is None:
                 self.create(piece)
                 continue
-            existing.remove(same)
-            labels, annotations = (piece["metadata"][part] for part in ("labels", "annotations"))
-            new = {**with_metadata(same, labels=labels, annotations=annotations), "endpoints": piece["endpoints"]}
-            if (new["endpoints"], labels) != (same.get("endpoints"), same["metadata"].get("labels")):
+            spare = [each for each in spare if each is not same]  # a slice of other ports is used again
+            parts = {part: piece["metadata"][part] for part in ("labels", "annotations")}
+            new = {**with_metadata(same, **parts), "endpoints": piece["endpoints"], "ports": piece["ports"]}
+            old = with_metadata(same, **{part: same["metadata"].get(part) or {} for part in parts})
+            if new != {**old, "ports": same.get("ports") or [], "endpoints": same.get("endpoints") or []}:
                 self.client.update(SLICES, new)
-        for piece in existing:
+        for piece in spare:
             self.delete(piece)
 
-    def wanted(self, endpoints: Object) -> list[Object]:
-        """One slice for each address family of each subset."""
+    def wanted(self, endpoints: Object) -> dict[tuple[str, bytes], Object]:
+        """A slice for each address family and set of ports."""
         metadata = endpoints["metadata"]
         given = metadata.get("annotations") or {}
         base: Object = {
@@ -74,24 +78,30 @@ class EndpointSliceMirroringController(Controller):
             "annotations": {key: value for key, value in given.items() if key not in NOT_MIRRORED},
             "ownerReferences": [controller_reference(endpoints)],
         }
-        found = []
+        found: dict[tuple[str, bytes], Object] = {}
+        skipped = 0
         for subset in endpoints.get("subsets") or ():
             ports = [{"name": "", "protocol": "TCP", **port} for port in subset.get("ports") or ()]
             entries = [endpoint(each, ready=True) for each in subset.get("addresses") or ()]
             entries += [endpoint(each, ready=False) for each in subset.get("notReadyAddresses") or ()]
-            for family in ("IPv4", "IPv6"):
-                chosen = [each for each in entries if (":" in each["addresses"][0]) == (family == "IPv6")]
-                if chosen:
-                    found.append(
-                        {
-                            "apiVersion": "discovery.k8s.io/v1",
-                            "kind": "EndpointSlice",
-                            "metadata": base,
-                            "addressType": family,
-                            "endpoints": chosen,
-                            "ports": ports,
-                        }
-                    )
+            skipped += max(len(entries) - MAX_ENDPOINTS_CAPACITY, 0)
+            for entry in entries[:MAX_ENDPOINTS_CAPACITY]:
+                empty = {
+                    "apiVersion": "discovery.k8s.io/v1",
+                    "kind": "EndpointSlice",
+                    "metadata": base,
+                    "addressType": "IPv6" if ":" in entry["addresses"][0] else "IPv4",
+                    "endpoints": [],
+                    "ports": ports,
+                }
+                piece = found.setdefault(port_key(empty), empty)
+                piece["endpoints"].append(entry)
+        if skipped:
+            limit = (
+                f"A max of {MAX_ENDPOINTS_CAPACITY} addresses can be mirrored to EndpointSlices per Endpoints subset"
+            )
+            message = f"{limit}. {skipped} addresses were skipped"
+            self.recorder.event(endpoints, "Warning", "TooManyAddressesToMirror", message)
         return found
 
     def create(self, piece: Object) -> None:
