@@ -22,7 +22,10 @@ from k8s_core.etcd.members import Members
 from k8s_core.etcd.raft import LEADER, Disk, Entry, Member, Message
 from k8s_core.etcd.service import WRITES, Service
 from k8s_core.etcd.store import Compare, EtcdError, Lease, Op, Store, TxnResult
-from k8s_core.etcd.wal import message_class
+from k8s_core.etcd.tree import Event, Tree, TreeError
+from k8s_core.etcd.v2 import V2, KeyRequest
+from k8s_core.etcd.v2 import apply as apply_v2
+from k8s_core.etcd.wal import decode, encode
 from k8s_core.limits import ETCD_EXPIRY_RETRY, ETCD_REQUEST_TIMEOUT, ETCD_SNAPSHOT_COUNT, ETCD_TICK
 
 Answer = Any
@@ -68,6 +71,7 @@ class Node:
             for id in self.group.ids
         }
         self.service = Service(store, self.group.loop, members)
+        self.service.tree.on_expired = self._sync_tree
 
     def kill(self) -> None:
         """The process dies; its disk stays."""
@@ -85,22 +89,35 @@ class Node:
             self.raft.tick()
             self.group.pump()
 
+    def _sync_tree(self) -> None:
+        """The time of keys in API 2 is up: the leader has it agreed on; there may be none yet."""
+        if not self.alive or not self.service.tree.overdue():
+            return
+        if self.leads:
+            self.call("v2", KeyRequest.sync(self.group.loop.now), lambda answer: None)
+        self.group.loop.call_later(ETCD_EXPIRY_RETRY, self._sync_tree, background=True)
+
     # --- requests -------------------------------------------------------------------------------------------
     def call(self, name: str, request: Any, done: Callable[[Answer], None], token: str = "") -> None:
-        """Answer one request, some time later; in the end with an error that leaves open what happened."""
+        """Answer one request, some time later; in the end with an error that leaves open what happened.
+
+        "v2" is a write of API 2: its answer is an event, or a TreeError.
+        """
         if not self.alive:
             done(EtcdError("UNAVAILABLE", "connection refused"))
             return
         try:
-            self.service.prepare(name, request, token)
+            write = name == "v2" or name in WRITES
+            if name != "v2":
+                self.service.prepare(name, request, token)
         except EtcdError as error:
             done(error)
             return
         number = next(self.group.numbers)
         once = _Once(done, self.group.loop.call_later(ETCD_REQUEST_TIMEOUT, lambda: once(timed_out()), background=True))
-        if name in WRITES:
+        if write:
             self._waiting[number] = once
-            self._to_leader(Entry(0, self.id, number, name, request.SerializeToString()))
+            self._to_leader(Entry(0, self.id, number, name, encode(name, request)))
         elif getattr(request, "serializable", False):
             once(self.answer(name, request))
         else:
@@ -140,11 +157,11 @@ class Node:
     def _apply(self, index: int, entry: Entry) -> None:
         answer: Answer = None
         if entry.name:
-            request = message_class(entry.name).FromString(entry.data)
             self.service.members.term, self.service.members.index = entry.term, index
             try:
-                answer = self.service._fill(self.service.apply(entry.name, request))
-            except EtcdError as error:
+                answer = self.service.apply(entry.name, decode(entry.name, entry.data))
+                answer = answer if entry.name == "v2" else self.service._fill(answer)
+            except (EtcdError, TreeError) as error:
                 answer = error
         self.group.applied(index, entry)
         if entry.origin == self.id and (done := self._waiting.pop(entry.number, None)):
@@ -274,6 +291,7 @@ class GroupStore(Store):
         super().__init__(group.loop)
         self.group, self._kv = group, KV(self, group.loop)
         self.on_lease_expired = self.expire
+        self.tree = Tree(group.loop, lambda: None)  # the members say when a key's time is up
         group.watch_applied.append(self._follow)
         group.elect()
 
@@ -285,7 +303,7 @@ class GroupStore(Store):
             node.call(name, request, answers.append, token)
         if not answers:
             raise timed_out()
-        if isinstance(answers[0], EtcdError):
+        if isinstance(answers[0], EtcdError | TreeError):
             raise answers[0]
         return answers[0]
 
@@ -323,9 +341,11 @@ class GroupStore(Store):
         """Do here what the members did, with the same result."""
         if not entry.name:
             return
-        request = message_class(entry.name).FromString(entry.data)
-        with contextlib.suppress(EtcdError):
+        request = decode(entry.name, entry.data)
+        with contextlib.suppress(EtcdError, TreeError):
             match entry.name:
+                case "v2":
+                    apply_v2(self.tree, request)
                 case "lease_grant":
                     super().lease_grant(request.TTL, request.ID)
                 case "lease_revoke":
@@ -337,9 +357,21 @@ class GroupStore(Store):
 
 
 class GroupService(Service):
-    """Passes every request on to the group. Only watches, snapshots and API 2 are this view's own."""
+    """Passes every request on to the group. Watches, snapshots, and what API 2 reads, are this view's own."""
 
     store: GroupStore
+
+    def __init__(self, store: GroupStore, loop: Loop):
+        super().__init__(store, loop)
+        self.tree = store.tree
+        self.v2 = V2(store.tree, self.members, self.write_v2)
+
+    def write_v2(self, request: KeyRequest) -> Event:
+        try:
+            event: Event = self.store.ask("v2", request)
+            return event
+        except EtcdError as error:
+            raise TreeError(300, error.message) from error
 
     def call(self, name: str, request: Any, token: str = "", common_name: str = "") -> Any:
         return self.store.ask(name, request, token)

@@ -116,8 +116,7 @@ class Service:
         self.propose = propose or self.apply
         self.journal: Journal | None = None
         self.tree = Tree(loop, self._sync_tree)
-        self.propose_v2: Callable[[KeyRequest], Event] = self.apply_v2
-        self.v2 = V2(self.tree, self.members, self._write_v2)
+        self.v2 = V2(self.tree, self.members, self.write_v2)
         self._parts = (self.kv, self.members, self.auth)
         store.on_lease_expired = self._expired
 
@@ -175,7 +174,9 @@ class Service:
             raise
 
     def apply(self, name: str, request: Message) -> Message:
-        """Do what is already agreed on. The same calls in the same order give the same state."""
+        """Do what is already agreed on; "v2" is a write of API 2. The same calls in order give the same state."""
+        if name == "v2":
+            return apply_v2(self.tree, request)
         if self.members.alarms:
             self._check_alarms(name, request)
         for part in self._parts:
@@ -185,13 +186,11 @@ class Service:
 
     def _sync_tree(self) -> None:
         with contextlib.suppress(EtcdError):
-            self.propose_v2(KeyRequest.sync(self.loop.now))
+            self.write_v2(KeyRequest.sync(self.loop.now))
 
-    def _write_v2(self, request: KeyRequest) -> Event:
-        return self.propose_v2(request)
-
-    def apply_v2(self, request: KeyRequest) -> Event:
-        return apply_v2(self.tree, request)
+    def write_v2(self, request: KeyRequest) -> Event:
+        event: Event = self.propose("v2", request)
+        return event
 
     def _fill(self, response: Message) -> Message:
         if not response.HasField("header"):

@@ -236,6 +236,10 @@ class Tree:
                 self.stats["expireCount"] += 1
                 self._remove(node, event, dir=True, recursive=True)
 
+    def overdue(self) -> bool:
+        """Whether something is there whose time is up."""
+        return any(node.expires and node.expires <= self.loop.now for node in _walk(self.root))
+
     def _alive(self, node: Node) -> bool:
         try:
             return self._find(node.path) is node

@@ -8,6 +8,7 @@ refused. A segment begins with the number of the snapshot it follows. `fsync=Fal
 power cut.
 """
 
+import contextlib
 import os
 import struct
 import zlib
@@ -49,8 +50,17 @@ Waiting = tuple[str, Message, Done]
 """A write and who wants its answer."""
 
 
+def encode(name: str, request: Message) -> bytes:
+    """A write for a log: of API 3 its message, of API 2 ("v2") its fields."""
+    return bytes(request.dump() if name == "v2" else request.SerializeToString())
+
+
+def decode(name: str, data: bytes) -> Message:
+    return KeyRequest.load(data) if name == "v2" else message_class(name).FromString(data)
+
+
 def _record(name: str, request: Message) -> bytes:
-    return name.encode() + b"\0" + bytes(request.SerializeToString())
+    return name.encode() + b"\0" + encode(name, request)
 
 
 class Damaged(EtcdError):
@@ -153,7 +163,7 @@ class Durable:
             self.count += 1
         self._added: list[Waiting] = []
         self._written: list[Waiting] = []
-        service.propose, service.propose_v2, service.journal = self.propose, self.propose_v2, self
+        service.propose, service.journal = self.propose, self
 
     def propose(self, name: str, request: Message) -> Message:
         """Write down, then do. What fails when it is done fails in the same way when it is played again."""
@@ -163,13 +173,6 @@ class Durable:
         response = self.service.apply(name, request)
         self._snapshot_if_full()
         return response
-
-    def propose_v2(self, request: KeyRequest) -> Any:
-        """The same for a write to the v2 tree."""
-        self._catch_up()
-        self.log.append(b"v2\0" + request.dump())
-        self.count += 1
-        return self.service.apply_v2(request)
 
     # --- many at once ---------------------------------------------------------------------------------------
     def add(self, name: str, request: Message, done: Done) -> None:
@@ -251,10 +254,5 @@ class Durable:
 
     def _replay(self, body: bytes) -> None:
         name, _, data = body.partition(b"\0")
-        try:
-            if name == b"v2":
-                self.service.apply_v2(KeyRequest.load(data))
-            else:
-                self.service.apply(name.decode(), message_class(name.decode()).FromString(data))
-        except (EtcdError, TreeError):
-            pass  # it failed then, too
+        with contextlib.suppress(EtcdError, TreeError):  # it failed then, too
+            self.service.apply(name.decode(), decode(name.decode(), data))

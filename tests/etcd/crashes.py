@@ -79,7 +79,7 @@ def ask(service: Service, asked: tuple[str, Any]) -> None:
     name, message = asked
     try:
         if name == "v2":
-            service.propose_v2(message)
+            service.write_v2(message)
         else:
             service.call(name, message)
     except (EtcdError, TreeError):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import linear
+import orjson
 import pytest
 from aetcd.rpc import rpc_pb2
 
@@ -180,3 +181,35 @@ def test_clients_of_a_group_see_its_members_users_and_leases() -> None:
     with pytest.raises(EtcdError, match="request timed out"):
         service.call("range", read)
     assert service.call("range", rpc_pb2.RangeRequest(key=b"k", serializable=True)).count == 0
+
+
+def test_api_2_is_agreed_on_like_api_3() -> None:
+    """Every member has the same tree, one that was away too; keys end everywhere at once; without a quorum no write."""
+    group = Group(Loop(0, 8), latency=None, snapshot_count=10)
+    service = GroupStore(group).service()
+
+    def ask(method: str, path: str, **form: str) -> tuple[int, Any]:
+        answer = service.v2.ask(method, path, form)
+        return answer.status, orjson.loads(answer.body)
+
+    def trees() -> set[bytes]:
+        alive = [node.service for node in group.nodes.values() if node.alive]
+        return {orjson.dumps(orjson.loads(state.dump(each)[:-32])["tree"]) for each in alive}
+
+    assert ask("PUT", "/a", value="1")[0] == 201
+    assert ask("PUT", "/a", value="2", prevValue="1")[1]["action"] == "compareAndSwap"
+    assert ask("PUT", "/a", value="3", prevValue="1")[1]["message"] == "Compare failed"
+    ask("PUT", "/short", value="x", ttl="5")
+    group.nodes[3].kill()
+    for number in range(20):
+        assert ask("POST", "/queue", value=str(number))[0] == 201
+    group.nodes[3].start()
+    group.loop.advance(3)
+    assert len(trees()) == 1 and ask("GET", "/short")[0] == 200
+    group.loop.advance(5)
+    assert ask("GET", "/short")[0] == 404 and len(trees()) == 1
+    assert len(ask("GET", "/queue")[1]["node"]["nodes"]) == 20
+    group.nodes[1].kill()
+    group.nodes[2].kill()
+    refused = {"errorCode": 300, "message": "Raft Internal Error", "cause": "etcdserver: request timed out", "index": 0}
+    assert ask("PUT", "/a", value="4") == (500, refused) and ask("GET", "/a")[1]["node"]["value"] == "2"
