@@ -19,6 +19,8 @@ from course import environment
 
 OURS = tuple(str(Path(__file__).parent.parent / name) + "/" for name in ("course", "k8s_core"))
 LIBRARIES = tuple(sysconfig.get_path(name) + "/" for name in ("stdlib", "purelib", "platlib"))
+COMMANDS = ("kubectl", "crictl", "etcdctl", "curl", "systemctl")
+"""What is typed with a ! before it, and now and then without."""
 
 
 class LabError(Exception):
@@ -67,14 +69,26 @@ def _system(shell: Any, command: str) -> None:
 def _show(shell: Any, kind: type, error: Any, tb: TracebackType | None, tb_offset: int | None = None) -> list[str]:
     """Show an error as the learner's own. A failed `%%bash` cell has already said what went wrong."""
     if isinstance(error, subprocess.CalledProcessError):
-        line = f"The last command ended with exit code {error.returncode}."
-        shell._showtraceback(kind, error, [line])
-        return [line]
+        if error.returncode is None:  # IPython's own, when it was interrupted
+            error.returncode = -signal.SIGINT
+        ended = f"ended with exit code {error.returncode}" if error.returncode >= 0 else "was interrupted"
+        return _say(shell, error, f"The last command {ended}.")
+    if isinstance(error, SyntaxError):
+        line = (error.text or "").strip()
+        if line.split(" ")[0] in COMMANDS:
+            return _say(shell, error, f"This is a command, not Python. Write a ! before it: !{line}")
+        shell.showtraceback((kind, error, tb), tb_offset)
+        return list(shell._last_traceback or [])
     whole = traceback.format_exception(kind, error, tb)
     shell.showtraceback((kind, error, without_ours(error, tb)), tb_offset, running_compiled_code=True)
     if any(f'"{place}' in line for line in whole for place in OURS) and not isinstance(error, LabError):
         keep("".join(whole))
     return list(shell._last_traceback or [])
+
+
+def _say(shell: Any, error: BaseException, line: str) -> list[str]:
+    shell._showtraceback(type(error), error, [line])
+    return [line]
 
 
 def without_ours(error: BaseException, tb: TracebackType | None) -> TracebackType | None:

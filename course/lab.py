@@ -37,6 +37,8 @@ from k8s_core.kubelet.host import Host
 from k8s_core.kubelet.units import Systemd, Unit
 
 BROKEN = 'The check of "{id}" went wrong. That is a mistake of the course, not yours; .course/errors.log says more.'
+NO_EDITOR = 'echo "In a cell there is no editor. Use kubectl patch here, or kubectl edit in a terminal." >&2; false'
+"""What `kubectl edit` starts in a cell, where an editor would wait for keys for ever."""
 WITH_SOLUTION = "done with the solution"
 
 _running: "Lab | None" = None
@@ -51,11 +53,20 @@ def start(chapter: str, *, learner: str = "", seed: int = 0) -> "Lab":
         known = ", ".join(each.id for each in syllabus.chapters() if each.lesson or each.assignment)
         raise LabError(f'There is no chapter "{chapter}". There are: {known}.') from None
     stop()
+    _leave_notebooks(found)
     _running = Lab(found, learner or environment.learner(), seed)
     if not (static() or environment.grading()) and (said := homepage.so_far(found)):
         print(said)
     kernel.install(_typed)
     return _running
+
+
+def _leave_notebooks(chapter: syllabus.Chapter) -> None:
+    """Let the files that a lesson's cells write go to .course/work/, not among the lessons."""
+    if (Path.cwd() / f"{chapter.id}.ipynb").exists() and Path.cwd().name == environment.NOTEBOOKS.name:
+        work = environment.home() / "work" / chapter.id
+        work.mkdir(parents=True, exist_ok=True)
+        os.chdir(work)
 
 
 def stop() -> None:
@@ -113,6 +124,7 @@ class Lab(Views, Traffic):
             **environment.variables(),
             **environment.kubectl_variables(kubeconfig, folder / "kubectl-cache"),
             "NODES": str(folder / "nodes"),
+            "KUBE_EDITOR": NO_EDITOR,
         }
         self._mine = {f"MY_{name.upper()}": str(value) for name, value in vars(self.values).items()}
         os.environ.update({**self.environment, **self._mine})
@@ -136,6 +148,8 @@ class Lab(Views, Traffic):
     # --- time -----------------------------------------------------------------------------------------------
     def advance(self, duration: str | float) -> None:
         """Send the cluster's time ahead, by "5m", "1h30m" or a number of seconds."""
+        if str(duration).startswith("-"):
+            raise LabError("Time only goes forward. What is past can be looked at: lab.show().")
         try:
             self.cluster.advance(duration)
         except ValueError:
@@ -154,7 +168,10 @@ class Lab(Views, Traffic):
 
     def http(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
         """One HTTPS request to the apiserver, without kubectl: `lab.http("GET", "/version")`."""
-        return Wire(self._folder.path / "kubeconfig").request(method, path, body, content_type)
+        try:
+            return Wire(self._folder.path / "kubeconfig").request(method, path, body, content_type)
+        except ValueError as error:
+            raise LabError(str(error)) from None
 
     # --- taking it apart ------------------------------------------------------------------------------------
     @property

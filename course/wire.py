@@ -56,7 +56,9 @@ class Wire:
             self.context.load_cert_chain(pair.name)
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
-        """One request; a refusal is an answer, too. `body` is sent as JSON."""
+        """One request; a refusal is an answer, too. `body` is sent as JSON. ValueError if the path has no slash."""
+        if not path.startswith("/"):
+            raise ValueError(f'"{path}" is no path. It begins with a slash, like "/api/v1/pods".')
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": content_type, "Accept": "application/json"}
         asked = urllib.request.Request(self.server + path, data, headers, method=method)

@@ -22,6 +22,11 @@ CELLS = [
     "%node cp grep -c image: /etc/kubernetes/manifests/*.yaml | wc -l",
     "%%node worker9\nls",
     "print(lab.node('cp').run('crictl pods -q --name etcd | wc -l'), end=''); lab.node('worker2')",
+    "kubectl get pods",
+    "import subprocess\nraise subprocess.CalledProcessError(None, 'bash')",
+    "lab.advance('-5m')",
+    "lab.http('GET', 'version')",
+    "!kubectl edit configmap kube-root-ca.crt",
     "lab.cluster.loop.call_soon(lambda: 1 / 0)\nlab.cluster.loop.strict = True\nlab.settle()",
 ]
 
@@ -80,13 +85,23 @@ def test_a_learners_traceback_is_theirs_and_ours_is_never_shown(
     cells: list[nbformat.NotebookNode], folder: Path
 ) -> None:
     """An error shows the lines of the notebook that led to it, none of the course's or the engine's, which are kept."""
-    for cell, words in ((cells[7], "KeyError"), (cells[8], "Error"), (cells[13], "ZeroDivisionError")):
+    for cell, words in ((cells[7], "KeyError"), (cells[8], "Error"), (cells[-1], "ZeroDivisionError")):
         told = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error(cell)))
         assert words in told
         assert "Cell In" in told
         for ours in ("course/", "k8s_core"):
             assert ours not in told, told
     assert "clock.py" in (folder / "errors.log").read_text()
+
+
+def test_a_slip_is_told_in_one_line(cells: list[nbformat.NotebookNode]) -> None:
+    """A command without its !, an interrupted shell cell, time that goes back, a path without its slash, an editor."""
+    said = [error(cell) for cell in cells[13:17]]
+    assert said[0] == ["This is a command, not Python. Write a ! before it: !kubectl get pods"]
+    assert said[1] == ["The last command was interrupted."]
+    assert said[2] == ["Time only goes forward. What is past can be looked at: lab.show()."]
+    assert said[3] == ['"version" is no path. It begins with a slash, like "/api/v1/pods".']
+    assert text(cells[17]).startswith("In a cell there is no editor.")
 
 
 def test_a_cell_is_typed_on_a_node(cells: list[nbformat.NotebookNode]) -> None:

@@ -293,10 +293,23 @@ def test_a_start_says_where_one_left(lab: Lab, capsys: pytest.CaptureFixture[str
 
 
 def test_a_new_start_in_the_same_kernel_ends_the_old(home: Path) -> None:
-    """Last of this file: the old cluster's door is closed, the new one is empty and has the folder."""
+    """The old cluster's door is closed, the new one is empty and has the folder."""
     old = start("09-pods")
     old.kubectl("run left --image=nginx")
     new = start("09-pods")
     assert old.cluster.door is None
     assert new._folder.path.name == "09-pods"
     assert new.kubectl("get pods").strip() == "No resources found in default namespace."
+
+
+def test_a_lessons_files_stay_out_of_the_notebooks(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside its own lesson a lab goes to .course/work/; anywhere else it stays where it is."""
+    notebooks = tmp_path / "notebooks"
+    notebooks.mkdir()
+    monkeypatch.chdir(notebooks)
+    start("09-pods")
+    assert Path.cwd() == notebooks
+    (notebooks / "09-pods.ipynb").touch()
+    start("09-pods")
+    assert Path.cwd() == home / "work" / "09-pods"
+    labs.stop()
