@@ -1,17 +1,22 @@
 """The commands that are part of the shell because they change it: cd, export, read, set, trap, exit ..."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
-from k8s_core.shell import expand
+from k8s_core.shell.expand import BLANKS
 from k8s_core.shell.fs import Directory, FileError, normalize
-from k8s_core.shell.pipes import Steps
+from k8s_core.shell.pipes import Steps, Wait
 from k8s_core.shell.process import SIGNALS
+from k8s_core.shell.programs import execute
+from k8s_core.shell.variables import OPTIONS
 
 if TYPE_CHECKING:
     from k8s_core.shell.interpreter import Shell
 
-Builtin = Callable[["Shell", list[str]], Steps]
+Builtin = Callable[["Shell", list[str]], Generator[Wait, None, int] | int | None]
+"""Takes the shell and the words, its own name first; a plain function or one that waits."""
+BUILTINS: dict[str, Builtin] = {}
 
 
 class Leave(Exception):
@@ -22,43 +27,49 @@ class Leave(Exception):
         self.kind, self.value = kind, value
 
 
-def _leave(kind: str) -> Builtin:
-    def run(shell: "Shell", words: list[str]) -> Steps:
-        default = 1 if kind in ("break", "continue") else shell.status
-        value = int(words[1]) if len(words) > 1 and words[1].lstrip("-").isdigit() else default
-        raise Leave(kind, value if kind in ("break", "continue") else value & 255)
-        yield 0.0
+def builtin(names: str) -> Callable[[Builtin], Builtin]:
+    def enter(run: Builtin) -> Builtin:
+        BUILTINS.update(dict.fromkeys(names.split(), run))
+        return run
 
-    return run
+    return enter
 
 
-def _colon(shell: "Shell", words: list[str]) -> Steps:
+@builtin("exit return break continue")
+def _leave(shell: "Shell", words: list[str]) -> int:
+    loop = words[0] in ("break", "continue")
+    value = 1 if loop else shell.status
+    if len(words) > 1 and words[1].lstrip("-").isdigit():
+        value = int(words[1])
+    raise Leave(words[0], value if loop else value & 255)
+
+
+@builtin(": umask ulimit")
+def _nothing(shell: "Shell", words: list[str]) -> int:
     return 0
-    yield 0.0
 
 
-def _cd(shell: "Shell", words: list[str]) -> Steps:
-    process = shell.process
+@builtin("cd")
+def _cd(shell: "Shell", words: list[str]) -> int | None:
+    process, bash = shell.process, shell.flavour == "bash"
     target = words[1] if len(words) > 1 else shell.get("HOME", "/root")
     if target == "-":
         target = shell.get("OLDPWD", process.cwd)
-        shell.streams.stdout.write(f"{target}\n".encode())
+        shell.out(f"{target}\n")
     try:
         node, _ = process.fs.resolve(target, process.cwd)
+        if not isinstance(node, Directory):
+            raise FileError("Not a directory")
     except FileError as error:
-        bash = shell.flavour == "bash"
         shell.complain(f"cd: {target}: {error}" if bash else f"cd: can't cd to {target}: {error}")
         return 1 if bash else 2
-    if not isinstance(node, Directory):
-        shell.complain(f"cd: can't cd to {target}: Not a directory")
-        return 1
     shell.set("OLDPWD", process.cwd)
     process.cwd = normalize(target, process.cwd)
-    return 0
-    yield 0.0
+    return None
 
 
-def _export(shell: "Shell", words: list[str]) -> Steps:
+@builtin("export readonly")
+def _export(shell: "Shell", words: list[str]) -> int | None:
     for word in words[1:]:
         name, equals, value = word.partition("=")
         if name == "-p":
@@ -70,138 +81,120 @@ def _export(shell: "Shell", words: list[str]) -> Steps:
             shell.set(name, value)
         if name in shell.variables:
             shell.exported.add(name)
-    if len(words) == 1 or words[1] == "-p":
-        for name in sorted(shell.exported & set(shell.variables)):
-            shell.streams.stdout.write(f"export {name}='{shell.get(name)}'\n".encode())
-    return 0
-    yield 0.0
+    if words[1:] in ([], ["-p"]):
+        shell.out("".join(f"export {n}='{shell.get(n)}'\n" for n in sorted(shell.exported & set(shell.variables))))
+    return None
 
 
-def _local(shell: "Shell", words: list[str]) -> Steps:
+@builtin("local")
+def _local(shell: "Shell", words: list[str]) -> None:
     for word in words[1:]:
         name, _, value = word.partition("=")
         shell.set(name, value)
-    return 0
-    yield 0.0
 
 
-def _unset(shell: "Shell", words: list[str]) -> Steps:
+@builtin("unset")
+def _unset(shell: "Shell", words: list[str]) -> None:
     for name in words[1:]:
         shell.variables.pop(name, None)
         shell.functions.pop(name, None)
-    return 0
-    yield 0.0
 
 
-_LONG_OPTIONS = {"errexit": "e", "nounset": "u", "xtrace": "x", "noglob": "f"}
-
-
-def _set(shell: "Shell", words: list[str]) -> Steps:
+@builtin("set")
+def _set(shell: "Shell", words: list[str]) -> None:
     arguments = words[1:]
     if not arguments:
-        for name in sorted(shell.variables):
-            shell.streams.stdout.write(f"{name}='{shell.get(name)}'\n".encode())
-        return 0
+        shell.out("".join(f"{name}='{shell.get(name)}'\n" for name in sorted(shell.variables)))
     while arguments:
         word = arguments.pop(0)
-        if word in ("-o", "+o") and arguments:
-            option = _LONG_OPTIONS.get(arguments.pop(0))
-            if option:
-                shell.options[option] = word == "-o"
-        elif word == "--":
-            shell.positional = arguments
-            break
-        elif word[:1] in "-+" and len(word) > 1:
-            for letter in word[1:]:
-                if letter in shell.options:
-                    shell.options[letter] = word[0] == "-"
-                elif letter == "o" and arguments:
-                    option = _LONG_OPTIONS.get(arguments.pop(0))
-                    if option:
-                        shell.options[option] = word[0] == "-"
-        else:
-            shell.positional = [word, *arguments]
-            break
-    return 0
-    yield 0.0
+        if word == "--" or word[:1] not in ("-", "+") or len(word) == 1:
+            shell.positional = arguments if word == "--" else [word, *arguments]
+            return
+        for letter in word[1:]:
+            option = OPTIONS.get(arguments.pop(0), "") if letter == "o" and arguments else letter
+            if option in shell.options:
+                shell.options[option] = word[0] == "-"
 
 
-def _shift(shell: "Shell", words: list[str]) -> Steps:
+@builtin("shift")
+def _shift(shell: "Shell", words: list[str]) -> int:
     count = int(words[1]) if len(words) > 1 and words[1].isdigit() else 1
-    if count > len(shell.positional):
-        return 1
-    del shell.positional[:count]
-    return 0
-    yield 0.0
+    enough = count <= len(shell.positional)
+    del shell.positional[: count if enough else 0]
+    return int(not enough)
 
 
+@builtin("read")
 def _read(shell: "Shell", words: list[str]) -> Steps:
-    names, raw = [], False
-    arguments = words[1:]
+    names, raw, arguments = list[str](), False, words[1:]
     while arguments:
         word = arguments.pop(0)
         if word == "-p" and arguments:
-            shell.streams.stderr.write(arguments.pop(0).encode())
+            shell.err(arguments.pop(0))
         elif word.startswith("-"):
             raw |= "r" in word
         else:
             names.append(word)
-    line = (yield from shell.streams.stdin.read_line()).decode(errors="replace")
-    ended, text = not line.endswith("\n"), line.rstrip("\n")
-    while not raw and text.endswith("\\") and not ended:
-        line = (yield from shell.streams.stdin.read_line()).decode(errors="replace")
-        ended, text = not line.endswith("\n"), text[:-1] + line.rstrip("\n")
-    separators = shell.get("IFS", expand.BLANKS)
+    text, ended = "", False
+    while True:
+        line = (yield from shell.stdin.read_line()).decode(errors="replace")
+        text, ended = text + line.rstrip("\n"), not line.endswith("\n")
+        if raw or ended or not text.endswith("\\"):
+            break
+        text = text[:-1]
+    separators = shell.get("IFS", BLANKS)
+    blanks = "".join(set(separators) & set(BLANKS))
+    around = f"[{re.escape(blanks)}]*" if blanks else ""
     names = names or ["REPLY"]
-    rest = text.strip(" \t") if separators == expand.BLANKS else text
-    for index, name in enumerate(names):
-        if index == len(names) - 1 or not separators:
-            shell.set(name, rest)
-        else:
-            cut = next((i for i, char in enumerate(rest) if char in separators), len(rest))
-            shell.set(name, rest[:cut])
-            rest = rest[cut + 1 :].lstrip(" \t") if separators == expand.BLANKS else rest[cut + 1 :]
+    rest = text.strip(blanks) if blanks else text
+    for name in names[:-1]:
+        parts = re.split(f"{around}[{re.escape(separators)}]{around}", rest, maxsplit=1) if separators else [rest]
+        shell.set(name, parts[0])
+        rest = "".join(parts[1:])
+    shell.set(names[-1], rest)
     return int(ended and not text)
 
 
-def _eval(shell: "Shell", words: list[str]) -> Steps:
-    shell._enter()
+def _nested(shell: "Shell", text: str) -> Steps:
+    shell.enter()
     try:
-        return (yield from shell.run_text(" ".join(words[1:])))
+        return (yield from shell.run_text(text))
     finally:
-        shell._calls -= 1
+        shell.leave()
 
 
+@builtin("eval")
+def _eval(shell: "Shell", words: list[str]) -> Steps:
+    return (yield from _nested(shell, " ".join(words[1:])))
+
+
+@builtin(". source")
 def _source(shell: "Shell", words: list[str]) -> Steps:
     if len(words) < 2:
         shell.complain(f"{words[0]}: filename argument required")
         return 2
     try:
-        text = shell.process.fs.read(words[1], shell.process.cwd).decode(errors="replace")
+        text = shell.process.read(words[1]).decode(errors="replace")
     except FileError:
         shell.complain(f"{words[0]}: can't open '{words[1]}': No such file or directory")
         return 2
-    shell._enter()
-    try:
-        return (yield from shell.run_text(text))
-    finally:
-        shell._calls -= 1
+    return (yield from _nested(shell, text))
 
 
+@builtin("exec")
 def _exec(shell: "Shell", words: list[str]) -> Steps:
     if len(words) == 1:
         return 0
-    shell.traps = {}
-    shell.children = {}
-    raise Leave("exit", (yield from shell.execute(words[1:], shell.environment(), replacing=True)))
+    shell.traps, shell.children = {}, {}
+    raise Leave("exit", (yield from execute(shell, words[1:], shell.environment(), replacing=True)))
 
 
-def _trap(shell: "Shell", words: list[str]) -> Steps:
-    arguments = [w for w in words[1:] if w != "--"]
+@builtin("trap")
+def _trap(shell: "Shell", words: list[str]) -> int | None:
+    arguments = [word for word in words[1:] if word != "--"]
     if not arguments:
-        for name, action in shell.traps.items():
-            shell.streams.stdout.write(f"trap -- '{action}' {name}\n".encode())
-        return 0
+        shell.out("".join(f"trap -- '{action}' {name}\n" for name, action in shell.traps.items()))
+        return None
     command = None if arguments[0] == "-" or len(arguments) == 1 else arguments[0]
     numbers = {str(number): name for name, number in SIGNALS.items()} | {"0": "EXIT"}
     for word in arguments[1:] or arguments:
@@ -210,10 +203,10 @@ def _trap(shell: "Shell", words: list[str]) -> Steps:
             shell.complain(f"trap: {word}: invalid signal specification")
             return 1
         shell.set_trap(name, command)
-    return 0
-    yield 0.0
+    return None
 
 
+@builtin("wait")
 def _wait(shell: "Shell", words: list[str]) -> Steps:
     if len(words) == 1:
         yield from shell.wait_for(list(shell.children.values()))
@@ -222,55 +215,26 @@ def _wait(shell: "Shell", words: list[str]) -> Steps:
     return (yield from shell.wait_for(known)) if known else 127
 
 
+@builtin("type command")
 def _type(shell: "Shell", words: list[str]) -> Steps:
-    quiet = words[0] == "command"
-    arguments = words[1:]
-    if quiet and arguments[:1] and arguments[0] not in ("-v", "-V"):
-        return (yield from shell.execute(arguments, shell.environment()))
-    status = 0
-    for name in arguments[1:] if quiet else arguments:
+    quiet, arguments = words[0] == "command", words[1:]
+    if quiet and arguments and arguments.pop(0) not in ("-v", "-V"):
+        return (yield from execute(shell, words[1:], shell.environment()))
+    status, machine = 0, shell.process.machine
+    for name in arguments:
         if name in BUILTINS or name in shell.functions:
-            shell.streams.stdout.write((name if quiet else f"{name} is a shell builtin").encode() + b"\n")
-        elif shell.process.machine.find(name):
-            path = name if "/" in name else f"{shell.process.machine.bin}/{name}"
-            shell.streams.stdout.write((path if quiet else f"{name} is {path}").encode() + b"\n")
+            shell.out(f"{name}\n" if quiet else f"{name} is a shell builtin\n")
+        elif machine.find(name):
+            path = name if "/" in name else f"{machine.bin}/{name}"
+            shell.out(f"{path}\n" if quiet else f"{name} is {path}\n")
         else:
-            status = 127 if quiet else 1
-            if not quiet:
-                shell.streams.stdout.write(f"{name}: not found\n".encode())
+            status = 127 if quiet or shell.flavour != "bash" else 1
+            shell.out("" if quiet else f"{name}: not found\n")
     return status
 
 
-def _jobs(shell: "Shell", words: list[str]) -> Steps:
-    for index, process in enumerate(p for p in shell.children.values() if p.code is None):
-        shell.streams.stdout.write(f"[{index + 1}]+  Running                 {' '.join(process.argv)} &\n".encode())
-    return 0
-    yield 0.0
-
-
-BUILTINS: dict[str, Builtin] = {
-    ":": _colon,
-    "cd": _cd,
-    "export": _export,
-    "readonly": _export,
-    "local": _local,
-    "unset": _unset,
-    "set": _set,
-    "shift": _shift,
-    "read": _read,
-    "eval": _eval,
-    ".": _source,
-    "source": _source,
-    "exec": _exec,
-    "trap": _trap,
-    "wait": _wait,
-    "type": _type,
-    "command": _type,
-    "jobs": _jobs,
-    "umask": _colon,
-    "ulimit": _colon,
-    "exit": _leave("exit"),
-    "return": _leave("return"),
-    "break": _leave("break"),
-    "continue": _leave("continue"),
-}
+@builtin("jobs")
+def _jobs(shell: "Shell", words: list[str]) -> None:
+    running = [process for process in shell.children.values() if process.code is None]
+    for index, process in enumerate(running, 1):
+        shell.out(f"[{index}]+  Running                 {' '.join(process.argv)} &\n")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+from k8s_core.shell.arithmetic import ExpansionError, evaluate
 from k8s_core.shell.fs import Directory
 from k8s_core.shell.pipes import Wait
 from k8s_core.shell.syntax import Arithmetic, Parameter, Substitution, Text, Word
@@ -24,10 +25,6 @@ MAX_TRIMMED = 1 << 13
 """${x%pattern} tries every length: longer values are refused."""
 BREAK = "\0"
 """Stands between the fields of "$@"."""
-
-
-class ExpansionError(Exception):
-    """`parameter not set`, `divide by zero`, `argument list too long`."""
 
 
 def fields(shell: "Shell", words: list[Word]) -> Generator[Wait, None, list[str]]:
@@ -104,54 +101,52 @@ def _expand(shell: "Shell", word: Word) -> Generator[Wait, None, Pieces]:
 
 
 def _parameter(shell: "Shell", part: Parameter) -> Generator[Wait, None, Pieces]:
-    if part.name == "@" and not part.op:
-        return (
-            [(BREAK.join(shell.positional), part.quoted)]
-            if shell.positional
-            else ([(BREAK, False)] if part.quoted else [])
-        )
-    value = shell.lookup(part.name)
-    op = part.op
+    name, op, quoted = part.name, part.op, part.quoted
+    if name == "@" and not op:
+        return [(BREAK.join(shell.positional), quoted)] if shell.positional else [(BREAK, False)] * quoted
+    value = shell.lookup(name)
+    if name == "*" and quoted:
+        value = shell.get("IFS", " ")[:1].join(shell.positional)
     if op == "length":
-        return [(str(len(value or "")), part.quoted)]
-    if op in (":-", "-", ":=", "=", ":?", "?", ":+", "+"):
-        assert part.word is not None
-        missing = value is None or (op.startswith(":") and value == "")
-        if op in (":+", "+"):
+        return [(str(len(value or "")), quoted)]
+    if op and op[-1] in "-=?+":
+        missing = value is None or (op[0] == ":" and not value)
+        if op[-1] == "+":
             return [] if missing else (yield from _quoted(shell, part))
         if not missing:
-            return [(value or "", part.quoted)]
-        if op in (":-", "-"):
+            return [(value or "", quoted)]
+        if op[-1] == "-":
             return (yield from _quoted(shell, part))
-        default = yield from text(shell, part.word)
-        if op in (":?", "?"):
-            raise ExpansionError(f"{part.name}: {default or 'parameter not set or null'}")
-        shell.set(part.name, default)
-        return [(default, part.quoted)]
-    if value is None and shell.options["u"] and part.name not in "@*":
-        raise ExpansionError(f"{part.name}: parameter not set")
-    value = value or ""
-    if op:
-        assert part.word is not None
-        if op == ":":
-            bounds = (yield from text(shell, part.word)).split(":")
-            start = evaluate(shell, bounds[0] or "0")
-            length = evaluate(shell, bounds[1]) if len(bounds) > 1 else len(value)
-            value = value[start:][:length]
-        elif op in ("/", "//"):
-            old, _, new = (yield from text(shell, part.word)).partition("/")
-            if old:
-                value = re.sub(_regex(old), lambda _: new, value, count=0 if op == "//" else 1)
-        elif len(value) > MAX_TRIMMED:
-            raise ExpansionError("Argument list too long")
-        else:
-            value = _trim(value, op, (yield from pattern(shell, part.word)))
-    return [(value, part.quoted)]
+        default = yield from text(shell, _word(part))
+        if op[-1] == "?":
+            raise ExpansionError(f"{name}: {default or 'parameter not set' + ' or null' * (op == ':?')}")
+        shell.set(name, default)
+        return [(default, quoted)]
+    if value is None and shell.options["u"] and name not in "@*":
+        raise ExpansionError(f"{name}: parameter not set")
+    return [((yield from _cut(shell, value or "", part)) if op else value or "", quoted)]
+
+
+def _word(part: Parameter) -> Word:
+    return part.word or Word(())
+
+
+def _cut(shell: "Shell", value: str, part: Parameter) -> Generator[Wait, None, str]:
+    """What ${x:start:length}, ${x/old/new} and ${x%pattern} leave of a value."""
+    if part.op == ":":
+        bounds = (yield from text(shell, _word(part))).split(":")
+        start = evaluate(shell, bounds[0] or "0")
+        return value[start:][: evaluate(shell, bounds[1]) if len(bounds) > 1 else len(value)]
+    if len(value) > MAX_TRIMMED:
+        raise ExpansionError("Argument list too long")
+    if part.op[0] == "/":
+        old, _, new = (yield from text(shell, _word(part))).partition("/")
+        return re.sub(_regex(old), lambda _: new, value, count=int(part.op == "/")) if old else value
+    return _trim(value, part.op, (yield from pattern(shell, _word(part))))
 
 
 def _quoted(shell: "Shell", part: Parameter) -> Generator[Wait, None, Pieces]:
-    assert part.word is not None
-    pieces = yield from _expand(shell, part.word)
+    pieces = yield from _expand(shell, _word(part))
     return [(p, True) for p, _ in pieces] if part.quoted else pieces
 
 
@@ -221,132 +216,3 @@ def _glob(shell: "Shell", pieces: Pieces) -> list[str]:
                     following.append(f"{base}{name}/")
         found = following
     return [path.rstrip("/") for path in found] or [plain]
-
-
-# --- arithmetic ---------------------------------------------------------------------------------------------------
-_TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+|[A-Za-z_]\w*|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%]=|[-+*/%()<>!~&|^?:=,])")
-_LEVELS = [
-    ("||",),
-    ("&&",),
-    ("|",),
-    ("^",),
-    ("&",),
-    ("==", "!="),
-    ("<", ">", "<=", ">="),
-    ("<<", ">>"),
-    ("+", "-"),
-    ("*", "/", "%"),
-]
-
-
-def evaluate(shell: "Shell", expression: str) -> int:
-    """The value of an arithmetic expression, 64 bits; raises ExpansionError."""
-    tokens: list[str] = []
-    at = 0
-    expression = expression.strip()
-    while at < len(expression):
-        match = _TOKEN.match(expression, at)
-        if not match or len(tokens) > 10_000:
-            raise ExpansionError("arithmetic syntax error")
-        tokens.append(match[1])
-        at = match.end()
-        if not expression[at:].strip():
-            break
-    if not tokens:
-        return 0
-    value, rest = _assignment(shell, tokens, 0)
-    if rest != len(tokens):
-        raise ExpansionError("arithmetic syntax error")
-    return value
-
-
-def _assignment(shell: "Shell", tokens: list[str], at: int) -> tuple[int, int]:
-    if at + 1 < len(tokens) and tokens[at + 1] in ("=", "+=", "-=", "*=", "/=", "%=") and tokens[at].isidentifier():
-        value, end = _assignment(shell, tokens, at + 2)
-        if len(tokens[at + 1]) == 2:
-            value = _apply(tokens[at + 1][0], _number(shell, tokens[at]), value)
-        shell.set(tokens[at], str(value))
-        return value, end
-    value, at = _level(shell, tokens, at, 0)
-    if at < len(tokens) and tokens[at] == "?":
-        yes, at = _assignment(shell, tokens, at + 1)
-        if at >= len(tokens) or tokens[at] != ":":
-            raise ExpansionError("arithmetic syntax error")
-        no, at = _assignment(shell, tokens, at + 1)
-        value = yes if value else no
-    return value, at
-
-
-def _level(shell: "Shell", tokens: list[str], at: int, level: int) -> tuple[int, int]:
-    if level == len(_LEVELS):
-        return _unary(shell, tokens, at)
-    value, at = _level(shell, tokens, at, level + 1)
-    while at < len(tokens) and tokens[at] in _LEVELS[level]:
-        op = tokens[at]
-        right, at = _level(shell, tokens, at + 1, level + 1)
-        value = _apply(op, value, right)
-    return value, at
-
-
-def _unary(shell: "Shell", tokens: list[str], at: int) -> tuple[int, int]:
-    if at >= len(tokens) or at > 5_000:
-        raise ExpansionError("arithmetic syntax error")
-    token = tokens[at]
-    if token in "+-!~":
-        value, end = _unary(shell, tokens, at + 1)
-        return {"+": value, "-": -value, "!": int(not value), "~": ~value}[token], end
-    if token == "(":
-        value, end = _assignment(shell, tokens, at + 1)
-        if end >= len(tokens) or tokens[end] != ")":
-            raise ExpansionError("arithmetic syntax error")
-        return value, end + 1
-    return _number(shell, token), at + 1
-
-
-def _number(shell: "Shell", token: str) -> int:
-    if len(token) > 100:
-        raise ExpansionError("arithmetic syntax error")
-    if token[0].isdigit():
-        return int(
-            token,
-            16
-            if token[:2] in ("0x", "0X")
-            else 8
-            if token[0] == "0" and token.isdigit() and not set(token) & set("89")
-            else 10,
-        )
-    if token.isidentifier():
-        value = (shell.lookup(token) or "0").strip()
-        try:
-            return int(value, 0) if not re.fullmatch(r"0\d+", value) else int(value)
-        except ValueError:
-            return 0
-    raise ExpansionError("arithmetic syntax error")
-
-
-def _apply(op: str, a: int, b: int) -> int:
-    if op in "/%" and b == 0:
-        raise ExpansionError("divide by zero")
-    if op in ("<<", ">>"):
-        b &= 63
-    value = {
-        "+": lambda: a + b,
-        "-": lambda: a - b,
-        "*": lambda: a * b,
-        "/": lambda: abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1),
-        "%": lambda: abs(a) % abs(b) * (1 if a >= 0 else -1),
-        "<<": lambda: a << b,
-        ">>": lambda: a >> b,
-        "<": lambda: int(a < b),
-        ">": lambda: int(a > b),
-        "<=": lambda: int(a <= b),
-        ">=": lambda: int(a >= b),
-        "==": lambda: int(a == b),
-        "!=": lambda: int(a != b),
-        "&": lambda: a & b,
-        "|": lambda: a | b,
-        "^": lambda: a ^ b,
-        "&&": lambda: int(bool(a and b)),
-        "||": lambda: int(bool(a or b)),
-    }[op]()
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)

@@ -5,15 +5,17 @@ Promises: every text is either parsed or refused with a SyntaxFailure in bounded
 Left out: `select`, process substitution, arrays.
 """
 
+import re
+
 from k8s_core.shell.syntax import (
     AndOr,
     Case,
+    Command,
     For,
     Function,
     Group,
     If,
     List,
-    Node,
     Pipeline,
     Redirect,
     Simple,
@@ -21,8 +23,17 @@ from k8s_core.shell.syntax import (
     Text,
     While,
     Word,
+)  # fmt: skip
+from k8s_core.shell.words import META, NAME, Words
+
+RESERVED = frozenset(
+    ["if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for", "{", "}", "!", "in"]
 )
-from k8s_core.shell.words import MAX_DEPTH, META, RESERVED, Words
+KEYWORD = re.compile(r"[^ \t\n;&|<>()'\"\\$`]+(?=[ \t\n;&|<>()]|\Z)")
+BLANK, BLANK_LINES = re.compile(r"(?:[ \t\r]|\\\n|#[^\n]*)+"), re.compile(r"(?:[ \t\r]|\\\n|#[^\n]*)*\n?")
+REDIRECT = re.compile(r"(\d?|&)(<<-|<<|<&|<>|>>|>&|>\||<|>)")
+BOTH = 99
+"""The number of &>, which is no descriptor's."""
 
 
 def parse(text: str) -> List:
@@ -38,87 +49,69 @@ def parse(text: str) -> List:
 class Parser(Words):
     """Reads commands."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, depth: int = 0) -> None:
+        super().__init__(text, depth)
         self.heredocs: list[tuple[Redirect, str, bool, bool]] = []
 
     def skip_blank(self, *, newlines: bool = False) -> None:
-        text = self.text
-        while self.pos < len(text):
-            char = text[self.pos]
-            if char in " \t\r" or text.startswith("\\\n", self.pos):
-                self.pos += 2 if char == "\\" else 1
-            elif char == "#":
-                end = text.find("\n", self.pos)
-                self.pos = len(text) if end < 0 else end
-            elif char == "\n" and newlines:
-                self.pos += 1
-                self._read_heredocs()
-            else:
-                return
+        """Pass over blanks and comments, and the here-documents that begin behind a newline."""
+        if not newlines:
+            self.match(BLANK)
+            return
+        while self.match(BLANK_LINES).endswith("\n"):
+            self._read_heredocs()
 
     def _read_heredocs(self) -> None:
         for redirect, end_word, quoted, strip in self.heredocs:
             lines = []
-            while True:
-                if self.pos >= len(self.text):
-                    break
+            while self.pos < len(self.text):
                 end = self.text.find("\n", self.pos)
                 end = len(self.text) if end < 0 else end
                 line = self.text[self.pos : end]
                 self.pos = min(end + 1, len(self.text))
-                if strip:
-                    line = line.lstrip("\t")
+                line = line.lstrip("\t") if strip else line
                 if line == end_word:
                     break
                 lines.append(line + "\n")
             body = "".join(lines)
-            if quoted:
-                redirect.target = Word((Text(body, True),))
-            else:
-                inner = Parser(body)
-                redirect.target = Word(tuple(inner.quoted_parts("")))
+            redirect.target = Word((Text(body, True),) if quoted else tuple(Parser(body, self.depth).quoted_parts("")))
         self.heredocs = []
 
     def substitution(self) -> List:
         saved, self.heredocs = self.heredocs, []
         body = self.commands(())
-        self.skip_blank(newlines=True)
-        if self.peek() != ")":
-            raise self.unexpected(")")
-        self.pos += 1
+        self.expect(")")
         self.heredocs = saved
         return body
+
+    def expect(self, char: str) -> None:
+        self.skip_blank(newlines=True)
+        if self.peek() != char:
+            raise self.unexpected(char)
+        self.pos += 1
 
     def keyword(self) -> str:
         """The reserved word at this place, or ""."""
         self.skip_blank()
-        end = self.pos
-        while end < len(self.text) and self.text[end] not in META and self.text[end] not in "'\"\\$`":
-            end += 1
-        word = self.text[self.pos : end]
-        followed = end >= len(self.text) or self.text[end] in META
-        return word if followed and word in RESERVED else ""
+        found = KEYWORD.match(self.text, self.pos)
+        return found[0] if found and found[0] in RESERVED else ""
 
-    def take(self, word: str) -> None:
-        if self.keyword() != word:
-            raise self.unexpected(word)
+    def take(self, *words: str) -> str:
+        """One of these reserved words, which must stand here."""
+        word = self.keyword()
+        if word not in words:
+            raise self.unexpected(words[-1])
         self.pos += len(word)
+        return word
 
     # --- lists and pipelines --------------------------------------------------------------------------------
     def commands(self, stops: tuple[str, ...]) -> List:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise SyntaxFailure("syntax error: nested too deeply")
+        self.deeper()
         body: List = []
         while True:
             self.skip_blank(newlines=True)
-            if (
-                self.pos >= len(self.text)
-                or self.peek() == ")"
-                or self.peek(2) == ";;"
-                or self.keyword() in stops != ()
-            ):
+            ended = self.pos >= len(self.text) or self.peek() == ")" or self.peek(2) == ";;"
+            if ended or self.keyword() in stops != ():
                 break
             body.append(self.and_or())
             self.skip_blank()
@@ -127,9 +120,7 @@ class Parser(Words):
             if self.peek() == ";" or (self.peek() == "&" and self.peek(2) != "&&"):
                 body[-1].background = self.peek() == "&"
                 self.pos += 1
-            elif self.peek() == "\n":
-                self.skip_blank(newlines=True)
-            else:
+            elif self.peek() != "\n":
                 break
         self.depth -= 1
         return body
@@ -160,69 +151,55 @@ class Parser(Words):
             commands.append(self.command())
 
     # --- commands -------------------------------------------------------------------------------------------
-    def command(self) -> Node:
-        self.skip_blank()
+    def command(self) -> Command:
         word = self.keyword()
-        node: Node
-        if word == "if":
-            node = self.if_()
-        elif word in ("while", "until"):
-            self.take(word)
-            condition = self.required(("do",), "do")
-            self.take("do")
-            body = self.required(("done",), "done")
-            self.take("done")
-            node = While(condition, body, word == "until")
-        elif word == "for":
-            node = self.for_()
-        elif word == "case":
-            node = self.case()
-        elif word == "{":
-            self.take("{")
-            node = Group(self.required(("}",), "}"), False)
-            self.take("}")
-        elif self.peek() == "(":
-            self.pos += 1
-            node = Group(self.commands(()), True)
-            self.skip_blank(newlines=True)
-            if self.peek() != ")":
-                raise self.unexpected(")")
-            self.pos += 1
-        elif word:
-            raise self.unexpected()
-        else:
+        if not word and self.peek() != "(":
             return self.simple()
+        reader = {"if": self.if_, "while": self.while_, "until": self.while_, "for": self.for_, "case": self.case,
+                  "{": self.group, "": self.group}.get(word)  # fmt: skip
+        if reader is None:
+            raise self.unexpected()
+        node = reader()
         while (redirect := self.redirect()) is not None:
             node.redirects.append(redirect)
         return node
 
-    def required(self, stops: tuple[str, ...], what: str) -> List:
+    def block(self, *stops: str) -> List:
+        """Commands, at least one, up to one of these words (which is left there if there are several)."""
         body = self.commands(stops)
         if not body:
-            raise self.unexpected(None if self.pos < len(self.text) else what)
+            raise self.unexpected(None if self.pos < len(self.text) else stops[-1])
+        if len(stops) == 1:
+            self.take(*stops)
         return body
 
+    def while_(self) -> While:
+        word = self.take("while", "until")
+        return While(self.block("do"), self.block("done"), word == "until")
+
+    def group(self) -> Group:
+        if self.peek() == "{":
+            self.take("{")
+            return Group(self.block("}"), False)
+        self.pos += 1
+        body = self.commands(())
+        self.expect(")")
+        return Group(body, True)
+
     def if_(self) -> If:
-        branches, otherwise = [], None
-        self.take("if")
-        while True:
-            condition = self.required(("then",), "then")
-            self.take("then")
-            branches.append((condition, self.required(("elif", "else", "fi"), "fi")))
-            word = self.keyword()
-            if word == "elif":
-                self.take("elif")
-                continue
-            if word == "else":
-                self.take("else")
-                otherwise = self.required(("fi",), "fi")
-            self.take("fi")
-            return If(branches, otherwise)
+        branches, otherwise = list[tuple[List, List]](), List()
+        word = self.take("if")
+        while word in ("if", "elif"):
+            branches.append((self.block("then"), self.block("elif", "else", "fi")))
+            word = self.take("elif", "else", "fi")
+        if word == "else":
+            otherwise = self.block("fi")
+        return If(branches, otherwise)
 
     def for_(self) -> For:
         self.take("for")
         self.skip_blank()
-        name = self.name()
+        name = self.match(NAME)
         if not name:
             raise SyntaxFailure("syntax error: bad for loop variable")
         self.skip_blank(newlines=True)
@@ -230,21 +207,17 @@ class Parser(Words):
         if self.keyword() == "in":
             self.take("in")
             words = []
-            while True:
-                self.skip_blank()
-                if self.pos >= len(self.text) or self.peek() in ";\n":
-                    break
+            self.skip_blank()
+            while self.pos < len(self.text) and self.peek() not in ";\n":
                 if self.peek() in META:
                     raise self.unexpected()
                 words.append(self.word())
+                self.skip_blank()
         self.skip_blank()
-        if self.peek() == ";":
-            self.pos += 1
+        self.pos += self.peek() == ";"
         self.skip_blank(newlines=True)
         self.take("do")
-        body = self.required(("done",), "done")
-        self.take("done")
-        return For(name, words, body)
+        return For(name, words, self.block("done"))
 
     def case(self) -> Case:
         self.take("case")
@@ -253,12 +226,9 @@ class Parser(Words):
         self.skip_blank(newlines=True)
         self.take("in")
         items: list[tuple[list[Word], List]] = []
-        while True:
-            self.skip_blank(newlines=True)
-            if self.keyword() == "esac":
-                break
-            if self.peek() == "(":
-                self.pos += 1
+        self.skip_blank(newlines=True)
+        while self.keyword() != "esac":
+            self.pos += self.peek() == "("
             patterns = [self.word()]
             self.skip_blank()
             while self.peek() == "|":
@@ -271,15 +241,14 @@ class Parser(Words):
             self.pos += 1
             items.append((patterns, self.commands(("esac",))))
             self.skip_blank(newlines=True)
-            if self.peek(2) == ";;":
-                self.pos += 2
+            self.pos += 2 * (self.peek(2) == ";;")
+            self.skip_blank(newlines=True)
         self.take("esac")
         return Case(word, items)
 
-    def simple(self) -> Node:
+    def simple(self) -> Command:
         command = Simple()
         while True:
-            self.skip_blank()
             redirect = self.redirect()
             if redirect:
                 command.redirects.append(redirect)
@@ -287,21 +256,21 @@ class Parser(Words):
             if self.pos >= len(self.text) or self.peek() in META:
                 break
             start = self.pos
-            name = self.name()
-            if name and not command.words and self.peek() == "=":
+            name = "" if command.words else self.match(NAME)
+            if name and self.peek() == "=":
                 self.pos += 1
                 at_end = self.pos >= len(self.text) or self.peek() in META
                 command.assignments.append((name, Word(()) if at_end else self.word()))
                 continue
             self.skip_blank()
-            if name and not command.words and self.peek() == "(":
-                self.pos += 1
-                self.skip_blank()
-                if self.peek() != ")":
-                    raise self.unexpected()
-                self.pos += 1
+            keyword = name == "function" and self.match(NAME)
+            self.skip_blank()
+            if keyword or (name and self.peek() == "("):
+                if self.peek() == "(":
+                    self.pos += 1
+                    self.expect(")")
                 self.skip_blank(newlines=True)
-                return Function(name, self.command())
+                return Function(keyword or name, self.command())
             self.pos = start
             command.words.append(self.word())
         if not (command.words or command.assignments or command.redirects):
@@ -310,30 +279,20 @@ class Parser(Words):
 
     def redirect(self) -> Redirect | None:
         self.skip_blank()
-        start, fd = self.pos, -1
-        if self.peek().isdigit() and self.text[self.pos + 1 : self.pos + 2] in ("<", ">"):
-            fd = int(self.peek())
-            self.pos += 1
-        both = self.peek(2) == "&>"
-        if both:
-            self.pos += 1
-        for op in ("<<-", "<<", "<&", "<>", ">>", ">&", ">|", "<", ">"):
-            if self.text.startswith(op, self.pos):
-                self.pos += len(op)
-                break
-        else:
-            self.pos = start
+        found = REDIRECT.match(self.text, self.pos)
+        if not found or (found[1] == "&" and found[2] not in (">", ">>")):
             return None
-        if fd < 0:
-            fd = 0 if op.startswith("<") else 1
+        self.pos = found.end()
+        fd, op = found[1], found[2]
         self.skip_blank()
         if self.pos >= len(self.text) or self.peek() in META:
             raise self.unexpected("word")
         word = self.word()
-        redirect = Redirect(99 if both else fd, op, word)
-        if op.startswith("<<"):
-            quoted = any(not isinstance(p, Text) or p.quoted for p in word.parts)
-            end = "".join(p.value for p in word.parts if isinstance(p, Text))
-            redirect.op = "<<"
-            self.heredocs.append((redirect, end, quoted, op == "<<-"))
+        number = BOTH if fd == "&" else int(fd or op[0] == ">")
+        if not op.startswith("<<"):
+            return Redirect(number, op, word)
+        redirect = Redirect(number, "<<", word)
+        quoted = any(not isinstance(p, Text) or p.quoted for p in word.parts)
+        end = "".join(p.value for p in word.parts if isinstance(p, Text))
+        self.heredocs.append((redirect, end, quoted, op == "<<-"))
         return redirect

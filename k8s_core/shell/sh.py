@@ -7,59 +7,53 @@ from k8s_core.shell.parser import parse
 from k8s_core.shell.pipes import BrokenPipe, Killed, Steps
 from k8s_core.shell.process import SIGNALS, Process
 from k8s_core.shell.syntax import Simple, SyntaxFailure
+from k8s_core.shell.variables import OPTIONS
 
 
 def sh(process: Process) -> Steps:
     """The sh command: `sh`, `sh -c text [name args]`, `sh file args`, `sh -i`."""
     arguments = process.argv[1:]
-    options = {"e": False, "u": False, "x": False, "f": False}
-    from_text = interactive = False
+    options: dict[str, bool] = {}
+    flags = ""
     while arguments and arguments[0][:1] in "-+" and len(arguments[0]) > 1:
         flag = arguments.pop(0)
         if flag == "--":
             break
         if flag in ("-o", "+o") and arguments:
             arguments.pop(0)
-            continue
-        from_text |= "c" in flag and not flag.startswith("--")
-        interactive |= "i" in flag and not flag.startswith("--")
-        for option in options:
-            if option in flag and not flag.startswith("--"):
-                options[option] = flag[0] == "-"
+        elif not flag.startswith("--"):
+            flags += flag[1:]
+            options |= {letter: flag[0] == "-" for letter in flag[1:] if letter in OPTIONS.values()}
+    from_text, interactive = "c" in flags, "i" in flags
     if from_text and not arguments:
-        return process.fail(
-            "-c requires an argument" if process.machine.shell == "ash" else "-c: option requires an argument", 2
-        )
+        return process.fail("-c requires an argument" if process.ash else "-c: option requires an argument", 2)
     shell = Shell(process, name=process.argv[0])
     shell.options |= options
-    status = 0
-    try:
-        if from_text:
-            shell.name, shell.positional = (arguments[1] if len(arguments) > 1 else process.argv[0]), arguments[2:]
-            status = yield from _run_program(shell, arguments[0])
-        elif arguments:
-            try:
-                text = process.fs.read(arguments[0], process.cwd).decode(errors="replace")
-            except FileError:
-                return process.fail(f"can't open '{arguments[0]}': No such file or directory", 2)
-            shell.name, shell.positional = arguments[0], arguments[1:]
-            status = yield from shell.run_text(text)
-        else:
-            shell.interactive = interactive or process.tty
-            status = yield from _read_commands(shell)
-    except Leave as leave:
-        status = leave.value
-    except BrokenPipe:
-        status = 141
-    return (yield from shell.run_exit_trap(status))
+    if from_text:
+        shell.name, shell.positional = (arguments[1] if len(arguments) > 1 else process.argv[0]), arguments[2:]
+        return (yield from _to_the_end(shell, _run_program(shell, arguments[0])))
+    if arguments:
+        try:
+            text = process.read(arguments[0]).decode(errors="replace")
+        except FileError:
+            return process.fail(f"can't open '{arguments[0]}': No such file or directory", 2)
+        shell.name, shell.positional = arguments[0], arguments[1:]
+        return (yield from _to_the_end(shell, shell.run_text(text)))
+    shell.interactive = interactive or process.tty
+    return (yield from _to_the_end(shell, _read_commands(shell)))
 
 
 def typed(process: Process, text: str) -> Steps:
     """What an interactive shell does with a text that is typed: one complete command after another."""
     shell = Shell(process, name="bash")
     shell.interactive = True
+    return (yield from _to_the_end(shell, shell.run_text(text)))
+
+
+def _to_the_end(shell: Shell, steps: Steps) -> Steps:
+    """Run a shell's commands, and its EXIT trap when it leaves."""
     try:
-        status = yield from shell.run_text(text)
+        status = yield from steps
     except Leave as leave:
         status = leave.value
     except BrokenPipe:
@@ -74,10 +68,9 @@ def _run_program(shell: Shell, text: str) -> Steps:
     except SyntaxFailure as error:
         shell.complain(str(error))
         return 2
-    if body and not body[-1].rest and not body[-1].background and not body[-1].first.negated:
-        commands = body[-1].first.commands
-        if len(body) == 1 and len(commands) == 1 and isinstance(commands[0], Simple):
-            return (yield from shell.run_command(commands[0], replacing=True))
+    command = body[0].alone() if len(body) == 1 and not body[0].background else None
+    if isinstance(command, Simple):
+        return (yield from shell.run_command(command, replacing=True))
     return (yield from shell.run_list(body))
 
 
@@ -97,12 +90,12 @@ def _read_commands(shell: Shell) -> Steps:
     process, pending = shell.process, ""
     while True:
         if shell.interactive:
-            shell.streams.stderr.write(_prompt(shell, bool(pending)).encode())
+            shell.err(_prompt(shell, bool(pending)))
         try:
             line = (yield from process.stdin.read_line()).decode(errors="replace")
             if not line and not pending:
                 if shell.interactive and shell.flavour == "bash":
-                    shell.streams.stderr.write(b"exit\n")
+                    shell.err("exit\n")
                 break
             text = pending + line
             try:

@@ -67,62 +67,59 @@ class Redirect:
 
 
 @dataclass(slots=True)
-class Simple:
+class Command:
+    """What all commands have."""
+
+    redirects: list[Redirect] = field(default_factory=list, kw_only=True)
+
+
+@dataclass(slots=True)
+class Simple(Command):
     assignments: list[tuple[str, Word]] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
-    redirects: list[Redirect] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class If:
+class If(Command):
     branches: list[tuple["List", "List"]]
-    otherwise: "List | None"
-    redirects: list[Redirect] = field(default_factory=list)
+    otherwise: "List"
 
 
 @dataclass(slots=True)
-class While:
+class While(Command):
     condition: "List"
     body: "List"
     until: bool
-    redirects: list[Redirect] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class For:
+class For(Command):
     name: str
     words: list[Word] | None
     body: "List"
-    redirects: list[Redirect] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Case:
+class Case(Command):
     word: Word
     items: list[tuple[list[Word], "List"]]
-    redirects: list[Redirect] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Group:
+class Group(Command):
     body: "List"
     subshell: bool
-    redirects: list[Redirect] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Function:
+class Function(Command):
     name: str
-    body: "Node"
-    redirects: list[Redirect] = field(default_factory=list)
-
-
-Node = Simple | If | While | For | Case | Group | Function
+    body: Command
 
 
 @dataclass(slots=True)
 class Pipeline:
-    commands: list[Node]
+    commands: list[Command]
     negated: bool
 
 
@@ -131,6 +128,11 @@ class AndOr:
     first: Pipeline
     rest: list[tuple[str, Pipeline]]
     background: bool = False
+
+    def alone(self) -> Command | None:
+        """The one command that this is, if it is no more than that."""
+        single = not self.rest and not self.first.negated and len(self.first.commands) == 1
+        return self.first.commands[0] if single else None
 
 
 List = list[AndOr]

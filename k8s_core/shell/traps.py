@@ -50,15 +50,13 @@ class Traps(Variables):
         """The wait builtin: until all have ended or a trapped signal comes."""
         code = 0
         for process in processes:
-            waker = process.exited
             while process.code is None:
                 if self._pending:
                     yield from self._run_traps()
                     return 143
-                # whichever comes first wakes us: the child's end or a signal
-                both = Waiters()
-                _chain(waker, both)
-                _chain(self._signalled, both)
+                both = Waiters()  # whichever comes first wakes us: the child's end or a signal
+                for source in (process.exited, self._signalled):
+                    source.add(_Relay(both))  # type: ignore[arg-type]  # a Task as far as Waiters goes: it has wake()
                 yield both
             code = process.code
         return code
@@ -82,7 +80,3 @@ class _Relay:
 
     def wake(self) -> None:
         self._target.notify()
-
-
-def _chain(source: Waiters, target: Waiters) -> None:
-    source.add(_Relay(target))  # type: ignore[arg-type]  # a Task as far as Waiters goes: it has wake()

@@ -124,6 +124,24 @@ def output(script: str, **options: object) -> str:
             "mkdir /d; echo x > /d/f; tar cf - /d | tar xf - -C /tmp; cat /tmp/d/f; tar cf /t.tar d; tar tf /t.tar",
             "x\nd\nd/f\n",
         ),
+        ("echo $((2**10)) $((i = 3, i++ + i)) $((0 && 1/0)) $((1 ? 2 : 1/0))", "1024 7 0 2\n"),
+        ('IFS=:; set -- a b; echo "$*"; echo x:y:z | { IFS=: read p q; echo "$p,$q"; }', "a:b\nx,y:z\n"),
+        (
+            "exec 3>/tmp/log; echo kept >&3; echo shown; cat /tmp/log; { echo e >&2; } 2>&1 >/dev/null",
+            "shown\nkept\ne\n",
+        ),
+        ("echo $'a\\tb\\'c'; function f { echo in $1; }; f x", "a\tb'c\nin x\n"),
+        ("mkdir -p d/e; echo x > d/e/f; mv d g; cat g/e/f; chmod -R 700 g; stat -c '%a %s' g/e/f", "x\n700 2\n"),
+        (
+            "mkdir q; echo b > q/B.txt; grep -r b q; find q -iname 'b*'; cd q; grep -rl b .",
+            "q/B.txt:b\nq/B.txt\n./B.txt\n",
+        ),
+        ("printf 'b\\nB\\na\\n' | sort -f | tr '\\n' ' '; printf '2M\\n10K\\n' | sort -h | head -n 1", "a B b 10K\n"),
+        ("printf 'x\\nab\\nc\\n' | grep -n -B1 ab; printf 'aXbX' | sed 's/X/-/2'", "1-x\n2:ab\naXb-"),
+        (
+            "sort /nope; echo $?; printf 'a b\\n' | xargs -I{} echo '<{}>'",
+            "2\n<a b>\nsort: /nope: No such file or directory\n",
+        ),
         ("head -n 1 /etc/hosts; tail -1 /a.txt", "127.0.0.1 localhost\n2\n"),
     ],
 )

@@ -195,8 +195,9 @@ def sort(process: Process, options: Options, operands: list[str]) -> Steps:
     if "u" in options:
         lines = list({key(line): line for line in reversed(lines)}.values())[::-1]
     text = "".join(f"{line}\n" for line in lines)
-    (process.open_output(options["o"]).write(text.encode()) if "o" in options else process.out(text))
-    return process.status
+    output = process.open_output(options["o"]) if "o" in options else process.stdout
+    output.write(text.encode())
+    return 2 * process.status
 
 
 @COMMANDS("uniq", "cdui")
