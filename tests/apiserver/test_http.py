@@ -26,7 +26,8 @@ class Cluster:
 
     def __init__(self) -> None:
         self.lock, self.loop, self.pki, self.clock = threading.RLock(), Loop(), PKI_, "step"
-        self.apiserver = self
+        self.apiserver = self.authenticator = self
+        self.client_cas = [PKI_.ca.certificate]
         self.handler: Handler = lambda request: Response(object={"path": request.path})
         self.seen: list[Request] = []
 
