@@ -135,7 +135,7 @@ def dotted(least: int, complaint: str) -> Callable[[str], Complaints]:
     return check
 
 
-def joined(check: Callable[[str], Complaints], separator: str = ",", before: str = "") -> Callable[[str], Complaints]:
+def joined(check: Callable[[Any], Complaints], separator: str = ",", before: str = "") -> Callable[[Any], Complaints]:
     """A check that gives all its complaints as one."""
     return lambda value: [before + separator.join(found)] if (found := check(value)) else []
 
@@ -193,6 +193,7 @@ _NUMBERS: Final[dict[str, Callable[[Any], Complaints]]] = {
     "port-or-name": port_or_name,
     "int-or-percent": int_or_percent,
     "at-most-all": at_most_all,
+    "service-port": joined(names.port_number, ", ", "port is not valid: "),
     "user-id": names.user_id,
     "lun": lambda value: names.in_range(value, 0, 255),
     "affinity-weight": lambda value: [] if 0 < value <= 100 else ["must be in the range 1-100"],
