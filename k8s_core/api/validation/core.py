@@ -41,7 +41,7 @@ def namespace(obj: Object) -> Errors:
     """A Namespace."""
     for value in strings(sub(obj, "spec"), "finalizers"):
         yield from qualified_name("spec.finalizers", value)
-        yield from meta.kube_finalizer("spec.finalizers", value)
+        yield from meta.kube_finalizer(value, "spec.finalizers")
 
 
 def namespace_update(new: Object, old: Object) -> Errors:
@@ -64,7 +64,7 @@ def namespace_finalize(new: Object, old: Object) -> Errors:
     """The finalizers of a Namespace's spec."""
     for index, value in enumerate(strings(sub(new, "spec"), "finalizers")):
         yield from qualified_name(f"spec.finalizers[{index}]", value)
-        yield from meta.kube_finalizer(f"spec.finalizers[{index}]", value)
+        yield from meta.kube_finalizer(value, f"spec.finalizers[{index}]")
 
 
 def config_map(obj: Object) -> Errors:

@@ -117,11 +117,10 @@ def no_padding(value: str) -> Complaints:
     return [] if value == value.strip() else ["must not have leading or trailing whitespace"]
 
 
-def signer(value: str) -> Complaints:
-    """The name of a signer of certificates: example.com/signer-name."""
-    if value.count("/") != 1 or not all(value.split("/")):
-        return ["must be a fully qualified domain and path of the form 'example.com/signer-name'"]
-    return []
+def group_version(value: str) -> Complaints:
+    """An API version with or without its group."""
+    odd = value.count("/") > 1 or value.endswith("/")
+    return ["must be <group>/<version> or <version>"] if odd else []
 
 
 def dotted(least: int, complaint: str) -> Callable[[str], Complaints]:
@@ -184,7 +183,7 @@ _TEXTS: Final[dict[str, Callable[[str], Complaints]]] = {
     "absolute-path": absolute_path,
     "url-path": url_path,
     "no-padding": no_padding,
-    "signer-name": signer,
+    "group-version": group_version,
     "dotted-domain": dotted(1, "should be a domain with at least one dot"),
     "three-segment-domain": dotted(2, "should be a domain with at least three segments separated by dots"),
 }

@@ -37,16 +37,7 @@ def create(obj: Object, name_check: NameCheck) -> Errors:
         yield from bad("metadata.name", name, name_check(name))
     else:
         yield required("metadata.name", "name or generateName is required")
-    if namespace := text(metadata, "namespace"):
-        yield from bad("metadata.namespace", namespace, check_label(namespace))
-    if number(metadata, "generation") < 0:
-        yield invalid("metadata.generation", metadata["generation"], "must be greater than or equal to 0")
-    yield from labels(metadata.get("labels"), "metadata.labels")
-    yield from annotations(metadata.get("annotations"), "metadata.annotations")
-    yield from owner_references(metadata)
-    yield from finalizers(metadata)
-    yield from managed_fields(metadata)
-    yield from kube_finalizers(metadata)
+    yield from tags.validate("ObjectMeta", metadata, "metadata")
 
 
 def update(new: Object, old: Object) -> Errors:
@@ -78,11 +69,11 @@ def update(new: Object, old: Object) -> Errors:
     if after.get("annotations") != before.get("annotations"):
         yield from annotations(after.get("annotations"), "metadata.annotations")
     if after.get("ownerReferences") != before.get("ownerReferences"):
-        yield from owner_references(after)
+        yield from tags.validate("Owners", after, "metadata")
     if after.get("managedFields") is not before.get("managedFields"):
-        yield from managed_fields(after)
+        yield from tags.validate("ManagedFields", after, "metadata")
     if changed:
-        yield from kube_finalizers(after)
+        yield from tags.validate("Finalizers", after, "metadata")
 
 
 def labels(values: Any, path: str) -> Errors:
@@ -102,67 +93,36 @@ def annotations(values: Any, path: str) -> Errors:
         yield too_long(path, ANNOTATIONS_SIZE)
 
 
-def owner_references(metadata: Object) -> Errors:
-    """Owners must be named in full, and at most one is the controller."""
-    path = "metadata.ownerReferences"
-    controller = ""
-    for place, owner in each(metadata, "ownerReferences", "metadata"):
-        version = text(owner, "apiVersion")
-        if not version:
-            yield required(f"{place}.apiVersion", "must not be empty")
-        elif version.count("/") > 1 or version.endswith("/"):
-            yield invalid(f"{place}.apiVersion", version, "must be <group>/<version> or <version>")
-        for name in ("kind", "name", "uid"):
-            if not owner.get(name):
-                yield required(f"{place}.{name}", "must not be empty")
-        if (version, owner.get("kind")) == ("v1", "Event"):
-            yield invalid(place, owner, "/v1, Kind=Event is disallowed from being an owner")
-        if owner.get("controller"):
-            found = f"{text(owner, 'kind')}/{text(owner, 'name')}"
-            if controller:
-                yield invalid(
-                    path,
-                    [in_order(item or {}, OWNER) for item in metadata["ownerReferences"]],
-                    'Only one reference can have Controller set to true. Found "true" in references for '
-                    f"{controller} and {found}",
-                )
-            else:
-                controller = found
+def one_controller(owner: Object | None, path: str, owners: list[Object | None]) -> Errors:
+    """At most one owner is the controller."""
+    position = int(path[path.rindex("[") + 1 : -1])
+    earlier = [item for item in owners[:position] if (item or {}).get("controller")]
+    if earlier and (owner or {}).get("controller"):
+        names = (f"{text(item or {}, 'kind')}/{text(item or {}, 'name')}" for item in (earlier[0], owner))
+        why = "Only one reference can have Controller set to true. Found \"true\" in references for "
+        shown = [in_order(item or {}, OWNER) for item in owners]
+        yield invalid(path.rpartition("[")[0], shown, why + " and ".join(names))
 
 
-def finalizers(metadata: Object) -> Errors:
+def no_event(owner: Object, path: str) -> Errors:
+    """An Event owns nothing."""
+    if (text(owner, "apiVersion"), owner.get("kind")) == ("v1", "Event"):
+        yield invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner")
+
+
+def finalizers(found: list[str] | None, path: str) -> Errors:
     """Finalizers are qualified names; deletion either orphans or deletes the dependents."""
-    path, values = "metadata.finalizers", strings(metadata, "finalizers")
+    values = [value or "" for value in found or ()]
     for value in values:
         yield from qualified_name(path, value)
     if "orphan" in values and "foregroundDeletion" in values:
         yield invalid(path, values, "finalizer orphan and foregroundDeletion cannot be both set")
 
 
-def kube_finalizers(metadata: Object) -> Errors:
+def kube_finalizer(value: str | None, path: str) -> Errors:
     """A finalizer without a prefix must be one of Kubernetes' own."""
-    for index, value in enumerate(strings(metadata, "finalizers")):
-        yield from kube_finalizer(f"metadata.finalizers[{index}]", value)
-
-
-def kube_finalizer(path: str, value: str) -> Errors:
-    """One finalizer without a prefix must be one of Kubernetes' own."""
-    if "/" not in value and value not in STANDARD_FINALIZERS:
-        yield invalid(path, value, "name is neither a standard finalizer name nor is it fully qualified")
-
-
-def managed_fields(metadata: Object) -> Errors:
-    """Managed fields that a client sent."""
-    for path, entry in each(metadata, "managedFields", "metadata"):
-        operation = text(entry, "operation")
-        if not operation:
-            yield required(f"{path}.operation", "must not be empty")
-        elif operation not in ("Apply", "Update"):
-            yield not_supported(f"{path}.operation", operation, ("Apply", "Update"))
-        if text(entry, "fieldsType") not in ("", "FieldsV1"):
-            yield invalid(f"{path}.fieldsType", entry["fieldsType"], "must be `FieldsV1`")
-        if len(text(entry, "manager")) > MANAGER_LENGTH:
-            yield too_long(f"{path}.manager", MANAGER_LENGTH)
+    if "/" not in (value or "") and value not in STANDARD_FINALIZERS:
+        yield invalid(path, value or "", "name is neither a standard finalizer name nor is it fully qualified")
 
 
 def label_selector(selector: Object | None, path: str) -> Errors:
@@ -197,25 +157,3 @@ def matches(selector: Object | None, values: Object | None) -> bool | None:
 def _mask_dash(prefix: str) -> str:
     # Upstream's maskTrailingDash: a generated name goes on after the dash.
     return prefix[:-2] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
-
-
-def conditions(node: Object, path: str) -> Errors:
-    """A list of metav1.Condition."""
-    seen: set[str] = set()
-    for place, condition in each(node, "conditions", path):
-        kind = text(condition, "type")
-        if kind in seen:
-            yield FieldError("FieldValueDuplicate", place, "", kind)
-        seen.add(kind)
-        if not kind:
-            yield required(f"{place}.type", "is required")
-        else:
-            yield from qualified_name(f"{place}.type", kind)
-        status = text(condition, "status")
-        if not status:
-            yield required(f"{place}.status")
-        elif status not in ("False", "True", "Unknown"):
-            yield not_supported(f"{place}.status", status, ("False", "True", "Unknown"))
-        for name in ("lastTransitionTime", "reason"):
-            if not condition.get(name):
-                yield required(f"{place}.{name}")

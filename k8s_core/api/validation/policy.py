@@ -39,41 +39,23 @@ POD_COMPUTE: Final = {
 }  # fmt: skip
 
 
-def disruption_budget(obj: Object) -> Errors:
-    """A PodDisruptionBudget: either what must run or what may be missing."""
-    spec = sub(obj, "spec")
-    low, high = spec.get("minAvailable"), spec.get("maxUnavailable")
-    if low is not None and high is not None:
+def one_way(spec: Object | None, path: str) -> Errors:
+    """Either what must run or what may be missing."""
+    low, high = (spec or {}).get("minAvailable"), (spec or {}).get("maxUnavailable")
+    if spec and low is not None and high is not None:
         go = {
             "MinAvailable": low,
             "Selector": spec.get("selector"),
             "MaxUnavailable": high,
             "UnhealthyPodEvictionPolicy": spec.get("unhealthyPodEvictionPolicy"),
         }
-        yield invalid("spec", go, "minAvailable and maxUnavailable cannot be both set")
-    for name, value in (("minAvailable", low), ("maxUnavailable", high)):
-        if value is not None:
-            yield from int_or_percent(f"spec.{name}", value)
-            yield from not_above_all(f"spec.{name}", value)
-    yield from meta.label_selector(spec.get("selector"), "spec.selector")
-    policies = ("AlwaysAllow", "IfHealthyBudget")
-    yield from one_of(spec, "unhealthyPodEvictionPolicy", "spec", policies, optional=True)
-
-
-def disruption_budget_status(new: Object, old: Object) -> Errors:
-    """The counts of a budget."""
-    status = sub(new, "status")
-    if status is sub(old, "status"):
-        return
-    yield from meta.conditions(status, "status")
-    for name in ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"):
-        yield from non_negative(status, name, "status")
+        yield invalid(path, go, "minAvailable and maxUnavailable cannot be both set")
 
 
 def resource_quota(obj: Object) -> Errors:
     """A ResourceQuota."""
     spec = sub(obj, "spec")
-    yield from _amounts(sub(spec, "hard"), "spec.hard")
+    yield from amounts(sub(spec, "hard"), "spec.hard")
     scopes, hard = strings(spec, "scopes"), sorted(sub(spec, "hard"))
     for scope in scopes:
         if scope not in SCOPES:
@@ -86,28 +68,20 @@ def resource_quota(obj: Object) -> Errors:
         yield invalid("spec.scopes", scopes, "conflicting scopes")
     yield from _scope_selector(spec)
     for kind in ("hard", "used"):
-        yield from _amounts(sub(obj, "status", kind), f"status.{kind}")
+        yield from amounts(sub(obj, "status", kind), f"status.{kind}")
 
 
 def resource_quota_update(new: Object, old: Object) -> Errors:
     """A changed ResourceQuota: its scopes stay."""
-    if new.get("spec") is old.get("spec"):
-        return
     yield from resource_quota(new)
     after, before = strings(sub(new, "spec"), "scopes"), strings(sub(old, "spec"), "scopes")
     if set(after) != set(before):
         yield invalid("spec.scopes", after or None, "field is immutable")
 
 
-def resource_quota_status(new: Object, old: Object) -> Errors:
-    """What a quota allows and what is used."""
-    if new.get("status") is not old.get("status"):
-        for kind in ("hard", "used"):
-            yield from _amounts(sub(new, "status", kind), f"status.{kind}")
-
-
-def _amounts(values: Object, path: str) -> Errors:
-    for name, value in values.items():
+def amounts(values: Object | None, path: str) -> Errors:
+    """What a quota counts, and how much of it."""
+    for name, value in (values or {}).items():
         yield from resources.quota_name(name, f"{path}[{name}]")
         yield from resources.amount(name, value or "0", f"{path}[{name}]")
 
@@ -218,8 +192,8 @@ def _ratio(found: dict[str, Any], ratio: Any, path: str) -> Errors:
             yield invalid(path, asked, f"ratio {asked} is greater than max/min = {limit:f}")
 
 
-def priority_class(obj: Object) -> Errors:
-    """A PriorityClass: system- is Kubernetes' own."""
+def priority(obj: Object) -> Errors:
+    """What is called system- is Kubernetes' own."""
     name, value = text(sub(obj, "metadata"), "name"), number(obj, "value")
     if name.startswith("system-"):
         why = ""
@@ -234,28 +208,10 @@ def priority_class(obj: Object) -> Errors:
             yield forbidden("metadata.name", text_ + why)
     elif value > HIGHEST_PRIORITY:
         yield forbidden("value", f"maximum allowed value of a user defined priority is {HIGHEST_PRIORITY}")
-    policy = obj.get("preemptionPolicy")
-    if policy is not None and policy not in ("PreemptLowerPriority", "Never"):
-        from_ = one_of(obj, "preemptionPolicy", "", ("PreemptLowerPriority", "Never"))
-        yield from (error._replace(field="preemptionPolicy") for error in from_)
 
 
-def priority_class_update(new: Object, old: Object) -> Errors:
-    """A changed PriorityClass: its value and policy stay."""
-    if number(new, "value") != number(old, "value"):
-        yield forbidden("value", "may not be changed in an update.")
-    yield from immutable("preemptionPolicy", new.get("preemptionPolicy"), old.get("preemptionPolicy"))
-
-
-def runtime_class(obj: Object) -> Errors:
-    """A RuntimeClass."""
-    handler = text(obj, "handler")
-    yield from bad("handler", handler, names.dns1123_label(handler))
-    for name, value in sub(obj, "overhead", "podFixed").items():
-        yield from resources.container_name(name, f"overhead.podFixed[{name}]")
-        yield from resources.amount(name, value or "0", f"overhead.podFixed[{name}]")
-
-
-def runtime_class_update(new: Object, old: Object) -> Errors:
-    """A changed RuntimeClass: its handler stays."""
-    yield from immutable("handler", new.get("handler"), old.get("handler"))
+def overhead(values: Object | None, path: str) -> Errors:
+    """What the runtime needs besides the containers."""
+    for name, value in (values or {}).items():
+        yield from resources.container_name(name, f"{path}[{name}]")
+        yield from resources.amount(name, value or "0", f"{path}[{name}]")
