@@ -5,7 +5,7 @@ Stands for parts of core's validation and for coordination's, certificates' and 
 
 import base64
 import binascii
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from cryptography import x509
@@ -13,19 +13,16 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from k8s_core.api import Object, names
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, required, too_long
-from k8s_core.api.validation import meta, resources, tags
+from k8s_core.api.validation import resources, tags
 from k8s_core.api.validation.common import (
     Errors,
     bad,
-    each,
     immutable,
     listed,
     qualified_name,
-    strings,
     sub,
     text,
 )
-from k8s_core.api.validation.formats import NEGATIVE, NOT_POSITIVE
 
 MAX_DATA: Final = 1024 * 1024
 """The size of a ConfigMap's or Secret's data (MaxSecretSize)."""
@@ -33,20 +30,7 @@ SET_FOR_GOOD: Final = "field is immutable when `immutable` is set"
 ACCOUNT_NAME: Final = "kubernetes.io/service-account.name"
 EVENT_LIMITS: Final = {"reportingInstance": 128, "action": 128, "reason": 128}
 NOTE_LIMIT: Final = 1024
-TOKEN_SECONDS: Final = (600, 2**32)
 REDACTED: Final = "<secret contents redacted>"
-
-
-def namespace(obj: Object) -> Errors:
-    """A Namespace."""
-    for value in strings(sub(obj, "spec"), "finalizers"):
-        yield from qualified_name("spec.finalizers", value)
-        yield from meta.kube_finalizer(value, "spec.finalizers")
-
-
-def namespace_update(new: Object, old: Object) -> Errors:
-    """A changed Namespace: only its metadata can be wrong."""
-    yield from ()
 
 
 def namespace_status(new: Object, old: Object) -> Errors:
@@ -58,13 +42,6 @@ def namespace_status(new: Object, old: Object) -> Errors:
     elif phase != "Terminating":
         why = "may only be 'Terminating' if `deletionTimestamp` is not empty"
         yield invalid("status.Phase", phase, why)
-
-
-def namespace_finalize(new: Object, old: Object) -> Errors:
-    """The finalizers of a Namespace's spec."""
-    for index, value in enumerate(strings(sub(new, "spec"), "finalizers")):
-        yield from qualified_name(f"spec.finalizers[{index}]", value)
-        yield from meta.kube_finalizer(value, f"spec.finalizers[{index}]")
 
 
 def config_map(obj: Object) -> Errors:
@@ -163,12 +140,9 @@ def _go_json_error(plain: bytes) -> str:
     return f"invalid character '{found[0]}' looking for beginning of value"
 
 
-def node(obj: Object) -> Errors:
-    """A Node."""
-    yield from _taints(obj)
-    yield from _node_resources(obj)
-    cidrs = strings(sub(obj, "spec"), "podCIDRs")
-    path = "spec.podCIDRs"
+def pod_cidrs(found: list[str] | None, path: str) -> Errors:
+    """A Node's part of the Pod network, one for each IP family."""
+    cidrs = [value or "" for value in found or ()]
     for index, cidr in enumerate(cidrs):
         yield from bad(f"{path}[{index}]", cidr, names.cidr(cidr))
     if len(cidrs) > 2 or (len(cidrs) == 2 and (":" in cidrs[0]) == (":" in cidrs[1])):
@@ -182,7 +156,7 @@ def node_update(new: Object, old: Object) -> Errors:
     """A changed Node: its Pod network and provider's id are set once."""
     after, before = sub(new, "spec"), sub(old, "spec")
     if new.get("status") is not old.get("status"):
-        yield from _node_resources(new)
+        yield from node_resources(new)
         addresses = listed(sub(new, "status"), "addresses")
         for index, address in enumerate(addresses):
             if address in addresses[:index]:
@@ -196,26 +170,21 @@ def node_update(new: Object, old: Object) -> Errors:
     if before.get("providerID") and after.get("providerID") != before["providerID"]:
         why = 'node updates may not change providerID except from "" to valid'
         yield forbidden("spec.providerID", why)
-    yield from _taints(new)
+    yield from tags.validate("NodeTaints", new, "")
 
 
-def _taints(obj: Object) -> Errors:
-    seen: set[tuple[str, str]] = set()
-    # Upstream reports taints under metadata.
-    for place, taint in each(sub(obj, "spec"), "taints", "metadata"):
-        key, value, effect = (text(taint, name) for name in ("key", "value", "effect"))
-        yield from qualified_name(f"{place}.key", key)
-        if messages := names.label_value(value):
-            yield invalid(f"{place}.value", value, ";".join(messages))
-        yield from tags.validate("TaintEffect", taint, place)
-        if (key, effect) in seen:
-            shown = {"Key": key, "Value": value, "Effect": effect, "TimeAdded": taint.get("timeAdded")}
-            why = "taints must be unique by key and effect pair"
-            yield FieldError("FieldValueDuplicate", place, why, shown)
-        seen.add((key, effect))
+def taint(node: Object | None, path: str, taints: list[Any]) -> Errors:
+    """No taint before has the same key and effect."""
+    this, position = node or {}, int(path[path.rindex("[") + 1 : -1])
+    own = (text(this, "key"), text(this, "effect"))
+    if own in ((text(t or {}, "key"), text(t or {}, "effect")) for t in taints[:position]):
+        shown = {"Key": own[0], "Value": text(this, "value"), "Effect": own[1], "TimeAdded": this.get("timeAdded")}
+        why = "taints must be unique by key and effect pair"
+        yield FieldError("FieldValueDuplicate", path, why, shown)
 
 
-def _node_resources(obj: Object) -> Errors:
+def node_resources(obj: Object) -> Errors:
+    """What a Node has."""
     for kind in ("capacity", "allocatable"):
         for name, value in sub(obj, "status", kind).items():
             yield from resources.amount(name, value or "0", f"status.{kind}.{name}")
@@ -250,47 +219,22 @@ def event(obj: Object) -> Errors:
         yield invalid("type", "", f"has invalid value: {text(obj, 'type')}")
 
 
-def lease(obj: Object) -> Errors:
-    """A Lease."""
-    spec = sub(obj, "spec")
-    duration, transitions = spec.get("leaseDurationSeconds"), spec.get("leaseTransitions")
-    if duration is not None and duration <= 0:
-        yield invalid("spec.leaseDurationSeconds", duration, NOT_POSITIVE)
-    if transitions is not None and transitions < 0:
-        yield invalid("spec.leaseTransitions", transitions, NEGATIVE)
-
-
-def signing_request(obj: Object) -> Errors:
-    """A CertificateSigningRequest."""
-    spec = sub(obj, "spec")
-    request = text(spec, "request")
-    if wrong := _request_error(request):
-        yield invalid("spec.request", request, wrong)
-    usages = strings(spec, "usages")
-    if not usages:
-        yield required("spec.usages")
-    for index, usage in enumerate(usages):
-        if usage in usages[:index]:
-            yield duplicate(f"spec.usages[{index}]", usage)
-    signer, path = text(spec, "signerName"), "spec.signerName"
-    if not signer:
-        yield required(path)
-    elif signer.count("/") != 1 or not all(signer.split("/")):
-        why = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
-        yield invalid(path, signer, why)
-    else:
-        yield from _signer(path, *signer.split("/"))
-    seconds = spec.get("expirationSeconds")
-    if seconds is not None and seconds < TOKEN_SECONDS[0]:
-        why = "may not specify a duration less than 600 seconds (10 minutes)"
-        yield invalid("spec.expirationSeconds", seconds, why)
-
-
-def _signer(path: str, domain: str, name: str) -> Errors:
+def signer_name(signer: str, path: str) -> Errors:
+    """Who is to sign: example.com/signer-name."""
+    domain, _, name = signer.partition("/")
+    if signer.count("/") != 1 or not domain or not name:
+        yield invalid(path, signer, "must be a fully qualified domain and path of the form 'example.com/signer-name'")
+        return
     yield from bad(path, domain, names.dns1123_subdomain(domain))
     if "." not in domain:
         yield invalid(path, domain, "should be a domain with at least two segments separated by dots")
     yield from bad(path, name, names.dns1123_subdomain(name))
+
+
+def signing_request(encoded: str | None, path: str) -> Errors:
+    """A request in PEM, signed with its own key."""
+    if wrong := _request_error(encoded or ""):
+        yield invalid(path, encoded or "", wrong)
 
 
 def _request_error(encoded: str) -> str:
@@ -299,22 +243,3 @@ def _request_error(encoded: str) -> str:
         return "" if request.is_signature_valid else "x509: signature is not valid"
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
         return "PEM block type must be CERTIFICATE REQUEST"
-
-
-def signing_request_update(new: Object, old: Object) -> Errors:
-    """A changed CertificateSigningRequest: its spec never changes (the registry keeps the old one)."""
-    yield from ()
-
-
-def token_request(obj: Object) -> Errors:
-    """How long a ServiceAccount's token is to live."""
-    seconds = sub(obj, "spec").get("expirationSeconds")
-    low, high = TOKEN_SECONDS
-    if seconds is not None and seconds < low:
-        yield invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
-    if seconds is not None and seconds > high:
-        why = "may not specify a duration larger than 2^32 seconds"
-        yield invalid("spec.expirationSeconds", seconds, why)
-    ref = sub(obj, "spec").get("boundObjectRef")
-    if ref is not None and not ref.get("name"):
-        yield required("spec.boundObjectRef.name")

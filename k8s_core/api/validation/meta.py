@@ -3,16 +3,14 @@
 from typing import Any, Final
 
 from k8s_core.api import Object, selectors
-from k8s_core.api.field import FieldError, forbidden, invalid, not_supported, required, too_long
+from k8s_core.api.field import forbidden, invalid, required, too_long
 from k8s_core.api.validation import tags
 from k8s_core.api.validation.common import (
     Errors,
     NameCheck,
     bad,
-    check_label,
     check_label_value,
     check_qualified,
-    each,
     immutable,
     in_order,
     number,
@@ -99,7 +97,7 @@ def one_controller(owner: Object | None, path: str, owners: list[Object | None])
     earlier = [item for item in owners[:position] if (item or {}).get("controller")]
     if earlier and (owner or {}).get("controller"):
         names = (f"{text(item or {}, 'kind')}/{text(item or {}, 'name')}" for item in (earlier[0], owner))
-        why = "Only one reference can have Controller set to true. Found \"true\" in references for "
+        why = 'Only one reference can have Controller set to true. Found "true" in references for '
         shown = [in_order(item or {}, OWNER) for item in owners]
         yield invalid(path.rpartition("[")[0], shown, why + " and ".join(names))
 

@@ -7,18 +7,13 @@ from typing import Any, Final
 
 from k8s_core.api import Object, names, quantity
 from k8s_core.api.field import duplicate, forbidden, invalid, required
-from k8s_core.api.validation import meta, resources
+from k8s_core.api.validation import resources
 from k8s_core.api.validation.common import (
     Errors,
     bad,
     each,
-    immutable,
-    int_or_percent,
     listed,
-    non_negative,
-    not_above_all,
     number,
-    one_of,
     strings,
     sub,
     text,
