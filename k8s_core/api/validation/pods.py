@@ -7,7 +7,7 @@ Stands for `ValidatePodCreate`, `ValidatePodUpdate` and their kin. An update tha
 from typing import Any, Final
 
 from k8s_core.api import Object, names
-from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
+from k8s_core.api.field import duplicate, forbidden, invalid
 from k8s_core.api.validation import podspec, tags
 from k8s_core.api.validation.common import (
     MAX_INT32,
@@ -309,23 +309,3 @@ def qos_class(spec: Object) -> str:
             if name in requests and not request:
                 guaranteed = False
     return "BestEffort" if not wanted else "Guaranteed" if guaranteed else "Burstable"
-
-
-def binding(obj: Object) -> Errors:
-    """Where a Pod is to run."""
-    target = sub(obj, "target")
-    if text(target, "kind") not in ("", "Node"):
-        yield not_supported("target.kind", target["kind"], ("Node", "<empty>"))
-    if not target.get("name"):
-        yield required("target.name")
-
-
-def pod_template(obj: Object) -> Errors:
-    """A PodTemplate object."""
-    yield from podspec.template(obj.get("template"), "template")
-
-
-def pod_template_update(new: Object, old: Object) -> Errors:
-    """A changed PodTemplate object."""
-    if new.get("template") is not old.get("template"):
-        yield from pod_template(new)
