@@ -12,6 +12,7 @@ from aetcd.rpc import auth_pb2, rpc_pb2
 
 from k8s_core.clock import Loop
 from k8s_core.etcd.intervals import Spans
+from k8s_core.etcd.model import invalid, precondition
 from k8s_core.etcd.store import EtcdError, Store
 
 Message = Any
@@ -29,14 +30,6 @@ ADMIN_METHODS = MAINTENANCE | frozenset(
         *("member_add", "member_remove", "member_update", "member_promote"),
     )
 )
-
-
-def _precondition(message: str) -> EtcdError:
-    return EtcdError("FAILED_PRECONDITION", f"etcdserver: {message}")
-
-
-def _invalid(message: str) -> EtcdError:
-    return EtcdError("INVALID_ARGUMENT", f"etcdserver: {message}")
 
 
 def denied() -> EtcdError:
@@ -92,13 +85,13 @@ class Auth:
     # --- who ------------------------------------------------------------------------------------------------
     def authenticate(self, request: Message) -> Message:
         if not self.enabled:
-            raise _precondition("authentication is not enabled")
+            raise precondition("authentication is not enabled")
         user = self.users.get(request.name)
         if user and user.no_password:
             raise EtcdError("UNKNOWN", "auth: authentication failed, password was given for no password user")
         salt, kept = (user.password[:16], user.password[16:]) if user else (b"", b"")
         if user is None or _scrypt(request.password, salt) != kept:
-            raise _invalid("authentication failed, invalid user ID or password")
+            raise invalid("authentication failed, invalid user ID or password")
         token = "".join(self.loop.random.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", k=16))
         token = f"{token}.{self.revision}"
         self._tokens[token] = Token(request.name, self.loop.now + self.token_ttl)
@@ -142,7 +135,7 @@ class Auth:
         if not self.enabled:
             return
         if not user:
-            raise _invalid("user name is empty")
+            raise invalid("user name is empty")
         known = self.users.get(user)
         if known is None:
             raise denied()
@@ -157,9 +150,9 @@ class Auth:
 
     def _check_admin(self, user: str) -> None:
         if not user:
-            raise _invalid("user name is empty")
+            raise invalid("user name is empty")
         if user not in self.users:
-            raise _precondition("user name not found")
+            raise precondition("user name not found")
         if ROOT not in self.users[user].roles:
             raise denied()
 
@@ -193,9 +186,9 @@ class Auth:
     def auth_enable(self, request: Message) -> Message:
         if not self.enabled:
             if ROOT not in self.users:
-                raise _precondition("root user does not exist")
+                raise precondition("root user does not exist")
             if ROOT not in self.users[ROOT].roles:
-                raise _precondition("root user does not have root role")
+                raise precondition("root user does not have root role")
             self.enabled = True
         return rpc_pb2.AuthEnableResponse(header=rpc_pb2.ResponseHeader())
 
@@ -213,14 +206,14 @@ class Auth:
     # --- users ----------------------------------------------------------------------------------------------
     def _user(self, name: str) -> User:
         if name not in self.users:
-            raise _precondition("user name not found")
+            raise precondition("user name not found")
         return self.users[name]
 
     def user_add(self, request: Message) -> Message:
         if not request.name:
-            raise _invalid("user name is empty")
+            raise invalid("user name is empty")
         if request.name in self.users:
-            raise _precondition("user name already exists")
+            raise precondition("user name already exists")
         password = base64.b64decode(request.hashedPassword)
         self.users[request.name] = User(password, request.options.no_password)
         return self._changed(rpc_pb2.AuthUserAddResponse)
@@ -234,7 +227,7 @@ class Auth:
 
     def user_delete(self, request: Message) -> Message:
         if self.enabled and request.name == ROOT:
-            raise _invalid("invalid auth management")
+            raise invalid("invalid auth management")
         self._user(request.name)
         del self.users[request.name]
         self._forget(request.name)
@@ -256,10 +249,10 @@ class Auth:
 
     def user_revoke_role(self, request: Message) -> Message:
         if self.enabled and request.name == request.role == ROOT:
-            raise _invalid("invalid auth management")
+            raise invalid("invalid auth management")
         user = self._user(request.name)
         if request.role not in user.roles:
-            raise _precondition("role is not granted to the user")
+            raise precondition("role is not granted to the user")
         user.roles = [role for role in user.roles if role != request.role]
         return self._changed(rpc_pb2.AuthUserRevokeRoleResponse)
 
@@ -269,14 +262,14 @@ class Auth:
     # --- roles ----------------------------------------------------------------------------------------------
     def _role(self, name: str) -> list[Message]:
         if name not in self.roles:
-            raise _precondition("role name not found")
+            raise precondition("role name not found")
         return self.roles[name]
 
     def role_add(self, request: Message) -> Message:
         if not request.name:
-            raise _invalid("role name is empty")
+            raise invalid("role name is empty")
         if request.name in self.roles:
-            raise _precondition("role name already exists")
+            raise precondition("role name already exists")
         self.roles[request.name] = []
         return self._changed(rpc_pb2.AuthRoleAddResponse)
 
@@ -288,7 +281,7 @@ class Auth:
 
     def role_delete(self, request: Message) -> Message:
         if self.enabled and request.role == ROOT:
-            raise _invalid("invalid auth management")
+            raise invalid("invalid auth management")
         self._role(request.role)
         del self.roles[request.role]
         for user in self.users.values():
@@ -297,7 +290,7 @@ class Auth:
 
     def role_grant_permission(self, request: Message) -> Message:
         if not request.HasField("perm"):
-            raise _invalid("permission not given")
+            raise invalid("permission not given")
         permissions = self._role(request.name)
         given = auth_pb2.Permission()
         given.CopyFrom(request.perm)
@@ -313,7 +306,7 @@ class Auth:
         permissions = self._role(request.role)
         kept = [p for p in permissions if (p.key, p.range_end) != (request.key, request.range_end)]
         if len(kept) == len(permissions):
-            raise _precondition("permission is not granted to the role")
+            raise precondition("permission is not granted to the role")
         self.roles[request.role] = kept
         return self._changed(rpc_pb2.AuthRoleRevokePermissionResponse)
 

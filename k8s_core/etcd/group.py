@@ -22,7 +22,8 @@ from k8s_core.etcd.members import Members
 from k8s_core.etcd.raft import LEADER, Disk, Entry, Member, Message
 from k8s_core.etcd.service import WRITES, Service
 from k8s_core.etcd.store import Compare, EtcdError, Lease, Op, Store, TxnResult
-from k8s_core.etcd.tree import Event, Tree, TreeError
+from k8s_core.etcd.tree import Tree
+from k8s_core.etcd.tree_hub import Event, TreeError
 from k8s_core.etcd.v2 import V2, KeyRequest
 from k8s_core.etcd.v2 import apply as apply_v2
 from k8s_core.etcd.wal import decode, encode

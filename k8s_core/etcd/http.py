@@ -14,7 +14,7 @@ from k8s_core.etcd import gateway
 from k8s_core.etcd.members import CLUSTER_VERSION
 from k8s_core.etcd.service import CORRUPT, Service
 from k8s_core.etcd.store import EtcdError
-from k8s_core.etcd.tree import Event, TreeError
+from k8s_core.etcd.tree_hub import Event, TreeError
 from k8s_core.etcd.v2 import Answer, KeyRequest, encode, error_answer, event_body
 from k8s_core.etcd.watching import WatchStream
 from k8s_core.limits import ETCD_V2_WATCH_TIMEOUT
@@ -179,7 +179,7 @@ class Api:
             pass
         finally:
             with enter():
-                self.v2.tree.cancel(watcher)
+                self.v2.tree.hub.cancel(watcher)
         await response.write_eof()
         return response
 

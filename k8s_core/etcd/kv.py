@@ -11,6 +11,7 @@ from typing import Any
 from aetcd.rpc import kv_pb2, rpc_pb2
 
 from k8s_core.clock import Loop
+from k8s_core.etcd.model import invalid
 from k8s_core.etcd.store import (
     Compare,
     EtcdError,
@@ -23,7 +24,7 @@ from k8s_core.etcd.store import (
     future_revision,
     lease_not_found,
 )
-from k8s_core.etcd.txn import invalid, is_read_only
+from k8s_core.etcd.txn import is_read_only
 from k8s_core.limits import ETCD_MAX_LEASE_TTL, ETCD_MIN_LEASE_TTL
 
 Message = Any

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aetcd.rpc import rpc_pb2
 
+from k8s_core.etcd.model import invalid, precondition
 from k8s_core.etcd.store import EtcdError, Store, compacted, future_revision
 from k8s_core.limits import ETCD_MAX_LEARNERS
 
@@ -23,14 +24,6 @@ PAGE = 4096
 PEER_URL, CLIENT_URL = "http://localhost:2380", "http://localhost:2379"
 ALARM_GET, ALARM_ACTIVATE = 0, 1
 DOWNGRADE_ENABLE, DOWNGRADE_CANCEL = 1, 2
-
-
-def _precondition(message: str) -> EtcdError:
-    return EtcdError("FAILED_PRECONDITION", f"etcdserver: {message}")
-
-
-def _invalid(message: str) -> EtcdError:
-    return EtcdError("INVALID_ARGUMENT", f"etcdserver: {message}")
 
 
 def not_found() -> EtcdError:
@@ -85,12 +78,12 @@ class Members:
             raise not_enough()
         id = int.from_bytes(hashlib.sha1("".join(urls).encode()).digest()[:8], "big")
         if id in self.members:
-            raise _precondition("member ID already exist")
+            raise precondition("member ID already exist")
         if any(url in member.peerURLs for member in self.members.values() for url in urls):
-            raise _precondition("Peer URLs already exists")
+            raise precondition("Peer URLs already exists")
         learners = sum(member.isLearner for member in self.members.values())
         if request.isLearner and learners >= ETCD_MAX_LEARNERS:
-            raise _precondition("too many learner members in cluster")
+            raise precondition("too many learner members in cluster")
         member = rpc_pb2.Member(ID=id, peerURLs=urls, isLearner=request.isLearner)
         self.members[id] = member
         return rpc_pb2.MemberAddResponse(header=rpc_pb2.ResponseHeader(), member=member, members=self._list())
@@ -110,7 +103,7 @@ class Members:
         urls = list(request.peerURLs)
         member = self._member(request.ID)
         if any(url in other.peerURLs for other in self.members.values() if other is not member for url in urls):
-            raise _precondition("Peer URLs already exists")
+            raise precondition("Peer URLs already exists")
         del member.peerURLs[:]
         member.peerURLs.extend(urls)
         return rpc_pb2.MemberUpdateResponse(header=rpc_pb2.ResponseHeader(), members=self._list())
@@ -118,9 +111,9 @@ class Members:
     def member_promote(self, request: Message) -> Message:
         member = self._member(request.ID)
         if not member.isLearner:
-            raise _precondition("can only promote a learner member")
+            raise precondition("can only promote a learner member")
         if not member.name:
-            raise _precondition("can only promote a learner member which is in sync with leader")
+            raise precondition("can only promote a learner member which is in sync with leader")
         member.isLearner = False
         return rpc_pb2.MemberPromoteResponse(header=rpc_pb2.ResponseHeader(), members=self._list())
 
@@ -147,9 +140,9 @@ class Members:
     def move_leader(self, request: Message) -> Message:
         """Only within one member: a group's leader is moved by what breaks it."""
         if self.id != self.leader:
-            raise _precondition("not leader")
+            raise precondition("not leader")
         if request.targetID not in self.members or self.members[request.targetID].isLearner:
-            raise _precondition("bad leader transferee")
+            raise precondition("bad leader transferee")
         return rpc_pb2.MoveLeaderResponse(header=rpc_pb2.ResponseHeader())
 
     def downgrade(self, request: Message) -> Message:
@@ -157,16 +150,16 @@ class Members:
         response = rpc_pb2.DowngradeResponse(header=rpc_pb2.ResponseHeader(), version=CLUSTER_VERSION)
         if request.action == DOWNGRADE_CANCEL:
             if not self.downgrading:
-                raise _precondition("no inflight downgrade job")
+                raise precondition("no inflight downgrade job")
             self.downgrading = ""
             return response
         wanted = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)?", request.version)
         if not wanted:
-            raise _invalid("wrong downgrade target version format")
+            raise invalid("wrong downgrade target version format")
         if [int(part) for part in wanted.groups()[:2]] != [3, 4]:
-            raise _invalid("invalid downgrade target version")
+            raise invalid("invalid downgrade target version")
         if self.downgrading:
-            raise _precondition("cluster has a downgrade job in progress")
+            raise precondition("cluster has a downgrade job in progress")
         if request.action == DOWNGRADE_ENABLE:
             self.downgrading = "3.4.0"
         return response
@@ -208,7 +201,7 @@ def check_urls(request: Message) -> None:
 
 def _urls(texts: Sequence[str]) -> list[str]:
     """Peer URLs, sorted as etcd keeps them; refused unless they are scheme://host:port."""
-    bad = _invalid("given member URLs are invalid")
+    bad = invalid("given member URLs are invalid")
     for text in texts:
         url = urlsplit(text.strip())
         try:

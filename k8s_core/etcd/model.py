@@ -15,6 +15,14 @@ class EtcdError(Exception):
         self.code, self.message = code, message
 
 
+def precondition(message: str) -> EtcdError:
+    return EtcdError("FAILED_PRECONDITION", f"etcdserver: {message}")
+
+
+def invalid(message: str) -> EtcdError:
+    return EtcdError("INVALID_ARGUMENT", f"etcdserver: {message}")
+
+
 def compacted() -> EtcdError:
     return EtcdError("OUT_OF_RANGE", "etcdserver: mvcc: required revision has been compacted")
 

@@ -18,7 +18,8 @@ from k8s_core.etcd.auth import MAINTENANCE, UNCHECKED, Auth, hash_password
 from k8s_core.etcd.kv import KV
 from k8s_core.etcd.members import CLUSTER_ID, Members, check_urls
 from k8s_core.etcd.store import EtcdError, Store
-from k8s_core.etcd.tree import Event, Tree
+from k8s_core.etcd.tree import Tree
+from k8s_core.etcd.tree_hub import Event
 from k8s_core.etcd.txn import check_key, check_put, check_txn, is_read_only
 from k8s_core.etcd.v2 import V2, KeyRequest
 from k8s_core.etcd.v2 import apply as apply_v2

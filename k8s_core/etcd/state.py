@@ -16,8 +16,8 @@ from aetcd.rpc import auth_pb2, rpc_pb2
 from k8s_core.etcd.auth import User
 from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import EtcdError, KeyValue, Store
-from k8s_core.etcd.tree import Event as TreeEvent
 from k8s_core.etcd.tree import Node, Tree
+from k8s_core.etcd.tree_hub import Event as TreeEvent
 
 State = dict[str, Any]
 
@@ -99,7 +99,7 @@ def _dump_tree(tree: Tree) -> State:
         below = None if node.children is None else [pack(child) for child in node.children.values()]
         return [node.path, node.created, node.modified, node.value, node.expires, below]
 
-    events = [dataclasses.asdict(event) for event in tree.history]
+    events = [dataclasses.asdict(event) for event in tree.hub.history]
     return {"index": tree.index, "stats": tree.stats, "history": events, "root": pack(tree.root)}
 
 
@@ -117,5 +117,5 @@ def _load_tree(tree: Tree, state: State) -> None:
 
     tree.index, tree.stats = state["index"], state["stats"]
     tree.root = unpack(state["root"], None)
-    tree.history.clear()
-    tree.history.extend(TreeEvent(**event) for event in state["history"])
+    tree.hub.history.clear()
+    tree.hub.history.extend(TreeEvent(**event) for event in state["history"])

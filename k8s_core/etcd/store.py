@@ -8,11 +8,11 @@ Watchers are called inside the write that made the event, after it is applied.
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from sortedcontainers import SortedDict
 
-from k8s_core.clock import Loop, Timer
+from k8s_core.clock import Loop
+from k8s_core.etcd.leases import Lease, Lessor
 from k8s_core.etcd.model import (
     NO_END,
     Compare,
@@ -59,32 +59,19 @@ OVERHEAD = 64
 """Bytes that a version takes beside its key and value, about."""
 
 
-@dataclass
-class Lease:
-    id: int
-    ttl: int
-    granted: float
-    keys: set[bytes] = field(default_factory=set)
-    timer: Timer | None = None
-
-
-class Store:
+class Store(Lessor):
     """The key space. `loop` gives time to leases; without it leases never expire."""
 
     def __init__(self, loop: Loop | None = None):
-        self.loop = loop
+        super().__init__(loop)
         self.revision = 1
         self._written = 1  # of the newest write, which is ahead of `revision` while a transaction is under way
         self.compact_revision = -1  # as in etcd, where one can compact at 0, once
         self.watchers = Watchers()
         self.size = 0
         """Bytes of all that is kept, past versions included."""
-        self.leases: dict[int, Lease] = {}
-        self.on_lease_expired: Callable[[int], None] = self.lease_revoke
-        """What happens when a lease's time is up; a member of a group must agree with the others first."""
         self.replaced: list[Callable[[], None]] = []
         """Told when the store has become another state (`restore`): no watch tells of that."""
-        self._next_lease = 1
         self._current: SortedDict = SortedDict()  # key -> KeyValue, live keys only
         self._history: SortedDict = SortedDict()  # key -> list[KeyValue], oldest first, tombstones included
         self._log: list[Event] = []  # every event after the last compaction, in order
@@ -186,6 +173,11 @@ class Store:
         want = compare.value
         return bool({"=": have == want, "!=": have != want, "<": have < want, ">": have > want}[compare.op])
 
+    def delete_keys(self, keys: Iterable[bytes]) -> None:
+        with self.write() as txn:
+            for key in keys:
+                txn.delete_range(key)
+
     def _commit(self, events: list[Event]) -> None:
         if not events:
             return
@@ -200,10 +192,7 @@ class Store:
             kv = KeyValue(op.key, op.value, previous.create_revision, revision, previous.version + 1, op.lease)
         else:
             kv = KeyValue(op.key, op.value, revision, revision, 1, op.lease)
-        if previous and previous.lease and previous.lease != op.lease and previous.lease in self.leases:
-            self.leases[previous.lease].keys.discard(op.key)
-        if op.lease:
-            self.leases[op.lease].keys.add(op.key)
+        self._hang(op.key, previous.lease if previous else 0, op.lease)
         self._current[op.key] = kv
         self._record(kv)
         events.append(Event("PUT", kv, previous))
@@ -216,8 +205,7 @@ class Store:
             doomed = [self._current[op.key]] if op.key in self._current else []
         for kv in doomed:
             del self._current[kv.key]
-            if kv.lease in self.leases:
-                self.leases[kv.lease].keys.discard(kv.key)
+            self._hang(kv.key, kv.lease, 0)
             tombstone = KeyValue(kv.key, b"", 0, revision, 0)
             self._record(tombstone)
             events.append(Event("DELETE", tombstone, kv))
@@ -250,58 +238,6 @@ class Store:
             for events in _by_revision(past):
                 on_events(events)
         return self.watchers.add(key, range_end, on_events)
-
-    # --- leases ---------------------------------------------------------------------------------------------
-    def lease_grant(self, ttl: int, id: int = 0) -> Lease:
-        """A lease of `ttl` seconds; when it expires its keys are deleted."""
-        if ttl <= 0:
-            raise EtcdError("OUT_OF_RANGE", "etcdserver: too large lease TTL" if ttl else "etcdserver: lease TTL is 0")
-        if id in self.leases:
-            raise EtcdError("FAILED_PRECONDITION", "etcdserver: lease already exists")
-        if not id:
-            id = self._next_lease
-        self._next_lease = max(self._next_lease, id) + 1
-        lease = self.leases[id] = Lease(id, ttl, self.loop.now if self.loop else 0.0)
-        self._arm(lease)
-        return lease
-
-    def lease_keep_alive(self, id: int) -> Lease:
-        lease = self._lease(id)
-        lease.granted = self.loop.now if self.loop else 0.0
-        self._arm(lease)
-        return lease
-
-    def lease_revoke(self, id: int) -> None:
-        lease = self._lease(id)
-        if lease.timer:
-            lease.timer.cancel()
-        keys = sorted(lease.keys)
-        del self.leases[id]
-        with self.write() as txn:
-            for key in keys:
-                txn.delete_range(key)
-
-    def lease_time_to_live(self, id: int) -> float:
-        """Seconds left, or -1 if there is no such lease."""
-        lease = self.leases.get(id)
-        if not lease:
-            return -1
-        return lease.granted + lease.ttl - (self.loop.now if self.loop else 0.0)
-
-    def _lease(self, id: int) -> Lease:
-        if id not in self.leases:
-            raise lease_not_found()
-        return self.leases[id]
-
-    def _arm(self, lease: Lease) -> None:
-        if lease.timer:
-            lease.timer.cancel()
-        if self.loop:
-            lease.timer = self.loop.call_later(lease.ttl, self._expire, lease.id, background=True)
-
-    def _expire(self, id: int) -> None:
-        if id in self.leases:
-            self.on_lease_expired(id)
 
     # --- compaction -----------------------------------------------------------------------------------------
     def compact(self, revision: int) -> None:
@@ -366,7 +302,8 @@ class Store:
     ) -> None:
         """Become another state at `revision`: `base` is what was there at `compacted`, `log` what came after it."""
         self.revision, self.compact_revision = revision, revision if compacted is None else compacted
-        for kept in (self._current, self._history, self._log, self._log_revisions, self.leases):
+        self.forget_leases()
+        for kept in (self._current, self._history, self._log, self._log_revisions):
             kept.clear()
         self.size = 0
         for id, ttl in leases:
@@ -387,8 +324,7 @@ class Store:
             else:
                 self._current.pop(kv.key, None)
         for kv in self._current.values():
-            if kv.lease in self.leases:
-                self.leases[kv.lease].keys.add(kv.key)
+            self._hang(kv.key, 0, kv.lease)
         for tell in self.replaced:
             tell()
 

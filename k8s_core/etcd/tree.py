@@ -1,46 +1,29 @@
 """etcd's v2 store: a tree of directories and values with times to live, compare-and-swap and a short event history.
 
 Stands for etcdserver/api/v2store. Every write has an index; a watch is answered by the first event at or after its
-index. The last 1,000 events are kept. Keys with a part that starts with "_" are hidden from listings and from
+index (tree_hub.py). Keys with a part that starts with "_" are hidden from listings and from
 watches above them. It shares nothing with the v3 key space. As in etcd, all keys lie below /1.
 """
 
+import contextlib
 import posixpath
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from k8s_core.clock import Loop, Timer
-from k8s_core.limits import ETCD_V2_HISTORY
+from k8s_core.etcd.tree_hub import Event, Hub, Shown, TreeError, Watcher, clean
 
 ROOT = "/1"
 READ_ONLY = ("/", "/0", ROOT)
 FIRST_INDEX = 4  # what a new member has written about itself
-KEY_NOT_FOUND, TEST_FAILED, NOT_FILE, NOT_DIR, NODE_EXIST, ROOT_READ_ONLY, DIR_NOT_EMPTY = (
-    100,
-    101,
-    102,
-    104,
-    105,
-    107,
-    108,
-)
-INDEX_CLEARED = 401
+KEY_NOT_FOUND, TEST_FAILED, NOT_FILE, NOT_DIR, NODE_EXIST = 100, 101, 102, 104, 105
+ROOT_READ_ONLY, DIR_NOT_EMPTY = 107, 108
 STATS = (
     *("getsSuccess", "getsFail", "setsSuccess", "setsFail", "deleteSuccess", "deleteFail", "updateSuccess"),
     *("updateFail", "createSuccess", "createFail", "compareAndSwapSuccess", "compareAndSwapFail"),
     *("compareAndDeleteSuccess", "compareAndDeleteFail", "expireCount", "watchers"),
 )
 STAT_OF = {"get": "gets", "set": "sets"}
-
-
-class TreeError(Exception):
-    """A v2 error: its number, its cause and the index at which it was. Stats take an `uncounted` one for a success."""
-
-    def __init__(self, code: int, cause: str, index: int = 0, *, uncounted: bool = False):
-        super().__init__(f"{code} {cause}")
-        self.code, self.cause, self.index, self.uncounted = code, cause, index, uncounted
 
 
 @dataclass(slots=True, eq=False)
@@ -59,37 +42,6 @@ class Node:
         return posixpath.basename(self.path)
 
 
-Shown = dict[str, Any]
-"""A node as it is told: key, value or dir, nodes, modifiedIndex, createdIndex, expires."""
-
-
-@dataclass(slots=True)
-class Event:
-    """What happened: `node` after and `prev` before; `index` is the tree's at that time."""
-
-    action: str
-    node: Shown
-    prev: Shown | None = None
-    refresh: bool = False
-    index: int = 0
-
-    @property
-    def created(self) -> bool:
-        return self.action == "create" or (self.action == "set" and self.prev is None)
-
-
-@dataclass(slots=True, eq=False)
-class Watcher:
-    """A waiting client. `on_event` is called once, or for every event when it is a stream."""
-
-    key: str
-    recursive: bool
-    stream: bool
-    since: int
-    on_event: Callable[[Event], None]
-    start: int = 0
-
-
 @dataclass(slots=True)
 class Lifetime:
     """`expires` in seconds since the epoch, 0 for ever; a `refresh` keeps the value and tells no watcher."""
@@ -101,10 +53,6 @@ class Lifetime:
 FOREVER = Lifetime()
 
 
-def clean(path: str) -> str:
-    return posixpath.normpath("/" + path.lstrip("/"))
-
-
 class Tree:
     """The v2 store of one member. `loop` gives it time."""
 
@@ -114,8 +62,7 @@ class Tree:
         self.root = Node("/", 0, 0, None, children={})
         self.root.children = {"1": Node(ROOT, 0, 0, self.root, children={})}
         self.stats = dict.fromkeys(STATS, 0)
-        self.watchers: list[Watcher] = []
-        self.history: deque[Event] = deque(maxlen=ETCD_V2_HISTORY)
+        self.hub = Hub()
         self.on_expired = on_expired or self.delete_expired
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -165,7 +112,7 @@ class Tree:
         """A new key; `unique` makes one with a number as its name, in order, below `path`."""
         with self._counted("create"):
             event = self._create("create", path, value, dir=dir, unique=unique, replace=False, life=life)
-            return self._notify(event)
+            return self.hub.notify(event)
 
     def set(self, path: str, value: str = "", *, dir: bool = False, life: Lifetime = FOREVER) -> Event:
         """Create or replace a value. A directory cannot be replaced."""
@@ -181,7 +128,7 @@ class Tree:
                 value = before.value
             event = self._create("set", path, value, dir=dir, unique=False, replace=True, life=life)
             event.prev = prev
-            return self._notify(event, refresh=life.refresh)
+            return self.hub.notify(event, refresh=life.refresh)
 
     def update(self, path: str, value: str, life: Lifetime = FOREVER) -> Event:
         """Change a value that exists, or a directory's time to live."""
@@ -275,7 +222,7 @@ class Tree:
         parent.children[name] = node
         event = self._event(action, path, index, index)
         event.node.update({"dir": True} if dir else {"value": value})
-        self._live_for(node, life)
+        self.expire_at(node, life.expires)
         self._show_time(event.node, node)
         self.index = index
         return event
@@ -298,12 +245,9 @@ class Tree:
         self.index += 1
         node.value, node.modified, event.prev = value, self.index, prev
         event.node["value"] = value
-        self._live_for(node, life)
-        self._show_time(event.node, node)
-        return self._notify(event, refresh=life.refresh)
-
-    def _live_for(self, node: Node, life: Lifetime) -> None:
         self.expire_at(node, life.expires)
+        self._show_time(event.node, node)
+        return self.hub.notify(event, refresh=life.refresh)
 
     def expire_at(self, node: Node, when: float) -> None:
         """Give a node an end, in seconds since the epoch; 0 takes it away."""
@@ -343,8 +287,8 @@ class Tree:
         for each in gone:
             if each.timer:
                 each.timer.cancel()
-            self._tell(event, each.path, deleted=True)
-        return self._notify(event)
+            self.hub.tell(event, each.path, deleted=True)
+        return self.hub.notify(event)
 
     # --- watching -------------------------------------------------------------------------------------------
     def watch(
@@ -358,77 +302,20 @@ class Tree:
     ) -> Watcher:
         """Wait for the first event at or after index `since` (0: the next one); it may be there already."""
         watcher = Watcher(clean(path), recursive, stream, since or self.index + 1, on_event, self.index)
-        if past := self._scan(watcher):
-            on_event(past)
-            return watcher
-        self.watchers.append(watcher)
-        self.stats["watchers"] += 1
+        self.hub.add(watcher)
         return watcher
 
-    def cancel(self, watcher: Watcher) -> None:
-        if watcher in self.watchers:
-            self.watchers.remove(watcher)
-            self.stats["watchers"] -= 1
-
-    def _scan(self, watcher: Watcher) -> Event | None:
-        if self.history:
-            first = self.history[0].node["modifiedIndex"]
-            if watcher.since < first and len(self.history) == ETCD_V2_HISTORY:
-                cause = f"the requested history has been cleared [{first}/{watcher.since}]"
-                raise TreeError(INDEX_CLEARED, cause, self.index)
-        below = watcher.key.rstrip("/") + "/"
-        for event in self.history:
-            if event.node["modifiedIndex"] < watcher.since or event.refresh:
-                continue
-            key = event.node["key"]
-            above = event.action in ("delete", "expire") and event.prev and event.prev.get("dir")
-            if (
-                key == watcher.key
-                or (watcher.recursive and key.startswith(below))
-                or (above and watcher.key.startswith(key))
-            ):
-                return event
-        return None
-
-    def _notify(self, event: Event, *, refresh: bool = False) -> Event:
-        event.refresh = refresh
-        self.history.append(event)
-        if not refresh:
-            path = "/"
-            for part in event.node["key"].split("/"):
-                path = posixpath.join(path, part)
-                self._tell(event, path, deleted=False)
-        return event
-
-    def _tell(self, event: Event, path: str, *, deleted: bool) -> None:
-        key = event.node["key"]
-        for watcher in [w for w in self.watchers if w.key == path]:
-            own = key == path
-            if not own and _hidden(path, key):
-                continue
-            if (watcher.recursive or own or deleted) and event.node["modifiedIndex"] >= watcher.since:
-                if not watcher.stream:
-                    self.cancel(watcher)
-                watcher.on_event(event)
-
-    def _counted(self, action: str) -> "_Count":
-        return _Count(self.stats, STAT_OF.get(action, action))
-
-
-@dataclass(slots=True)
-class _Count:
-    """Counts a success or a failure when its block ends."""
-
-    stats: dict[str, int]
-    name: str
-    entered: bool = field(default=False)
-
-    def __enter__(self) -> None:
-        self.entered = True
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        failed = isinstance(error, TreeError) and not error.uncounted
-        self.stats[self.name + ("Fail" if failed else "Success")] += 1
+    @contextlib.contextmanager
+    def _counted(self, action: str) -> Iterator[None]:
+        """Count a success or a failure when the block ends."""
+        outcome = "Success"
+        try:
+            yield
+        except TreeError as error:
+            outcome = "Success" if error.uncounted else "Fail"
+            raise
+        finally:
+            self.stats[STAT_OF.get(action, action) + outcome] += 1
 
 
 def _walk(node: Node) -> Iterator[Node]:
@@ -436,9 +323,3 @@ def _walk(node: Node) -> Iterator[Node]:
     for child in list((node.children or {}).values()):
         yield from _walk(child)
     yield node
-
-
-def _hidden(watched: str, key: str) -> bool:
-    if len(watched) > len(key):
-        return False
-    return "/_" in clean(key[len(watched) :])

@@ -6,15 +6,11 @@ A request that passes here can still fail when it is applied (an unknown lease, 
 from collections.abc import Sequence
 from typing import Any
 
-from k8s_core.etcd.store import EtcdError
+from k8s_core.etcd.model import invalid
 from k8s_core.limits import ETCD_MAX_TXN_OPS
 
 Message = Any
 """One of the classes of rpc_pb2; the package ships no types for them."""
-
-
-def invalid(message: str) -> EtcdError:
-    return EtcdError("INVALID_ARGUMENT", f"etcdserver: {message}")
 
 
 def check_key(request: Message) -> None:

@@ -13,7 +13,8 @@ import orjson
 
 from k8s_core.etcd.members import CLUSTER_ID, Members
 from k8s_core.etcd.store import EtcdError
-from k8s_core.etcd.tree import ROOT, Event, Lifetime, Shown, Tree, TreeError
+from k8s_core.etcd.tree import ROOT, Lifetime, Tree
+from k8s_core.etcd.tree_hub import Event, Shown, TreeError
 
 MESSAGES = {
     100: "Key not found",
@@ -229,7 +230,7 @@ class V2:
 
     def stats(self, what: str) -> Answer:
         if what == "store":
-            return Answer(200, encode(self.tree.stats).rstrip(b"\n"))
+            return Answer(200, encode(self.tree.stats | {"watchers": len(self.tree.hub.watchers)}).rstrip(b"\n"))
         if what == "leader":
             return Answer(200, encode({"leader": f"{self.members.leader:x}", "followers": {}}).rstrip(b"\n"))
         now = datetime.fromtimestamp(self.tree.loop.now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

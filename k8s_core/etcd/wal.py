@@ -22,7 +22,7 @@ from google.protobuf import message_factory
 from k8s_core.etcd import state
 from k8s_core.etcd.service import METHODS, Done, Service
 from k8s_core.etcd.store import EtcdError
-from k8s_core.etcd.tree import TreeError
+from k8s_core.etcd.tree_hub import TreeError
 from k8s_core.etcd.v2 import KeyRequest
 from k8s_core.limits import ETCD_SNAPSHOT_COUNT
 

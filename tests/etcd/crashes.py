@@ -13,7 +13,7 @@ from k8s_core.clock import Loop
 from k8s_core.etcd import state
 from k8s_core.etcd.service import Service
 from k8s_core.etcd.store import EtcdError, Store
-from k8s_core.etcd.tree import TreeError
+from k8s_core.etcd.tree_hub import TreeError
 from k8s_core.etcd.v2 import KeyRequest
 from k8s_core.etcd.wal import Durable
 

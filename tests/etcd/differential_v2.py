@@ -10,7 +10,8 @@ import orjson
 from k8s_core.clock import Loop
 from k8s_core.etcd.members import Members
 from k8s_core.etcd.store import Store
-from k8s_core.etcd.tree import Event, Tree, TreeError
+from k8s_core.etcd.tree import Tree
+from k8s_core.etcd.tree_hub import Event, TreeError
 from k8s_core.etcd.v2 import V2, KeyRequest, error_answer, event_body
 
 PATHS = ["", "/", "/a", "/a/b", "/a/b/c", "/a/_h", "/a/_h/x", "/d", "/d/e", "/_top", "/q", "/q/r/s", "/a/b/", "/x<y>"]
@@ -40,7 +41,7 @@ class Ours:
     def _wait(self, asked: KeyRequest) -> tuple[int, Any, str | None]:
         seen: list[Event] = []
         watcher = self.tree.watch(asked.path, seen.append, recursive=asked.recursive, since=asked.wait_index)
-        self.tree.cancel(watcher)
+        self.tree.hub.cancel(watcher)
         return 200, orjson.loads(event_body(seen[0])) if seen else None, str(watcher.start)
 
 
