@@ -18,9 +18,11 @@ from k8s_core import control_plane
 from k8s_core.api import Object, resources, schema
 from k8s_core.apiserver import bootstrap, kubeadm, version
 from k8s_core.apiserver.admission import Admission
+from k8s_core.apiserver.aggregation import Aggregator
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
 from k8s_core.apiserver.availability import NO_ETCD
+from k8s_core.apiserver.backends import Backends
 from k8s_core.apiserver.crds import CustomResources
 from k8s_core.apiserver.discovery import Discovery
 from k8s_core.apiserver.escalation import EscalationCheck
@@ -205,6 +207,7 @@ class Cluster:
         nodes = NodeAuthorizer(registry.reader, bootstrap.node_rules())
         authorizer = Authorizer(registry.reader, nodes, options.authorization_mode)
         self.etcd.replaced.append(authorizer.invalidate)
+        self.backends = Backends(registry, self._dial)
         registry.admission = self._admission(registry, authorizer, options)
         tokens = Tokens(loop, self.pki.service_account_key, registry.reader, options.service_account_issuer)
         client_cas = [self.pki.ca.certificate]
@@ -224,17 +227,20 @@ class Cluster:
             authorizer=authorizer,
             reviews=Reviews(authenticator, authorizer),
             tokens=tokens,
-            subresources=Subresources(registry, tokens, self._dial),
+            subresources=Subresources(registry, tokens, self.backends),
             discovery=Discovery(served, f"10.0.0.4:{self.secure_port}"),
             openapi=OpenAPI(kinds, served, customs.definitions),
             metrics=ResourceMetrics(registry, self._dial),
+            aggregator=Aggregator(registry, self.backends),
             minor=self.minor,
         )
 
     def _admission(self, registry: Registry, authorizer: Authorizer, options: Options) -> Admission:
         guards = [EscalationCheck(authorizer)] if "RBAC" in options.authorization_mode else []
         enabled, disabled = options.enable_admission_plugins, options.disable_admission_plugins
-        return Admission(registry.reader, self.loop, enabled, disabled, guards=guards, authorizer=authorizer)
+        return Admission(
+            registry.reader, self.loop, enabled, disabled, guards=guards, authorizer=authorizer, backends=self.backends
+        )
 
     def _configure(self, options: Options) -> None:
         """kube-apiserver was started anew, maybe with other flags in its manifest."""

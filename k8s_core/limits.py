@@ -112,6 +112,7 @@ TERMINATION_MESSAGE_MAX = 4096  # MaxContainerTerminationMessageLength
 TERMINATION_LOG_LINES = 80  # MaxContainerTerminationMessageLogLines, for FallbackToLogsOnError
 CLIENT_WAITS_FOR_CONTAINER = 120.0  # not a flag: how long a container that is to end keeps time running
 
+APISERVICE_RETRY = 5.0  # not a flag: until an aggregated API that did not answer is asked again
 METRICS_WINDOW = 15.0  # metrics-server's --metric-resolution
 SYSTEM_CPU, SYSTEM_MEMORY = 0.06, 420 << 20  # not flags: what a node's kernel, kubelet and runtime use themselves
 

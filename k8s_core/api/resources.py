@@ -89,6 +89,10 @@ class Resource:
         return _STORED_AS.get((self.group, self.kind), (self.group, self.storage_version or self.version))
 
 
+Rows = list[dict[str, Any]]
+"""Resources as an APIResourceList has them."""
+
+
 class Group(NamedTuple):
     """An API group as discovery lists it, the preferred version first."""
 
@@ -104,6 +108,8 @@ class Resources:
         self._by_kind: dict[tuple[str, str, str], Resource] = {}
         self._preferred: dict[str, Resource] = {}
         self._groups: dict[str, list[str]] = {}
+        self.remote: dict[tuple[str, str], Rows | None] = {}
+        """Groups and versions that other servers serve, with what these say of them; None while they do not answer."""
         self.generation = 0
         """Grows with every change, so that who caches something about the set can tell that it is old."""
         self._by_name.update(((r.group, r.version, r.name), r) for r in resources)
@@ -119,6 +125,12 @@ class Resources:
         if self._by_name.pop((group, version, name), None):
             self._index()
 
+    def join(self, remote: "dict[tuple[str, str], Rows | None]") -> None:
+        """Other servers serve these groups and versions now."""
+        if remote != self.remote:
+            self.remote = remote
+            self.generation += 1
+
     def get(self, group: str, version: str, name: str) -> Resource | None:
         """The resource with this plural name, or None."""
         return self._by_name.get((group, version, name))
@@ -132,8 +144,12 @@ class Resources:
         return self._preferred.get(group_resource)
 
     def groups(self) -> list[Group]:
-        """The named groups (not the core group, "") in discovery's order."""
-        return [Group(name, tuple(versions)) for name, versions in self._groups.items() if name]
+        """The named groups (not the core group, "") in discovery's order, other servers' last."""
+        versions = {name: list(those) for name, those in self._groups.items() if name}
+        for group, version in self.remote:
+            if version not in versions.setdefault(group, []):
+                versions[group].append(version)
+        return [Group(name, tuple(those)) for name, those in versions.items()]
 
     def of(self, group: str, version: str) -> list[Resource]:
         """All resources of one group and version in discovery's order; empty if it is not served."""

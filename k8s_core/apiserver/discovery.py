@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from k8s_core.api.resources import Resource, Resources, Subresource
+from k8s_core.api.resources import Resource, Resources, Rows, Subresource
 from k8s_core.apiserver.request import Request, Response
 
 AGGREGATED: Final = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -85,12 +85,8 @@ class Discovery:
         items = []
         for name, versions in groups:
             described = [
-                {
-                    "version": version,
-                    "resources": [_described(resource) for resource in self.resources.of(name, version)],
-                    "freshness": "Current",
-                }
-                for version in versions
+                {"version": each, "resources": self._described(name, each), "freshness": self._freshness(name, each)}
+                for each in versions
             ]
             items.append({"metadata": {"name": name} if name else {}, "versions": described})
         return {
@@ -99,6 +95,14 @@ class Discovery:
             "metadata": {},
             "items": items,
         }
+
+    def _described(self, group: str, version: str) -> list[Answer]:
+        if (group, version) in self.resources.remote:
+            return _described_remote(group, version, self.resources.remote[group, version] or [])
+        return [_described(resource) for resource in self.resources.of(group, version)]
+
+    def _freshness(self, group: str, version: str) -> str:
+        return "Stale" if self.resources.remote.get((group, version), []) is None else "Current"
 
     def _rows(self, group: str, version: str) -> list[Answer]:
         rows = []
@@ -179,6 +183,27 @@ def _described(resource: Resource) -> Answer:
             _described_below(resource, resource.subresources[n]) for n in sorted(resource.subresources)
         ]
     return found
+
+
+def _described_remote(group: str, version: str, rows: Rows) -> list[Answer]:
+    """What another server says of its resources, in the aggregated form."""
+    found: dict[str, Answer] = {}
+    for row in sorted(rows, key=lambda row: "/" in row["name"]):
+        name, _, below = row["name"].partition("/")
+        kind = {"group": row.get("group") or group, "version": row.get("version") or version, "kind": row.get("kind")}
+        if below:
+            more = {"subresource": below, "responseKind": kind, "verbs": row.get("verbs") or []}
+            found.setdefault(name, {"resource": name}).setdefault("subresources", []).append(more)
+            continue
+        found[name] = {
+            "resource": name,
+            "responseKind": kind,
+            "scope": "Namespaced" if row.get("namespaced") else "Cluster",
+            "singularResource": row.get("singularName") or "",
+            "verbs": row.get("verbs") or [],
+            **{key: row[key] for key in ("shortNames", "categories") if row.get(key)},
+        }
+    return list(found.values())
 
 
 def _described_below(resource: Resource, sub: Subresource) -> Answer:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ACTIONS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _INT64_DIGITS = 20
+REMOTE = "remote"
+"""The `storage` of a resource that another server has."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -137,6 +139,8 @@ def resolve(request: Request, resources: Resources) -> None:
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
     resource = resources.get(group, version, rest[0])
+    if resource is None and (group, version) in resources.remote:
+        resource = Resource(group, version, rest[0], "", "", namespaced=bool(namespace), verbs=(), storage=REMOTE)
     if resource is None:
         return
     request.resource, request.namespace = resource, namespace

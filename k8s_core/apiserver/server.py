@@ -19,6 +19,7 @@ from k8s_core.api import Object, errors
 from k8s_core.api.resources import Resources
 from k8s_core.api.schema import Schema
 from k8s_core.apiserver import health, presentation, version
+from k8s_core.apiserver.aggregation import Aggregator
 from k8s_core.apiserver.audit import AuditLog
 from k8s_core.apiserver.authentication import Authenticator
 from k8s_core.apiserver.authorization import Authorizer
@@ -59,6 +60,7 @@ class Server:
     discovery: Discovery
     openapi: OpenAPI
     metrics: ResourceMetrics
+    aggregator: Aggregator
     minor: str = version.DEFAULT
     audit: AuditLog = field(default_factory=AuditLog)
     availability: Availability = field(default_factory=Availability)
@@ -73,7 +75,9 @@ class Server:
             request.user = self.authenticator.authenticate(request)
             request.note("authentication", request.user.name)
             self._authorize(request)
-            response = self._resource(request) if request.resource else self._path(request)
+            response = self.aggregator.serve(request) or (
+                self._resource(request) if request.resource else self._path(request)
+            )
         except errors.StatusError as error:
             response = Response(error.code, error.status, headers=dict(error.headers))
         except Exception:

@@ -13,6 +13,7 @@ from k8s_core.api import Object, errors, field, jsonpath
 from k8s_core.api.custom import with_value
 from k8s_core.api.selectors import from_label_selector, from_labels
 from k8s_core.apiserver import presentation
+from k8s_core.apiserver.backends import Backends, passed_on
 from k8s_core.apiserver.request import Request, Response
 from k8s_core.apiserver.tokens import Tokens
 from k8s_core.shell.sockets import Request as WebRequest
@@ -57,7 +58,7 @@ class KubeletServer(Protocol):
     ) -> Session: ...
 
     def port_forward(self, namespace: str, pod: str) -> Callable[..., Any]: ...
-    def get(self, address: str, port: int, request: WebRequest) -> WebResponse: ...
+    def get(self, address: str, port: int, request: WebRequest, *, secure: bool, timeout: float) -> WebResponse: ...
 
 
 Dial = Callable[[str], KubeletServer | None]
@@ -66,8 +67,8 @@ Dial = Callable[[str], KubeletServer | None]
 class Subresources:
     """Serves them; `handler(resource, subresource)` is None for what the registry does by itself."""
 
-    def __init__(self, registry: "Registry", tokens: Tokens, dial: Dial):
-        self.registry, self.tokens, self.dial = registry, tokens, dial
+    def __init__(self, registry: "Registry", tokens: Tokens, backends: Backends):
+        self.registry, self.tokens, self.backends, self.dial = registry, tokens, backends, backends.dial
         self._handlers: dict[tuple[str, str], Callable[[Request], Response]] = {
             ("pods", "binding"): self.bind,
             ("pods", "eviction"): self.evict,
@@ -253,42 +254,24 @@ class Subresources:
     def proxy(self, request: Request) -> Response:
         """Pass an HTTP request on to a Pod, or to one of a Service's ready endpoints (past its rules, as upstream)."""
         _, name, port = _proxied(request.name)
-        resources, registry = self.registry.resources, self.registry
         assert request.resource is not None
-        obj = registry.get(request.resource, request.namespace, name)
+        obj = self.registry.get(request.resource, request.namespace, name)
         if request.resource.name == "pods":
             ports = [p["containerPort"] for c in obj["spec"]["containers"] for p in c.get("ports") or ()]
             number = int(port) if port.isdigit() else next(iter(ports), 80)
             targets = [(obj.get("status", {}).get("podIP", ""), number)]
         else:
-            slices = resources.find("endpointslices.discovery.k8s.io")
-            assert slices is not None
             named = [
                 p for p in obj["spec"].get("ports") or () if not port or str(p["port"]) == port or p.get("name") == port
             ]
             if not named or (not port and len(obj["spec"]["ports"]) > 1 and all(p.get("name") for p in named)):
                 raise errors.unavailable(f'no service port "{port}" found for service "{name}"')
-            targets = [
-                (e["addresses"][0], p["port"])
-                for piece in registry.storage.select(slices.storage, request.namespace)
-                if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == name
-                for p in piece.get("ports") or ()
-                if (p.get("name") or "") == (named[0].get("name") or "")
-                for e in piece.get("endpoints") or ()
-                if (e.get("conditions") or {}).get("ready") is not False
-            ]
+            targets = self.backends.ready(request.namespace, name, named[0].get("name") or "")
             if not targets:
                 raise errors.unavailable(f'no endpoints available for service "{request.name}"')
-        address, number = targets[registry.loop.random.randrange(len(targets))]
-        server = self.dial("")
-        if server is None:
-            raise errors.unavailable("error trying to reach service: the control plane has no node")
         path = "/" + request.param("path") + ("/" if request.path.endswith("/") and request.param("path") else "")
         headers = {name.title(): value for name, value in request.headers.items() if name != "authorization"}
-        answer = server.get(address, number, WebRequest(request.method, path, headers, request.body))
-        kept = {k: v for k, v in answer.headers.items() if k.lower() not in ("content-type", "content-length")}
-        kind = answer.headers.get("Content-Type", "text/plain")
-        return Response(answer.status, body=answer.body, content_type=kind, headers=kept)
+        return passed_on(self.backends.send(targets, WebRequest(request.method, path, headers, request.body)))
 
     def _container(self, request: Request) -> tuple[Object, str]:
         """The Pod and the container that is meant: the one named, or the only one."""

@@ -15,6 +15,7 @@ from k8s_core.kubelet.logs import ContainerLog, Line, render, select
 from k8s_core.kubelet.pod_worker import PodWorker
 from k8s_core.limits import CLIENT_WAITS_FOR_CONTAINER
 from k8s_core.network.bridge import Connect, Conversation, End, Send
+from k8s_core.shell import tls
 from k8s_core.shell.pipes import Pipe, Sink
 from k8s_core.shell.process import SIGNALS
 from k8s_core.shell.sockets import NetworkError, Request, Response
@@ -251,17 +252,23 @@ class KubeletServer:
 
         return connect
 
-    def get(self, address: str, port: int, request: Request) -> Response:
+    def get(
+        self, address: str, port: int, request: Request, *, secure: bool = False, timeout: float = 30.0
+    ) -> Response:
         """An HTTP request from this node, for the apiserver's proxy; raises StatusError (503) if nobody answers."""
-        steps = self.kubelet.network.http(address, port, request, 30.0)
+        steps = self.kubelet.network.http(address, port, request, timeout, secure=secure)
         try:
             for _ in range(1000):
                 next(steps)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         except NetworkError as error:
-            why = "i/o timeout" if error.kind == "timeout" else f"connect: {error.message.lower()}"
-            raise unavailable(f"error trying to reach service: dial tcp {address}:{port}: {why}") from None
+            if error.kind == "certificate":
+                why = f"tls: failed to verify certificate: x509: {tls.go(error.message)}"
+            else:
+                why = "i/o timeout" if error.kind == "timeout" else f"connect: {error.message.lower()}"
+                why = f"dial tcp {address}:{port}: {why}"
+            raise unavailable(f"error trying to reach service: {why}") from None
         raise unavailable("error trying to reach service: context deadline exceeded")
 
     def _writer(self, session: Session, stdout: bool, stderr: bool) -> Callable[[int, bytes], None]:

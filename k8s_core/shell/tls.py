@@ -20,6 +20,13 @@ def problem(certificate: bytes, trusted: bytes, host: str) -> str:
     return ""
 
 
+def go(problem: str) -> str:
+    """The same problem as Go's crypto/x509 says it."""
+    if "local issuer" in problem:
+        return "certificate signed by unknown authority"
+    return f"certificate is not valid for any names, but wanted to match {problem.split(chr(39))[1]}"
+
+
 def names(certificate: x509.Certificate) -> list[str]:
     """The names and addresses that a certificate is for."""
     try:

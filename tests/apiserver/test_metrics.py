@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from k8s_core.api import Object, errors
-from k8s_core.apiserver import metrics
+from k8s_core.apiserver import aggregation, metrics
 from k8s_core.client import Client
 from k8s_core.cluster import Cluster
 
@@ -23,7 +23,7 @@ def install(cluster: Cluster) -> Client:
 
 
 def available(client: Client, name: str = metrics.NAME) -> tuple[str, str]:
-    (condition,) = client.get(metrics.SERVICES, name)["status"]["conditions"]
+    (condition,) = client.get(aggregation.SERVICES, name)["status"]["conditions"]
     return condition["status"], condition["reason"]
 
 
@@ -56,6 +56,6 @@ def test_other_servers_are_said_to_be_unavailable(control_plane: Cluster) -> Non
     spec |= {"insecureSkipTLSVerify": True, "service": {"name": "web", "namespace": "default"}}
     head = {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.example.com"}}
     client = control_plane.client()
-    client.create(metrics.SERVICES, {**head, "spec": spec})
+    client.create(aggregation.SERVICES, {**head, "spec": spec})
     control_plane.loop.run_ready()
     assert available(client, "v1.example.com") == ("False", "ServiceNotFound")

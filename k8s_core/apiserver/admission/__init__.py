@@ -2,8 +2,8 @@
 
 The plugins are kube-apiserver's, by its names and in its order; which are on by default is upstream's choice plus
 NodeRestriction, which kubeadm enables. `enable` and `disable` are `--enable-` and `--disable-admission-plugins`.
-A plugin reads the store through `Reader`, may ask the authorizer, and nothing else. `guards` look at every write,
-whatever is switched off.
+A plugin reads the store through `Reader`, may ask the authorizer and webhooks, and nothing else. `guards` look at
+every write, whatever is switched off.
 """
 
 from collections.abc import Callable, Iterable
@@ -42,6 +42,7 @@ from k8s_core.apiserver.admission.storage_objects import PersistentVolumeClaimRe
 from k8s_core.apiserver.admission.taint_nodes_by_condition import TaintNodesByCondition
 from k8s_core.apiserver.admission.webhooks import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
 from k8s_core.apiserver.authorization import Authorizer
+from k8s_core.apiserver.backends import Backends
 from k8s_core.apiserver.reader import Reader
 from k8s_core.apiserver.request import Request
 from k8s_core.clock import Loop
@@ -112,13 +113,14 @@ class Admission:
         disable: Iterable[str] = (),
         guards: Iterable[Guard] = (),
         authorizer: Authorizer | None = None,
+        backends: Backends | None = None,
     ) -> None:
         enabled, disabled = set(enable), set(disable)
         if unknown := (enabled | disabled - UNBUILT) - set(PLUGINS):
             known = ", ".join(sorted(PLUGINS))
             raise ValueError(f'admission plugin "{sorted(unknown)[0]}" is unknown, expected one of {known}')
         names = (set(PLUGINS) - OFF_BY_DEFAULT | enabled) - disabled
-        self.plugins = [plugin(reader, loop, authorizer) for plugin in ORDER if plugin.name in names]
+        self.plugins = [plugin(reader, loop, authorizer, backends) for plugin in ORDER if plugin.name in names]
         self.guards = list(guards)
         self._chosen: dict[tuple[str, str], list[Plugin]] = {}
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from k8s_core.api import Object, defaults, errors
 from k8s_core.apiserver.authorization import Authorizer
+from k8s_core.apiserver.backends import Backends
 from k8s_core.apiserver.reader import Reader
 from k8s_core.apiserver.request import Request
 from k8s_core.clock import Loop
@@ -24,8 +25,10 @@ class Plugin:
     resources: ClassVar[frozenset[str]] = frozenset()
     operations: ClassVar[frozenset[str]] = frozenset({CREATE, UPDATE})
 
-    def __init__(self, reader: Reader, loop: Loop, authorizer: Authorizer | None = None) -> None:
-        self.reader, self.loop, self.authorizer = reader, loop, authorizer
+    def __init__(
+        self, reader: Reader, loop: Loop, authorizer: Authorizer | None = None, backends: Backends | None = None
+    ) -> None:
+        self.reader, self.loop, self.authorizer, self.backends = reader, loop, authorizer, backends
 
     def mutate(self, request: Request, obj: Object | None, old: Object | None) -> None:
         """Complete the object."""

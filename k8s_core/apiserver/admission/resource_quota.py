@@ -4,15 +4,12 @@ Upstream charges the quota's status and lets a controller correct it; here the n
 that nothing can slip by, and the controller alone writes the status. The words are upstream's.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from k8s_core.api import Object, quota
 from k8s_core.api.quantity import Quantity
 from k8s_core.apiserver.admission.plugin import Plugin, forbidden
-from k8s_core.apiserver.authorization import Authorizer
-from k8s_core.apiserver.reader import Reader
 from k8s_core.apiserver.request import Request
-from k8s_core.clock import Loop
 
 RESIZABLE = (quota.SERVICES, quota.CLAIMS)  # their updates can use more
 
@@ -22,8 +19,8 @@ MAX_COUNTED = 20_000
 class ResourceQuota(Plugin):
     name: ClassVar[str] = "ResourceQuota"
 
-    def __init__(self, reader: Reader, loop: Loop, authorizer: Authorizer | None = None) -> None:
-        super().__init__(reader, loop, authorizer)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self._counted: dict[str, tuple[Object, quota.Amounts]] = {}
 
     def validate(self, request: Request, obj: Object | None, old: Object | None) -> None:

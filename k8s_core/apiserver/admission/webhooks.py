@@ -1,13 +1,11 @@
 """Webhooks: admission asked of somebody else over HTTPS, before an object is stored.
 
-Stands for apiserver's MutatingAdmissionWebhook and ValidatingAdmissionWebhook. A webhook must be reachable from this
-process by `clientConfig.url`; one behind a Service is reported as having no endpoints, for the Pods' network is not
-this machine's. Leaves out: calling several at once.
+Stands for apiserver's MutatingAdmissionWebhook and ValidatingAdmissionWebhook. A webhook with `clientConfig.url` is
+asked over this machine's network, one behind a Service over the simulated one. Leaves out: calling several at once.
 """
 
 import base64
 import http.client
-import ssl
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -19,10 +17,11 @@ from k8s_core.apiserver.admission.matching import ABOUT_ITSELF, about, condition
 from k8s_core.apiserver.admission.permissions import asked_of
 from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin, take
 from k8s_core.apiserver.admission.reinvocation import Reinvocation
+from k8s_core.apiserver.backends import Backends, Unreachable, https
 from k8s_core.apiserver.request import Request
+from k8s_core.shell.sockets import Request as WebRequest
 
 DEFAULT_TIMEOUT = 10  # timeoutSeconds
-MAX_RESPONSE = 3 * 1024 * 1024
 
 
 class CallFailed(Exception):
@@ -61,7 +60,7 @@ class _Webhooks(Plugin):
             uid = self.loop.uid()
             review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}
             body = {**review, "request": {"uid": uid, **told, "object": obj, "oldObject": old, "options": None}}
-            answer = call(hook, body)
+            answer = call(hook, body, self.backends)
             response = answer.get("response")
             if answer.get("kind") != "AdmissionReview" or not isinstance(response, dict):
                 raise CallFailed("received invalid webhook response: expected an AdmissionReview with a response")
@@ -106,36 +105,26 @@ def denied(name: str, status: Object) -> errors.StatusError:
     return errors.StatusError(code, status.get("reason") or "", text, status.get("details") or {})
 
 
-def call(hook: Object, body: Any) -> Any:
+def call(hook: Object, body: Any, backends: Backends | None) -> Any:
     """POST the review to the webhook; CallFailed says what went wrong."""
     config, seconds = hook.get("clientConfig") or {}, hook.get("timeoutSeconds") or DEFAULT_TIMEOUT
-    url = config.get("url")
-    if not url:
-        service = config.get("service") or {}
-        raise CallFailed(f'failed to call webhook: no endpoints available for service "{service.get("name")}"')
-    parts = urlsplit(url)
-    path = f"{parts.path or '/'}?timeout={seconds}s"
-    shown = f'failed to call webhook: Post "{parts.scheme}://{parts.netloc}{path}"'
+    service = config.get("service") or {}
+    inside = "https://{name}.{namespace}.svc:{port}{path}"
+    where = urlsplit(config.get("url") or inside.format_map({"port": 443, "path": "", **service}))
+    path = f"{where.path or '/'}?timeout={seconds}s"
+    request = WebRequest("POST", path, {"Content-Type": "application/json"}, orjson.dumps(body))
+    bundle = base64.b64decode(config["caBundle"]) if config.get("caBundle") else None
     try:
-        bundle = base64.b64decode(config["caBundle"]).decode() if config.get("caBundle") else None
-        context = ssl.create_default_context(cadata=bundle)
-        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=seconds, context=context)
-        connection.request("POST", path, orjson.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        data = answer.read(MAX_RESPONSE)
-        connection.close()
-    except ConnectionRefusedError:
-        raise CallFailed(f"{shown}: dial tcp {parts.netloc}: connect: connection refused") from None
-    except ssl.SSLCertVerificationError as error:
-        raise CallFailed(f"{shown}: tls: failed to verify certificate: x509: {error.verify_message}") from None
-    except TimeoutError:
-        raise CallFailed(f"{shown}: context deadline exceeded") from None
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise CallFailed(f"{shown}: {error}") from None
+        if config.get("url") or backends is None:
+            answer = https(where.hostname or "", where.port or 443, request, bundle=bundle, timeout=seconds)
+        else:
+            answer = backends.ask(service, request, bundle=bundle, timeout=seconds)
+    except Unreachable as error:
+        raise CallFailed(f'failed to call webhook: Post "https://{where.netloc}{path}": {error}') from None
     if answer.status != http.client.OK:
         raise CallFailed(f"failed to call webhook: the server responded with {answer.status}")
     try:
-        found = orjson.loads(data)
+        found = orjson.loads(answer.body)
     except ValueError as error:
         raise CallFailed(f"failed to call webhook: couldn't get version/kind; json parse error: {error}") from None
     if not isinstance(found, dict):

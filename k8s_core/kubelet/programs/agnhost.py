@@ -1,7 +1,7 @@
 """agnhost, the image of Kubernetes' own end-to-end tests, and liveness, which the documentation uses.
 
-Each subcommand prints and answers what those tests look for. Left out: subcommands for webhooks, DNS on Windows,
-audit, conntrack, and the guestbook.
+Each subcommand prints and answers what those tests look for. Left out: subcommands for DNS on Windows, audit,
+conntrack, and the guestbook.
 """
 
 import json
@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from k8s_core.api.times import parse_duration
+from k8s_core.kubelet.programs import webhook
 from k8s_core.kubelet.programs.mounttest import mounttest
 from k8s_core.kubelet.programs.simple import idle, respond, stamps
 from k8s_core.kubelet.programs.stress import vish
@@ -342,4 +343,5 @@ SUBCOMMANDS: dict[str, Callable[[Process], Steps]] = {
     "serve-hostname": _one_page(9376, lambda process, request: process.machine.hostname),
     "stress": vish,
     "test-webserver": _test_webserver,
+    "webhook": lambda process: webhook.serve(process, options(process)),
 }
