@@ -311,8 +311,7 @@ class Network:
     def _arrive(self, flow: Flow, packet: Packet, target: NetworkNamespace) -> None:
         flow.answered_by, flow.answered_port = target.address, packet.destination_port
         flow.seen_from = packet.source
-        listener = target.listeners.get(packet.destination_port)
-        if packet.protocol != "icmp" and (listener is None or packet.protocol not in listener.protocols):
+        if packet.protocol != "icmp" and (packet.protocol, packet.destination_port) not in target.listeners:
             where = self.pod_of(target.address) or target.node
             port = f"{packet.destination_port}" + ("" if packet.protocol == "tcp" else f" ({packet.protocol})")
             self._end(flow, packet, ("refused", f"nothing listens on port {port} of {where}"))

@@ -81,7 +81,6 @@ class Listener:
     """PEM, where TLS is spoken."""
     health: Callable[[str], str] | None = None
     """gRPC's health protocol, where it is spoken: "SERVING" or another status of a service."""
-    protocols: tuple[str, ...] = ("tcp",)
 
 
 class Reached(NamedTuple):
@@ -159,7 +158,8 @@ class NetworkNamespace:
         self.hosts: dict[str, str] = {"localhost": "127.0.0.1", hostname: address}
         self.hosts_file: Callable[[], str] = str
         """The text of /etc/hosts, where there is one that can be edited (a node's)."""
-        self.listeners: dict[int, Listener] = {}
+        self.listeners: dict[tuple[str, int], Listener] = {}
+        """By protocol and port."""
 
     def listen(
         self,
@@ -172,16 +172,18 @@ class NetworkNamespace:
         protocols: tuple[str, ...] = ("tcp",),
         health: Callable[[str], str] | None = None,
     ) -> bool:
-        """Take a port until the process ends; False if it is taken (by whichever protocol)."""
-        if port in self.listeners:
+        """Take a port until the process ends; False if it is taken."""
+        if any((protocol, port) in self.listeners for protocol in protocols):
             return False
-        self.listeners[port] = Listener(process, process.machine.serving(handler), http, certificate, health, protocols)
+        listener = Listener(process, process.machine.serving(handler), http, certificate, health)
+        self.listeners |= {(protocol, port): listener for protocol in protocols}
         process.at_exit.append(lambda: self.close(port, process))
         return True
 
     def close(self, port: int, process: Process) -> None:
-        if port in self.listeners and self.listeners[port].process is process:
-            del self.listeners[port]
+        self.listeners = {
+            key: each for key, each in self.listeners.items() if key[1] != port or each.process is not process
+        }
 
     def local(self, address: str) -> bool:
         """Whether what is sent there never leaves; a node's rules see even that."""
@@ -227,8 +229,8 @@ class NetworkNamespace:
                 yield min(timeout, ARP_SECONDS)
             raise
         yield ROUND_TRIP
-        listener = there.namespace.listeners.get(there.port)
-        if listener is None or protocol not in listener.protocols:
+        listener = there.namespace.listeners.get((protocol, there.port))
+        if listener is None:
             raise NetworkError("refused", "Connection refused", address)
         return listener, there.seen_from
 
@@ -262,6 +264,8 @@ class NetworkNamespace:
             if not data:
                 return b""
             method, _, rest = data.decode(errors="replace").partition(" ")
+            if not method.isupper():
+                return b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n400 Bad Request"
             answer = listener.handler(Request(method, rest.split(" ")[0] or "/", source=seen_from))
             if not isinstance(answer, Response):
                 answer = yield from within(answer, timeout)

@@ -54,7 +54,7 @@ def test_local_policy_asks_the_nodes_first(world: World) -> None:
     results = {n: world.send("outside", a, port).result for n, a in world.cluster.addresses.items()}
     assert set(results.values()) == {"connected"}
     answers = {
-        node: world.network.namespaces[address].listeners[port].handler(None).status
+        node: world.network.namespaces[address].listeners["tcp", port].handler(None).status
         for node, address in world.cluster.addresses.items()
     }
     assert answers == {"cp": 503, "worker1": 200, "worker2": 200}

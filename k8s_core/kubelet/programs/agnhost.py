@@ -95,13 +95,17 @@ def _resolver(word: str) -> Callable[[Process], Steps]:
 
 
 def _connect(process: Process) -> Steps:
-    """connect [--timeout=T] HOST:PORT: one word says how it ended."""
-    timeout = parse_duration(options(process).get("timeout", "10s"))
-    host, _, port = process.argv[-1].rpartition(":")
+    """connect [--timeout=T] [--protocol=P] HOST:PORT: one word says how it ended. With UDP an answer is waited for."""
+    given = options(process)
+    timeout, protocol = parse_duration(given.get("timeout", "10s")), given.get("protocol", "tcp").lower()
+    host, _, port = next((w for w in process.argv[2:] if not w.startswith("-") and ":" in w), "").rpartition(":")
     network = process.machine.network
     try:
         address = yield from network.resolve(host)
-        yield from network.reach(address, int(port), timeout)
+        if protocol == "udp":
+            yield from network.tcp(address, int(port), b"hello", timeout, protocol)
+        else:
+            yield from network.reach(address, int(port), timeout, protocol)
     except NetworkError as error:
         kinds = {"resolve": "DNS", "timeout": "TIMEOUT", "refused": "REFUSED"}
         process.err(f"{kinds.get(error.kind, 'OTHER')}: {error.message}\n")
@@ -173,12 +177,27 @@ def _grpc_health(process: Process) -> Steps:
 
 
 def _porter(process: Process) -> Steps:
-    """porter: every SERVE_PORT_n=text of the environment is a server that answers with its text."""
+    """porter: every SERVE_PORT_n=text (SERVE_SCTP_PORT_n) of the environment is a server that answers with its text."""
+    network = process.machine.network
     for name, text in process.env.items():
-        if name.startswith("SERVE_PORT_") and name[11:].isdigit():
-            process.machine.network.listen(
-                int(name[11:]), process, lambda request, text=text: respond(process, 200, text), http=True
-            )
+        prefix, _, port = name.rpartition("_")
+        if prefix == "SERVE_PORT" and port.isdigit():
+            network.listen(int(port), process, lambda request, text=text: respond(process, 200, text), http=True)
+        elif prefix == "SERVE_SCTP_PORT" and port.isdigit():
+            network.listen(int(port), process, lambda data, text=text: text.encode(), protocols=("sctp",))
+    return (yield from idle(process))
+
+
+def _serve_hostname(process: Process) -> Steps:
+    """serve-hostname [--port=N] [--http=false] [--tcp] [--udp]: the Pod's name to whoever asks."""
+    given = options(process)
+    port, name = int(given.get("port", 9376)), process.machine.hostname
+    network = process.machine.network
+    for protocol in ("tcp", "udp"):
+        if given.get(protocol) == "true":
+            network.listen(port, process, lambda data: name.encode(), protocols=(protocol,))
+    if given.get("http", "true") == "true" and given.get("tcp") != "true":
+        network.listen(port, process, lambda request: respond(process, 200, name), http=True)
     return (yield from idle(process))
 
 
@@ -230,6 +249,9 @@ class Netexec:
         _say(process, f"Started HTTP server on port {port}")
         if udp > 0 and network.listen(udp, process, self.datagram, protocols=("udp",)):
             _say(process, f"Started UDP server on port  {udp}")
+        sctp = int(given.get("sctp-port", "-1"))
+        if sctp > 0:
+            network.listen(sctp, process, self.datagram, protocols=("sctp",))
 
         def handler(number: int) -> bool:
             if number in (SIGNALS["TERM"], SIGNALS["INT"]):
@@ -340,7 +362,7 @@ SUBCOMMANDS: dict[str, Callable[[Process], Steps]] = {
     "netexec": lambda process: Netexec(process).run(),
     "pause": _pause,
     "porter": _porter,
-    "serve-hostname": _one_page(9376, lambda process, request: process.machine.hostname),
+    "serve-hostname": _serve_hostname,
     "stress": vish,
     "test-webserver": _test_webserver,
     "webhook": lambda process: webhook.serve(process, options(process)),

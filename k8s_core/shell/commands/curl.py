@@ -15,9 +15,9 @@ from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Response
 TOOLS = Table()
 
 SPEC = Spec(
-    "sSvkiIfLgN46H;X:d;o:m:w:A:u:R;U:C:E:K: silent=s show-error=S verbose=v insecure=k include=i head=I fail=f "
+    "sSvkiIfLgqN46H;X:d;o:m:w:A:u:R;U:C:E:K: silent=s show-error=S verbose=v insecure=k include=i head=I fail=f "
     "location=L header=H request=X data=d data-raw=d output=o max-time=m connect-timeout=m write-out=w cacert=C cert=E "
-    "key=K user-agent=A user=u globoff=g resolve=R ipv4=4 ipv6=6 no-buffer=N http1.1=g url=U"
+    "key=K user-agent=A user=u globoff=g resolve=R ipv4=4 ipv6=6 no-buffer=N disable=q http1.1=g url=U"
 )
 MORE = (
     "More details here: https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and "

@@ -186,9 +186,9 @@ def _sockets(process: Process, flags: str) -> list[tuple[str, int, str, int]]:
     network = process.machine.network
     wanted = [p for p in ("udp", "tcp") if p[0] in flags] or ["udp", "tcp"]
     found = []
-    for port, listener in sorted(network.listeners.items()) if network else ():
+    for (protocol, port), listener in network.listeners.items() if network else ():
         program = listener.process.argv[0].rsplit("/", 1)[-1].rstrip(":")
-        found += [(p, port, program, _pid(process, listener)) for p in listener.protocols if p in wanted]
+        found += [(protocol, port, program, _pid(process, listener))] if protocol in wanted else []
     return sorted(found, key=lambda each: (each[0] != "udp", each[1]))
 
 

@@ -133,7 +133,7 @@ def where(url: str) -> tuple[str, int]:
     return (match[2], int(match[3] or (443 if match[1] == "https" else 80))) if match else (url, 80)
 
 
-@TOOLS("nc", "zvlnukw:p:e:")
+@TOOLS("nc", "zvlntukw:p:e:")
 def nc(process: Process, options: Options, operands: list[str]) -> Steps:
     network = process.machine.network
     if "l" in options:
