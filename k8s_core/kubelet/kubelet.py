@@ -397,6 +397,12 @@ class Kubelet:
             pod=meta["name"],
             resolv_conf=lambda: resolv_conf,
         )
+        network.host_ports = [
+            (port.get("protocol", "TCP").lower(), port.get("hostIP", ""), port["hostPort"], port["containerPort"])
+            for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ()))
+            for port in container.get("ports") or ()
+            if port.get("hostPort")
+        ]
         self.fabric.attach(network)
         return network
 

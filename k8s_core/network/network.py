@@ -16,6 +16,7 @@ program that answers, and keeps every step in `log`. How a connection can end:
 Left out: packets after the first, lost packets, bandwidth, IPv6.
 """
 
+import hashlib
 import random
 from collections import deque
 from collections.abc import Callable, Generator
@@ -28,6 +29,7 @@ from k8s_core.network.kube_proxy import KubeProxy, ServiceTracker
 from k8s_core.network.loadbalancer import LoadBalancerProvider
 from k8s_core.network.packets import Flow, Host, Packet, Step
 from k8s_core.network.policy import Policies
+from k8s_core.network.portmap import HostPort, close_ports, open_ports
 from k8s_core.network.proxy_config import Config
 from k8s_core.network.resolver import Resolver
 from k8s_core.network.rules import network as subnet
@@ -93,10 +95,16 @@ class Network:
             host.interface = lambda address: self._interface(host, address)
             self.hosts[namespace.node] = host
             self.proxies[namespace.node] = KubeProxy(lambda: self.tracker, host, Config(cluster_cidr=self.pod_cidr))
+        elif namespace.host_ports:
+            ports = [HostPort(*each) for each in namespace.host_ports]
+            node = self.proxies[namespace.node].node()
+            open_ports(self.hosts[namespace.node], _sandbox(namespace), namespace.address, node.pod_cidr, ports)
 
     def detach(self, namespace: NetworkNamespace) -> None:
         if self.namespaces.get(namespace.address) is namespace:
             del self.namespaces[namespace.address]
+        if namespace.host_ports:
+            close_ports(self.hosts[namespace.node], _sandbox(namespace))
 
     @property
     def tracker(self) -> ServiceTracker:
@@ -330,3 +338,8 @@ class Network:
         if self._in_range(address):
             return "unreachable", f"no Pod has the address {address}"
         return "timeout", f"there is no way to {address}"
+
+
+def _sandbox(namespace: NetworkNamespace) -> str:
+    """What the rules of a Pod's host ports call it."""
+    return hashlib.sha256(f"{namespace.pod_namespace}/{namespace.pod} {namespace.address}".encode()).hexdigest()

@@ -78,6 +78,8 @@ class Rule:
                 self.tests.append(_equal("protocol", next(words), negated))
             elif word in ("--dport", "--destination-port"):
                 self.tests.append(_port("destination_port", next(words), negated))
+            elif word in ("--dports", "--destination-ports"):
+                self.tests.append(_ports(next(words), negated))
             elif word in ("--sport", "--source-port"):
                 self.tests.append(_port("source_port", next(words), negated))
             elif word == "--ctstate":
@@ -131,6 +133,11 @@ def _port(attribute: str, text: str, negated: bool) -> Test:
     low, _, high = text.partition(":")
     first, last = int(low), int(high or low)
     return lambda packet, host: (first <= getattr(packet, attribute) <= last) is not negated
+
+
+def _ports(text: str, negated: bool) -> Test:
+    ranges = [(int(low), int(high or low)) for low, _, high in (part.partition(":") for part in text.split(","))]
+    return lambda packet, host: any(low <= packet.destination_port <= high for low, high in ranges) is not negated
 
 
 def _interface(side: str, name: str, negated: bool) -> Test:

@@ -158,6 +158,8 @@ class NetworkNamespace:
         self.hosts: dict[str, str] = {"localhost": "127.0.0.1", hostname: address}
         self.hosts_file: Callable[[], str] = str
         """The text of /etc/hosts, where there is one that can be edited (a node's)."""
+        self.host_ports: list[tuple[str, str, int, int]] = []
+        """Ports of the node that lead to a Pod: protocol, the node's address or "", port, the Pod's port."""
         self.listeners: dict[tuple[str, int], Listener] = {}
         """By protocol and port."""
 

@@ -254,6 +254,8 @@ def _match(module: str, options: dict[str, Option], *, numeric: bool) -> str:
         return " ".join(part for part in parts if part)
     if module in ("tcp", "udp", "sctp"):
         return " ".join([module, *(_port(options[n], numeric=numeric) for n in ("--sport", "--dport") if n in options)])
+    if module == "multiport":
+        return f"multiport dports {said('--dports')}"
     if module == "statistic":
         return f"statistic mode {said('--mode')} probability {said('--probability')}"
     if module == "addrtype":
