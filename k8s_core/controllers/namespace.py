@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import StatusError, is_not_found, unavailable
 from k8s_core.api.resources import Resource
 from k8s_core.controllers.controller import Controller, condition, is_deleting, with_status
 from k8s_core.limits import NAMESPACE_DELETION_GRACE
@@ -58,9 +58,10 @@ class NamespaceController(Controller):
         if not is_deleting(namespace) or FINALIZER not in finalizers:
             return
         remaining, failures = self.empty(key)
-        namespace = self.tell(namespace, remaining, failures)
-        if failures:
-            raise failures[0]
+        unseen = self.unseen()
+        namespace = self.tell(namespace, remaining, failures, unseen)
+        if failures or unseen:
+            raise failures[0] if failures else unavailable(unseen)
         if remaining:
             self.queue.add_after(key, estimate(remaining) // 2 + 1)
             return
@@ -99,9 +100,22 @@ class NamespaceController(Controller):
                         raise
         return self.client.list(name, namespace) if objects else []
 
-    def tell(self, namespace: Object, remaining: dict[Resource, list[Object]], failures: list[StatusError]) -> Object:
+    def unseen(self) -> str:
+        """Which groups of aggregated APIs do not answer, so that nobody knows what is in them."""
+        stale = sorted("/".join(where) for where, rows in self.client.resources.remote.items() if rows is None)
+        if not stale:
+            return ""
+        texts = ", ".join(f"{each}: stale GroupVersion discovery: {each}" for each in stale)
+        count = f"Discovery failed for some groups, {len(stale)} failing: "
+        return f"{count}unable to retrieve the complete list of server APIs: {texts}"
+
+    def tell(
+        self, namespace: Object, remaining: dict[Resource, list[Object]], failures: list[StatusError], unseen: str
+    ) -> Object:
         """Write the conditions if they changed."""
         problems: dict[str, tuple[str, str]] = {}
+        if unseen:
+            problems["NamespaceDeletionDiscoveryFailure"] = "DiscoveryFailed", unseen
         if failures:
             texts = sorted(each.message for each in failures)
             problems["NamespaceDeletionContentFailure"] = (

@@ -192,6 +192,25 @@ def test_why_an_aggregated_api_is_not_there(control_plane: Cluster) -> None:
     assert (answer.code, answer.body) == (503, b"service unavailable\n")
 
 
+def test_a_namespace_waits_for_an_aggregated_api(control_plane: Cluster) -> None:
+    """What cannot be listed might have something in it: the namespace stays, and says why, until the API is away."""
+    client = control_plane.client()
+    register(control_plane)
+    client.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "old"}})
+    client.delete("namespaces", "old")
+    control_plane.advance(20)
+    condition = client.get("namespaces", "old")["status"]["conditions"][0]
+    assert (condition["status"], condition["reason"]) == ("True", "DiscoveryFailed")
+    assert condition["message"] == (
+        "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: "
+        "garden.example.com/v1: stale GroupVersion discovery: garden.example.com/v1"
+    )
+    client.delete(SERVICES, "v1.garden.example.com")
+    control_plane.settle()
+    with pytest.raises(StatusError, match='namespaces "old" not found'):
+        client.get("namespaces", "old")
+
+
 def test_requests_are_passed_on(control_plane: Cluster, server: int) -> None:
     """Discovery lists what the server serves, and the server learns who asks, but no credentials."""
     control_plane.apiserver.authenticator.static["t"] = ADMIN
