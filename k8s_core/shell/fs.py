@@ -289,20 +289,17 @@ class FileSystem:
             self.remove(here, recursive=True)
 
     def copy(self, node: Node, path: str, cwd: str = "/") -> None:
-        """Put a copy of a node, and of all that is below it, under a path."""
-        if isinstance(node, Directory):
-            self.make_directories(path, cwd)
-            for name in node.names():
-                child = node.get(name)
-                if child is not None:
-                    self.copy(child, f"{path}/{name}", cwd)
-        elif isinstance(node, Link):
-            self.place(path, node, cwd)
-        else:
-            made = self.open_write(path, cwd)
-            if isinstance(made, File):
-                made.write(node.read() if isinstance(node, File) else b"")
-                made.mode = node.mode
+        """Put a copy of a node, and of all that is below it now, under a path."""
+        for place, each in list(_below(node, path)):  # all is known before it changes: it may be copied into itself
+            if isinstance(each, Directory):
+                self.make_directories(place, cwd)
+            elif isinstance(each, Link):
+                self.place(place, each, cwd)
+            else:
+                made = self.open_write(place, cwd)
+                if isinstance(made, File):
+                    made.write(each.read() if isinstance(each, File) else b"")
+                    made.mode = each.mode
 
     def place(self, path: str, node: Node, cwd: str = "/") -> None:
         """Put a node under a path."""
@@ -319,6 +316,16 @@ class FileSystem:
         if isinstance(node, Directory):
             for name in node.names():
                 yield from self.walk(f"{path.rstrip('/')}/{name}")
+
+
+def _below(node: Node, path: str) -> Iterator[tuple[str, Node]]:
+    """The same without what is mounted below."""
+    yield path, node
+    if isinstance(node, Directory):
+        for name in node.names():
+            child = node.get(name)
+            if child is not None:
+                yield from _below(child, f"{path.rstrip('/')}/{name}")
 
 
 def normalize(path: str, cwd: str = "/") -> str:

@@ -1,11 +1,14 @@
 """Real folders in a simulated file tree: a node's root, which a learner can open in an editor.
 
 Promise: nothing outside the folder is ever read or written, whatever links are made in it and whenever. A link is
-shown as a link and followed inside the tree by FileSystem; every access to the real file system makes sure that no
-part of the way is a link, and opens without following one. Left out: hard links, devices, ownership.
+shown as a link and followed inside the tree by FileSystem. Every access to the real file system goes down from the top
+folder by folder, each opened below the one before without following a link, so that no link that somebody puts there
+meanwhile leads out; a file with a second (hard) link may lie outside, too, and is not opened. Left out: devices,
+ownership.
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,53 +29,56 @@ class HostFile(File):
 
     @property  # here the real file system keeps it
     def mode(self) -> int:
-        try:
-            return self.path.lstat().st_mode & 0o7777
-        except OSError:
-            return 0o644
+        found = _status(self.path, self.top)
+        return found.st_mode & 0o7777 if found else 0o644
 
     @mode.setter
     def mode(self, value: int) -> None:
-        with _host_errors(), self._open(os.O_RDONLY) as descriptor:
+        with self._open(os.O_RDONLY) as descriptor:
             os.fchmod(descriptor, value & 0o777 | 0o600)  # the owner is root, who may do all
 
     @property
     def mtime(self) -> float:
-        try:
-            return self.path.lstat().st_mtime
-        except OSError:
-            return 0.0
+        found = _status(self.path, self.top)
+        return found.st_mtime if found else 0.0
 
     @mtime.setter
     def mtime(self, value: float) -> None:
-        with _host_errors(), self._open(os.O_RDONLY) as descriptor:
+        with self._open(os.O_RDONLY) as descriptor:
             os.utime(descriptor, (value, value))
 
     @contextmanager
     def _open(self, flags: int) -> Iterator[int]:
-        _no_links(self.path.parent, self.top)
-        descriptor = os.open(self.path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        flags |= os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        with _folder(self.path.parent, self.top) as folder:
+            descriptor = os.open(self.path.name, flags, 0o644, dir_fd=folder)
+            try:
+                found = os.fstat(descriptor)
+                if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                    raise FileError("Operation not permitted")
+                yield descriptor
+            finally:
+                os.close(descriptor)
 
     def read(self) -> bytes:
-        with _host_errors(), self._open(os.O_RDONLY) as descriptor, open(descriptor, "rb", closefd=False) as stream:
+        with self._open(os.O_RDONLY) as descriptor, open(descriptor, "rb", closefd=False) as stream:
             return stream.read(MAX_FILE)
 
     def write(self, data: bytes, *, append: bool = False) -> None:
-        with _host_errors():
-            before = self.path.lstat().st_size if self.path.exists() else 0
-            grown = len(data) - (0 if append else before)
-            if before + grown > MAX_FILE or self.top.full() or not self.top.take(grown, made=not self.path.exists()):
-                raise FileError(NO_SPACE)
-            how = os.O_APPEND if append else os.O_TRUNC
-            with self._open(os.O_WRONLY | os.O_CREAT | how) as descriptor:
-                os.write(descriptor, data)
-                if self.top.clock:
-                    now = self.top.clock()
-                    os.utime(descriptor, (now, now))
+        found = _status(self.path, self.top)
+        before = found.st_size if found else 0
+        grown = len(data) - (0 if append else before)
+        if before + grown > MAX_FILE or self.top.full() or not self.top.take(grown, made=found is None):
+            raise FileError(NO_SPACE)
+        with self._open(os.O_WRONLY | os.O_CREAT) as descriptor:
+            if append:
+                os.lseek(descriptor, 0, os.SEEK_END)
+            else:
+                os.ftruncate(descriptor, 0)
+            os.write(descriptor, data)
+            if self.top.clock:
+                now = self.top.clock()
+                os.utime(descriptor, (now, now))
 
 
 class HostDirectory(Directory):
@@ -105,41 +111,38 @@ class HostDirectory(Directory):
         mounted = self.entries.get(name)
         if mounted is not None or "/" in name or name in (".", "..") or "\0" in name:
             return mounted
-        path = self.path / name
-        with _host_errors():
-            _no_links(self.path, self.top)
-            if path.is_symlink():
-                return Link(str(path.readlink()))
-            if path.is_dir():
-                return HostDirectory(path, self.top)
-            return HostFile(path, self.top) if path.is_file() else None
+        found = _status(self.path / name, self.top)
+        if found is None:
+            return None
+        if stat.S_ISLNK(found.st_mode):
+            with _folder(self.path, self.top) as folder:
+                return Link(os.readlink(name, dir_fd=folder))
+        if stat.S_ISDIR(found.st_mode):
+            return HostDirectory(self.path / name, self.top)
+        return HostFile(self.path / name, self.top) if stat.S_ISREG(found.st_mode) else None
 
     def set(self, name: str, node: Node) -> None:
-        path = self.path / name
-        with _host_errors():
-            _no_links(self.path, self.top)
-            if path.is_symlink() or isinstance(node, Link):
-                path.unlink(missing_ok=True)  # never write through a link: it may lead out of the folder
-            if isinstance(node, Directory):
-                self._set_directory(path, node)
-            elif isinstance(node, File):
-                file = HostFile(path, self.top)
-                file.write(node.read())
-                file.mode = node.mode
-            elif isinstance(node, Link):
-                if not self.top.take(0, made=True):
-                    raise FileError(NO_SPACE)
-                path.symlink_to(node.target)
-
-    def _set_directory(self, path: Path, node: Directory) -> None:
-        if not self.top.take(0, made=not path.exists()):
-            raise FileError(NO_SPACE)
-        path.mkdir(exist_ok=True)
-        made = HostDirectory(path, self.top)
-        for name in node.names():
-            child = node.get(name)
-            if child is not None:
-                made.set(name, child)
+        there = self.get(name)
+        with _folder(self.path, self.top) as folder:
+            if isinstance(there, Link) or (isinstance(node, Link) and there is not None):
+                os.unlink(name, dir_fd=folder)  # never write through a link: it may lead out of the folder
+                there = None
+            if isinstance(node, Directory | Link) and not self.top.take(0, made=there is None):
+                raise FileError(NO_SPACE)
+            if isinstance(node, Link):
+                os.symlink(node.target, name, dir_fd=folder)
+            elif isinstance(node, Directory) and not isinstance(there, Directory):
+                os.mkdir(name, 0o755, dir_fd=folder)
+        if isinstance(node, Directory):
+            made = HostDirectory(self.path / name, self.top)
+            for below in node.names():
+                child = node.get(below)
+                if child is not None:
+                    made.set(below, child)
+        elif isinstance(node, File):
+            file = HostFile(self.path / name, self.top)
+            file.write(node.read())
+            file.mode = node.mode
 
     def mount_point(self, name: str, node: Node) -> None:
         if self.path == self.top.path:
@@ -148,31 +151,29 @@ class HostDirectory(Directory):
             self.set(name, Directory() if isinstance(node, Directory) else File())
 
     def remove(self, name: str) -> None:
-        path = self.path / name
-        with _host_errors():
-            _no_links(self.path, self.top)
-            if path.is_dir() and not path.is_symlink():
-                path.rmdir()
-            else:
-                self.top.held -= path.lstat().st_size
-                path.unlink(missing_ok=True)
-            self.top.made -= 1
+        found = _status(self.path / name, self.top)
+        with _folder(self.path, self.top) as folder:
+            if found and stat.S_ISDIR(found.st_mode):
+                os.rmdir(name, dir_fd=folder)
+            elif found:
+                os.unlink(name, dir_fd=folder)
+                self.top.held -= found.st_size
+        self.top.made -= 1
 
     def names(self) -> list[str]:
-        with _host_errors():
-            _no_links(self.path, self.top)
-            real = {p.name for p in self.path.iterdir()} if self.path.is_dir() else set()
+        try:
+            with _folder(self.path, self.top) as folder:
+                real = set(os.listdir(folder))
+        except FileError:
+            real = set()
         return sorted(real | set(self.entries))
 
     def new_file(self, name: str, quota: Quota) -> File:
-        path = self.path / name
-        with _host_errors():
-            _no_links(self.path, self.top)
-            if path.is_symlink():
-                path.unlink()
-            file = HostFile(path, self.top)
-            file.write(b"", append=True)
-            return file
+        if isinstance(self.get(name), Link):
+            self.remove(name)
+        file = HostFile(self.path / name, self.top)
+        file.write(b"", append=True)
+        return file
 
 
 def same_place(left: Node, right: Node) -> bool:
@@ -180,19 +181,30 @@ def same_place(left: Node, right: Node) -> bool:
     return isinstance(left, HostDirectory) and isinstance(right, HostDirectory) and left.path == right.path
 
 
-def _no_links(folder: Path, top: HostDirectory) -> None:
-    """Raise unless a folder is below the top and the way to it has no links (somebody may have put one there)."""
-    real = os.path.realpath(folder)
-    if real != str(folder) or not (real == str(top.path) or real.startswith(f"{top.path}{os.sep}")):
-        raise FileError("No such file or directory")
-
-
 @contextmanager
-def _host_errors() -> Iterator[None]:
-    """The real file system's refusals, as any other."""
+def _folder(path: Path, top: HostDirectory) -> Iterator[int]:
+    """A real folder's descriptor; the real file system's refusals become FileError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        yield
+        descriptor = os.open(top.path, flags)
+        try:
+            for name in path.relative_to(top.path).parts:
+                below = os.open(name, flags, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise FileError(error.strerror or str(error)) from None
     except ValueError as error:
         raise FileError(str(error)) from None
+
+
+def _status(path: Path, top: HostDirectory) -> os.stat_result | None:
+    """What is at a path, not what a link there leads to; None if nothing is."""
+    try:
+        with _folder(path.parent, top) as folder:
+            return os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+    except FileError:
+        return None

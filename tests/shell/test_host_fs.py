@@ -1,5 +1,6 @@
 """A node's folder is never left, whatever is typed and whoever puts links in it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from k8s_core.cluster import Cluster
 from k8s_core.kubelet.host import Host
-from k8s_core.shell.fs import FileError, FileSystem
+from k8s_core.shell.fs import Directory, File, FileError, FileSystem, Link
 from k8s_core.shell.host_fs import HostDirectory
 
 
@@ -97,3 +98,43 @@ def test_the_real_disk_cannot_be_filled(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 64 << 20
     fs.remove("/f0")
     fs.write("/g", bytes(4 << 20))
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(tmp_path: Path) -> None:
+    """What was found before is neither read nor written through a link that somebody has put in its way since."""
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside / "d" / "e", outside / "e"):
+        folder.mkdir(parents=True)
+        (folder / "f").write_text("real\n")
+    fs = FileSystem(HostDirectory(inside), lambda: 0.0)
+    file, folder = fs.resolve("/d/e/f")[0], fs.resolve("/d/e")[0]
+    assert isinstance(file, File) and isinstance(folder, Directory)
+    (inside / "d").rename(tmp_path / "away")
+    (inside / "d").symlink_to(outside)
+    for act in (file.read, lambda: file.write(b"x"), lambda: folder.set("g", File(b"x")), lambda: folder.remove("f"),
+                lambda: folder.set("l", Link("x")), lambda: folder.set("h", Directory())):  # fmt: skip
+        with pytest.raises(FileError):
+            act()
+    assert folder.names() == [] and [p.name for p in (outside / "e").iterdir()] == ["f"]
+    assert (outside / "e" / "f").read_text() == "real\n"
+
+
+def test_hard_links_and_special_files_are_not_opened(tmp_path: Path) -> None:
+    """A file that has a second name may lie outside; a pipe would never end; a socket is no file."""
+    inside = tmp_path / "in"
+    inside.mkdir()
+    (tmp_path / "victim").write_text("real\n")
+    os.link(tmp_path / "victim", inside / "hard")
+    os.mkfifo(inside / "pipe")
+    fs = FileSystem(HostDirectory(inside), lambda: 0.0)
+    for act in (
+        lambda: fs.read("/hard"),
+        lambda: fs.write("/hard", b"x"),
+        lambda: fs.write("/hard", b"x", append=True),
+    ):
+        with pytest.raises(FileError, match="Operation not permitted"):
+            act()
+    assert fs.lookup("/pipe") is None and fs.lookup("/hard/../../victim") is None
+    with pytest.raises(FileError):
+        fs.write("/pipe", b"x")
+    assert (tmp_path / "victim").read_text() == "real\n"

@@ -241,6 +241,15 @@ HOSTILE = [
     "seq 99999999999; date -d @9e99; echo $((9" + "9" * 5000 + "))",
     "x=$(seq 9000); echo ${x%%*1*2*3*}",
     "echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa! | grep -E '(a+)+$'",
+    "x=$(yes '' | head -n 200000 | tr '\\n' ' '); echo \"$x\" | { read a; read b c; }; echo ${x// /y} | wc -c",
+    "x=$(seq 99999); case $x in *1*2*3*4*5*6*7*8*9*0*x) ;; esac; echo ${x/*1*2*3*z/}",
+    "echo $((" + "(" * 3000 + "1" + ")" * 3000 + ")) $((2**99999999999)) $((" + "-" * 9000 + "1)) $((1<<99999999))",
+    "printf '%9999999d' 1; printf '%s' \"$(printf '%.9999999s' x)\"; head -c 99999999999 /dev/zero",
+    "yes | sed 's/\\(a*\\)*b/x/'; yes | grep -E '(.*)(.*)(.*)(.*)(.*)(.*)$'; echo | sed 's/a\\{1,99999999\\}//'",
+    'exec 9>/dev/null; for i in $(seq 3000); do eval "exec $i>/tmp/$i"; done; cat <&1; read x <&2',
+    "while :; do mkdir a; cd a; done; ls -R /",
+    "ln -s . l; ls l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l/l; cp -r . l/x; find .",
+    "mkdir a; cp -r a a/b; cp -r . here; mv a a/b; tar cf a/t.tar a; rm -rf / ; ls /",
     "yes aaaaaaaaaaaaaaaaaaaaaaaa | head -n 2000 | tr -d '\\n' | grep 'a.*a.*a.*a.*b'",
 ]
 
