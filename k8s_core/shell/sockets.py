@@ -15,23 +15,11 @@ from k8s_core.shell.pipes import Wait
 from k8s_core.shell.process import Process
 
 HTTP_REASONS = {
-    200: "OK",
-    201: "Created",
-    204: "No Content",
-    301: "Moved Permanently",
-    302: "Found",
-    304: "Not Modified",
-    308: "Permanent Redirect",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
+    200: "OK", 201: "Created", 204: "No Content", 301: "Moved Permanently", 302: "Found", 304: "Not Modified",
+    308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable",
     504: "Gateway Timeout",
-}
+}  # fmt: skip
 ROUND_TRIP = 0.001
 NO_ANSWER = 130.0
 """Seconds until Linux gives up a connection nobody answers (net.ipv4.tcp_syn_retries)."""
@@ -65,6 +53,15 @@ class Response:
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        return HTTP_REASONS.get(self.status, "")
+
+    def head(self) -> str:
+        """The status line, the headers and the empty line behind them."""
+        fields = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        return f"HTTP/1.1 {self.status} {self.reason}\r\n{fields}\r\n"
 
 
 Answer = Generator[Wait, None, Any]
@@ -271,10 +268,7 @@ class NetworkNamespace:
             answer = listener.handler(Request(method, rest.split(" ")[0] or "/", source=seen_from))
             if not isinstance(answer, Response):
                 answer = yield from within(answer, timeout)
-            head = f"HTTP/1.1 {answer.status} {HTTP_REASONS.get(answer.status, '')}\r\n" + "".join(
-                f"{name}: {value}\r\n" for name, value in answer.headers.items()
-            )
-            return head.encode() + b"\r\n" + bytes(answer.body)
+            return bytes(answer.head().encode() + answer.body)
         answer = listener.handler(data)
         return bytes(answer if isinstance(answer, bytes) else (yield from within(answer, timeout)))
 

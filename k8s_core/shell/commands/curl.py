@@ -10,7 +10,7 @@ from k8s_core.shell.commands.options import Options, Spec, Table, UsageError
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Steps, Wait
 from k8s_core.shell.process import Process
-from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Response
+from k8s_core.shell.sockets import NetworkError, Response
 
 TOOLS = Table()
 
@@ -69,7 +69,7 @@ def _get(process: Process, url: str, options: Options) -> Generator[Wait, None, 
     began, shown, hops = process.machine.loop.now, b"", 0
     while True:
         response, address, port = yield from _once(process, method, url, headers, body, options)
-        head = _head(response)
+        head = response.head()
         shown += head.encode() if set(options) & set("iI") else b""
         target = response.headers.get("Location", "")
         if "L" not in options or response.status not in (301, 302, 303, 307, 308) or not target:
@@ -140,7 +140,7 @@ def _once(
         process.err(
             f"*   Trying {address}:{port}...\n* Connected to {host} ({address}) port {port}\n"
             f"> {method} {path} HTTP/1.1\n{fields}> \n"
-            + "".join(f"< {line}\n" for line in _head(response).splitlines())
+            + "".join(f"< {line}\n" for line in response.head().splitlines())
         )
     return response, address, port
 
@@ -167,8 +167,3 @@ def _tls(process: Process, options: Options) -> tuple[bytes | None, bytes | None
     if "k" in options:
         return certificate, None
     return certificate, read("C", 77, "error setting certificate verify locations:  CAfile:") if "C" in options else b""
-
-
-def _head(response: Response) -> str:
-    fields = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
-    return f"HTTP/1.1 {response.status} {HTTP_REASONS.get(response.status, '')}\r\n{fields}\r\n"

@@ -6,7 +6,7 @@ the help texts.
 """
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, NamedTuple
 
 from k8s_core.shell.commands import etcdctl_snapshot
 from k8s_core.shell.fs import FileError
@@ -42,6 +42,88 @@ class Failure(Exception):
         self.code, self.log = code, log
 
 
+class Ask(NamedTuple):
+    """A command that is one request, filled from words and flags, and one answer, told in a line or two."""
+
+    method: str
+    request: str
+    fields: Callable[["Client", list[str]], dict[str, Any]]
+    said: Callable[["Client", Message, list[str]], str | bytes]
+    needs: str = ""
+    """What is said when there is no word behind the command."""
+    failed: str = "{}"
+
+
+def _id(word: str, what: str) -> int:
+    try:
+        return int(word, 16)
+    except ValueError:
+        parsed = f'strconv.ParseUint: parsing "{word}": invalid syntax'
+        raise Failure(f"bad {what} ID arg ({parsed}), expecting ID in Hex", 128) from None
+
+
+def _number(word: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise Failure(f'strconv.ParseInt: parsing "{word}": invalid syntax', 128) from None
+
+
+def _lease(client: "Client", words: list[str]) -> dict[str, Any]:
+    return {"ID": _id(words[0], "lease")}
+
+
+def _member(client: "Client", words: list[str]) -> dict[str, Any]:
+    return {"ID": _id(words[0], "member")}
+
+
+def _urls(client: "Client") -> list[str]:
+    return client.options.get("peer-urls", "").split(",")
+
+
+def _changed(what: str) -> Callable[["Client", Message, list[str]], str]:
+    return lambda c, a, w: f"Member {int(w[0], 16):16x} {what} cluster {a.header.cluster_id:16x}\n"
+
+
+NO_MEMBER = "member ID is not provided"
+ASKS = {
+    "compaction": Ask(
+        "compact", "Compaction", lambda c, w: {"revision": _number(w[0]), "physical": c.flag("physical")},
+        lambda c, a, w: f"compacted revision {w[0]}\n", "compaction command needs 1 argument",
+    ),
+    "lease_grant": Ask(
+        "lease_grant", "LeaseGrant", lambda c, w: {"TTL": _number(w[0])},
+        lambda c, a, w: f"lease {a.ID:016x} granted with TTL({a.TTL}s)\n", "lease grant command needs TTL argument",
+        "failed to grant lease ({})",
+    ),
+    "lease_revoke": Ask(
+        "lease_revoke", "LeaseRevoke", _lease, lambda c, a, w: f"lease {int(w[0], 16):016x} revoked\n",
+        "lease revoke command needs 1 argument", "failed to revoke lease ({})",
+    ),
+    "lease_timetolive": Ask(
+        "lease_time_to_live", "LeaseTimeToLive", lambda c, w: {**_lease(c, w), "keys": c.flag("keys")},
+        lambda c, a, w: c.show.time_to_live(a, c), "lease timetolive command needs lease ID as argument",
+    ),
+    "lease_list": Ask(
+        "lease_leases", "LeaseLeases", lambda c, w: {},
+        lambda c, a, w: f"found {len(a.leases)} leases\n" + "".join(f"{lease.ID:016x}\n" for lease in a.leases),
+    ),
+    "member_list": Ask("member_list", "MemberList", lambda c, w: {}, lambda c, a, w: c.show.members(a, c)),
+    "member_add": Ask(
+        "member_add", "MemberAdd", lambda c, w: {"peerURLs": _urls(c), "isLearner": c.flag("learner")},
+        lambda c, a, w: f"{'Learner member' if a.member.isLearner else 'Member'} {a.member.ID:16x} added to cluster "
+        f"{a.header.cluster_id:16x}\n", "member name not provided",
+    ),
+    "member_remove": Ask("member_remove", "MemberRemove", _member, _changed("removed from"), NO_MEMBER),
+    "member_update": Ask(
+        "member_update", "MemberUpdate", lambda c, w: {**_member(c, w), "peerURLs": _urls(c)}, _changed("updated in"),
+        NO_MEMBER,
+    ),
+    "member_promote": Ask("member_promote", "MemberPromote", _member, _changed("promoted in"), NO_MEMBER),
+    "alarm_list": Ask("alarm", "Alarm", lambda c, w: {}, lambda c, a, w: c.show.alarms(a)),
+}  # fmt: skip
+
+
 def etcdctl(process: Process) -> Steps:
     try:
         if process.env.get("ETCDCTL_API", "3") == "2":
@@ -52,7 +134,7 @@ def etcdctl(process: Process) -> Steps:
     except Failure as failure:
         process.err(f"{failure.log}Error: {failure}\n")
         return failure.code
-    except FileError as error:
+    except (FileError, ValueError, LookupError) as error:
         process.err(f"Error: {error}\n")
         return 1
 
@@ -163,14 +245,27 @@ class Client:
             self.show = etcdctl_print
             if name in etcdctl_auth.KNOWN:
                 return (yield from etcdctl_auth.run(self, name, self.words[2:]))
+            words = self.words[2:] if "_" in name else self.words[1:]
+            if name in ASKS:
+                return (yield from self._ask(ASKS[name], words))
             if command := getattr(self, f"do_{name}", None):
-                words = self.words[2:] if "_" in name else self.words[1:]
                 return (yield from command(words)) or 0
         if not name:
             self.process.out("NAME:\n\tetcdctl - A simple command line client for etcd3.\n")
             return 0
         unknown = f'unknown command "{" ".join(self.words)}" for "etcdctl"'
         raise Failure(unknown, log=f"Error: {unknown}\nRun 'etcdctl --help' for usage.\n")
+
+    def _ask(self, ask: Ask, words: list[str]) -> Steps:
+        if ask.needs and not words:
+            raise Failure(ask.needs, 128)
+        request = getattr(self.show.rpc, f"{ask.request}Request")(**ask.fields(self, words))
+        try:
+            answer = yield from self.call(ask.method, request)
+        except Failure as failure:
+            raise Failure(ask.failed.format(failure), failure.code, failure.log) from None
+        self.out(ask.said(self, answer, words))
+        return 0
 
     def out(self, text: str | bytes) -> None:
         self.process.out(text)
@@ -183,7 +278,7 @@ class Client:
         return self.options.get(name, "false") == "true"
 
     def number(self, name: str) -> int:
-        return int(self.options.get(name, "0"))
+        return _number(self.options.get(name, "0"))
 
     def do_version(self, words: list[str]) -> Steps:
         self.out(VERSION)
@@ -223,7 +318,7 @@ class Client:
             raise Failure("put command needs 1 argument and input from stdin or 2 arguments", 128)
         value = words[1].encode() if len(words) > 1 else (yield from self.stdin())
         request = self.show.rpc.PutRequest(
-            key=words[0].encode(), value=value, lease=int(self.options.get("lease", "0"), 16),
+            key=words[0].encode(), value=value, lease=_id(self.options.get("lease", "0"), "lease"),
             prev_kv=self.flag("prev-kv"), ignore_value=self.flag("ignore-value"),
             ignore_lease=self.flag("ignore-lease"),
         )  # fmt: skip
@@ -235,12 +330,6 @@ class Client:
             raise Failure("del command needs one argument as key and an optional argument as range_end", 128)
         request = self.show.rpc.DeleteRangeRequest(**self.span(words), prev_kv=self.flag("prev-kv"))
         self.out(self.show.delete((yield from self.call("delete_range", request)), self))
-        return 0
-
-    def do_compaction(self, words: list[str]) -> Steps:
-        request = self.show.rpc.CompactionRequest(revision=int(words[0]), physical=self.flag("physical"))
-        yield from self.call("compact", request)
-        self.out(f"compacted revision {words[0]}\n")
         return 0
 
     def do_defrag(self, words: list[str]) -> Steps:
@@ -282,30 +371,10 @@ class Client:
         return (yield from self.process.stdin.read_all())
 
     # --- leases ---------------------------------------------------------------------------------------------
-    def do_lease_grant(self, words: list[str]) -> Steps:
-        try:
-            answer = yield from self.call("lease_grant", self.show.rpc.LeaseGrantRequest(TTL=int(words[0])))
-        except Failure as failure:
-            raise Failure(f"failed to grant lease ({failure})", log=failure.log) from None
-        self.out(f"lease {answer.ID:016x} granted with TTL({answer.TTL}s)\n")
-        return 0
-
-    def do_lease_revoke(self, words: list[str]) -> Steps:
-        id = int(words[0], 16)
-        try:
-            yield from self.call("lease_revoke", self.show.rpc.LeaseRevokeRequest(ID=id))
-        except Failure as failure:
-            raise Failure(f"failed to revoke lease ({failure})", log=failure.log) from None
-        self.out(f"lease {id:016x} revoked\n")
-        return 0
-
-    def do_lease_timetolive(self, words: list[str]) -> Steps:
-        request = self.show.rpc.LeaseTimeToLiveRequest(ID=int(words[0], 16), keys=self.flag("keys"))
-        self.out(self.show.time_to_live((yield from self.call("lease_time_to_live", request)), self))
-        return 0
-
     def do_lease_keep_alive(self, words: list[str]) -> Steps:
-        id = int(words[0], 16)
+        if not words:
+            raise Failure("lease keep-alive command needs lease ID as argument", 128)
+        id = _id(words[0], "lease")
         while True:
             answer = yield from self.call("lease_keep_alive", self.show.rpc.LeaseKeepAliveRequest(ID=id))
             if not answer.TTL:
@@ -316,42 +385,7 @@ class Client:
                 return 0
             yield answer.TTL / 3
 
-    def do_lease_list(self, words: list[str]) -> Steps:
-        answer = yield from self.call("lease_leases", self.show.rpc.LeaseLeasesRequest())
-        lines = "".join(f"{lease.ID:016x}\n" for lease in answer.leases)
-        self.out(f"found {len(answer.leases)} leases\n{lines}")
-        return 0
-
     # --- members and their health ---------------------------------------------------------------------------
-    def do_member_list(self, words: list[str]) -> Steps:
-        self.out(self.show.members((yield from self.call("member_list", self.show.rpc.MemberListRequest())), self))
-        return 0
-
-    def do_member_add(self, words: list[str]) -> Steps:
-        urls = self.options.get("peer-urls", "").split(",")
-        request = self.show.rpc.MemberAddRequest(peerURLs=urls, isLearner=self.flag("learner"))
-        answer = yield from self.call("member_add", request)
-        kind = "Learner member" if answer.member.isLearner else "Member"
-        self.out(f"{kind} {answer.member.ID:16x} added to cluster {answer.header.cluster_id:16x}\n")
-        return 0
-
-    def do_member_remove(self, words: list[str]) -> Steps:
-        answer = yield from self.call("member_remove", self.show.rpc.MemberRemoveRequest(ID=int(words[0], 16)))
-        self.out(f"Member {int(words[0], 16):16x} removed from cluster {answer.header.cluster_id:16x}\n")
-        return 0
-
-    def do_member_update(self, words: list[str]) -> Steps:
-        urls, id = self.options.get("peer-urls", "").split(","), int(words[0], 16)
-        answer = yield from self.call("member_update", self.show.rpc.MemberUpdateRequest(ID=id, peerURLs=urls))
-        self.out(f"Member {id:16x} updated in cluster {answer.header.cluster_id:16x}\n")
-        return 0
-
-    def do_member_promote(self, words: list[str]) -> Steps:
-        id = int(words[0], 16)
-        answer = yield from self.call("member_promote", self.show.rpc.MemberPromoteRequest(ID=id))
-        self.out(f"Member {id:16x} promoted in cluster {answer.header.cluster_id:16x}\n")
-        return 0
-
     def do_endpoint_hashkv(self, words: list[str]) -> Steps:
         for endpoint in self.endpoints:
             answer = yield from self.call("hash_kv", self.show.rpc.HashKVRequest(revision=self.number("rev")), endpoint)
@@ -374,10 +408,6 @@ class Client:
                 self.process.err(failure.log + said)
                 return 1
             self.out(f"{endpoint} is healthy: successfully committed proposal: took = 1.683042ms\n")
-        return 0
-
-    def do_alarm_list(self, words: list[str]) -> Steps:
-        self.out(self.show.alarms((yield from self.call("alarm", self.show.rpc.AlarmRequest()))))
         return 0
 
     def do_alarm_disarm(self, words: list[str]) -> Steps:

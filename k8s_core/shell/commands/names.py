@@ -186,18 +186,20 @@ def dig(process: Process) -> Steps:
     if "short" in asked:
         process.print(*(f"{_dotted(r)}" for r in answer.records))
         return 0
+
+    def lines(records: list[Any]) -> str:
+        return "".join(f"{r.name + '.':<23} {r.ttl}\tIN\t{r.type}\t{_dotted(r)}\n" for r in records)
+
+    def section(title: str, records: list[Any]) -> str:
+        return f";; {title} SECTION:\n{lines(records)}\n" if records else ""
+
     if "noall" in asked:
-        lines = [f"{r.name + '.':<23} {r.ttl}\tIN\t{r.type}\t{_dotted(r)}\n" for r in answer.records]
-        process.out("".join(lines) if "answer" in asked else "")
+        process.out(lines(answer.records) if "answer" in asked else "")
         return 0
     flags = "qr aa rd" if answer.authoritative else "qr rd ra"
 
-    def section(title: str, records: list[Any]) -> str:
-        lines = (f"{r.name + '.':<23} {r.ttl}\tIN\t{r.type}\t{_dotted(r)}\n" for r in records)
-        return f";; {title} SECTION:\n{''.join(lines)}\n" if records else ""
-
-    authority = 0 if answer.records else 1
-    soa = f"{answer.zone or 'cluster.local'}. 30 IN SOA ns.dns.{answer.zone or 'cluster.local'}. hostmaster."
+    zone, authority = answer.zone or "cluster.local", 0 if answer.records else 1
+    soa = f"{zone}. 30 IN SOA ns.dns.{zone}. hostmaster.{zone}. 1 7200 1800 86400 30"
     process.out(
         f"\n; <<>> DiG 9.20.10 <<>> {' '.join(process.argv[1:])}\n;; global options: +cmd\n;; Got answer:\n"
         f";; ->>HEADER<<- opcode: QUERY, status: {answer.code}, id: 4711\n"
@@ -205,11 +207,7 @@ def dig(process: Process) -> Steps:
         f"ADDITIONAL: {len(answer.additional)}\n\n"
         f";; QUESTION SECTION:\n;{name + '.':<23}\tIN\t{kind}\n\n"
         + section("ANSWER", answer.records)
-        + (
-            f";; AUTHORITY SECTION:\n{soa}{answer.zone or 'cluster.local'}. 1 7200 1800 86400 30\n\n"
-            if authority
-            else ""
-        )
+        + (f";; AUTHORITY SECTION:\n{soa}\n\n" if authority else "")
         + section("ADDITIONAL", answer.additional)
         + f";; Query time: 1 msec\n;; SERVER: {server}#53({server}) (UDP)\n\n"
     )

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.pipes import Steps, Wait, Waiters
 from k8s_core.shell.process import Process
-from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Request, Response
+from k8s_core.shell.sockets import NetworkError, Request, Response
 
 TOOLS = Table()
 
@@ -62,63 +62,39 @@ def header_fields(text: str) -> dict[str, str]:
 )
 def wget(process: Process, options: Options, operands: list[str]) -> Steps:
     if not operands:
-        process.err("wget: missing URL\n")
-        return 1
+        return process.fail("missing URL")
     url = operands[0]
-    quiet = "q" in options
     host, port = where(url)
+    say = process.err if "q" not in options else lambda text: None
+    headers = {"User-Agent": "Wget", "Connection": "close", **header_fields(options.get("e", ""))}
+    method, limit = "POST" if "p" in options else "GET", float(options.get("T", "900"))
     try:
-        if not quiet:
+        if "q" not in options:
             address = yield from process.machine.network.resolve(host) if process.machine.network else _nowhere()
-            process.err(f"Connecting to {host} ({address}:{port})\n")
-        response, _, _, path = yield from http(
-            process,
-            "POST" if "p" in options else "GET",
-            url,
-            {"User-Agent": "Wget", "Connection": "close", **header_fields(options.get("e", ""))},
-            options.get("p", "").encode(),
-            float(options.get("T", "900")),
-        )
+            say(f"Connecting to {host} ({address}:{port})\n")
+        body = options.get("p", "").encode()
+        response, _, _, path = yield from http(process, method, url, headers, body, limit)
     except NetworkError as error:
         if error.kind == "resolve":
-            process.err(f"wget: bad address '{host}'\n")
-        elif error.kind == "timeout":
-            process.err("wget: download timed out\n")
-        else:
-            process.err(
-                f"wget: can't connect to remote host{f' ({error.address})' if error.address else ''}: {error.message}\n"
-            )
-        return 1
+            return process.fail(f"bad address '{host}'")
+        if error.kind == "timeout":
+            return process.fail("download timed out")
+        at = f" ({error.address})" if error.address else ""
+        return process.fail(f"can't connect to remote host{at}: {error.message}")
     except ValueError:
-        process.err(f"wget: bad address '{url}'\n")
-        return 1
+        return process.fail(f"bad address '{url}'")
     if "S" in options:
-        fields = "".join(f"  {name}: {value}\n" for name, value in response.headers.items())
-        process.err(f"  HTTP/1.1 {response.status} {HTTP_REASONS.get(response.status, '')}\n{fields}  \n")
+        process.err("".join(f"  {line}\n" for line in response.head().splitlines()))
     if response.status >= 400:
-        reason = HTTP_REASONS.get(response.status, "")
-        process.err(f"wget: server returned error: HTTP/1.1 {response.status} {reason}\n")
-        return 1
+        return process.fail(f"server returned error: HTTP/1.1 {response.status} {response.reason}")
     if "s" in options:
-        if not quiet:
-            process.err("remote file exists\n")
+        say("remote file exists\n")
         return 0
     target = options.get("O", path.split("?")[0].rsplit("/", 1)[-1] or "index.html")
-    if target == "-":
-        process.out(response.body)
-        name = "-"
-    else:
-        process.open_output(target).write(response.body)
-        name = target
-    if not quiet:
-        if target == "-":
-            process.err("writing to stdout\n")
-        else:
-            process.err(f"saving to '{target}'\n")
-        process.err(
-            f"{name[:20]:20} 100% |********************************| {len(response.body):5}  0:00:00 ETA\n"
-            + ("written to stdout\n" if target == "-" else f"'{target}' saved\n")
-        )
+    (process.stdout if target == "-" else process.open_output(target)).write(bytes(response.body))
+    where_to, done = ("to stdout", "written to stdout") if target == "-" else (f"to '{target}'", f"'{target}' saved")
+    say(f"{'writing' if target == '-' else 'saving'} {where_to}\n")
+    say(f"{target[:20]:20} 100% |********************************| {len(response.body):5}  0:00:00 ETA\n{done}\n")
     return 0
 
 

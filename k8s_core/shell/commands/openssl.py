@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from k8s_core.shell.commands.options import Table
 from k8s_core.shell.fs import FileError
@@ -19,12 +19,8 @@ from k8s_core.shell.process import Process
 
 COMMANDS = Table()
 
-SHORT = {
-    NameOID.COMMON_NAME: "CN",
-    NameOID.ORGANIZATION_NAME: "O",
-    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
-    NameOID.COUNTRY_NAME: "C",
-}
+SHORT = {NameOID.COMMON_NAME: "CN", NameOID.ORGANIZATION_NAME: "O", NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
+         NameOID.COUNTRY_NAME: "C"}  # fmt: skip
 USAGES = {
     ExtendedKeyUsageOID.SERVER_AUTH: "TLS Web Server Authentication",
     ExtendedKeyUsageOID.CLIENT_AUTH: "TLS Web Client Authentication",
@@ -100,8 +96,7 @@ def name(value: x509.Name) -> str:
 
 def _part(flag: str, c: x509.Certificate) -> str:
     start, end = f"notBefore={_date(c.not_valid_before_utc)}\n", f"notAfter={_date(c.not_valid_after_utc)}\n"
-    digest = hashes.SHA256()
-    fingerprint = ":".join(f"{byte:02X}" for byte in c.fingerprint(digest))
+    fingerprint = _hex(c.fingerprint(hashes.SHA256()))
     public = c.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return {
         "-subject": f"subject={name(c.subject)}\n", "-issuer": f"issuer={name(c.issuer)}\n", "-dates": start + end,
@@ -130,42 +125,38 @@ def _text(c: x509.Certificate) -> str:
     )
 
 
-def _extensions(c: x509.Certificate, wanted: set[str] | None, indent: str) -> str:
-    lines = []
-    for extension in c.extensions:
-        value: Any = extension.value
-        critical = " critical" if extension.critical else ""
-        if isinstance(value, x509.KeyUsage):
-            names = [text for attribute, text in BITS.items() if getattr(value, attribute)]
-            found = ("keyUsage", "X509v3 Key Usage", ", ".join(names))
-        elif isinstance(value, x509.ExtendedKeyUsage):
-            found = (
-                "extendedKeyUsage",
-                "X509v3 Extended Key Usage",
-                ", ".join(USAGES.get(u, u.dotted_string) for u in value),
-            )
-        elif isinstance(value, x509.BasicConstraints):
-            found = ("basicConstraints", "X509v3 Basic Constraints", f"CA:{'TRUE' if value.ca else 'FALSE'}")
-        elif isinstance(value, x509.SubjectAlternativeName):
+def _hex(data: bytes) -> str:
+    return ":".join(f"{byte:02X}" for byte in data)
+
+
+def _described(value: Any) -> tuple[str, str, str]:
+    """An extension's short name, its title, and what it says; nothing for one that is not known here."""
+    match value:
+        case x509.KeyUsage():
+            said = ", ".join(text for attribute, text in BITS.items() if getattr(value, attribute))
+            return "keyUsage", "Key Usage", said
+        case x509.ExtendedKeyUsage():
+            return "extendedKeyUsage", "Extended Key Usage", ", ".join(USAGES.get(u, u.dotted_string) for u in value)
+        case x509.BasicConstraints():
+            return "basicConstraints", "Basic Constraints", f"CA:{'TRUE' if value.ca else 'FALSE'}"
+        case x509.SubjectAlternativeName():
             names = [f"IP Address:{n.value}" if isinstance(n, x509.IPAddress) else f"DNS:{n.value}" for n in value]
-            found = ("subjectAltName", "X509v3 Subject Alternative Name", ", ".join(names))
-        elif extension.oid == ExtensionOID.SUBJECT_KEY_IDENTIFIER:
-            found = (
-                "subjectKeyIdentifier",
-                "X509v3 Subject Key Identifier",
-                ":".join(f"{b:02X}" for b in value.digest),
-            )
-        elif extension.oid == ExtensionOID.AUTHORITY_KEY_IDENTIFIER:
-            found = (
-                "authorityKeyIdentifier",
-                "X509v3 Authority Key Identifier",
-                ":".join(f"{b:02X}" for b in value.key_identifier),
-            )
-        else:
-            continue
-        if wanted is None or found[0] in wanted:
-            lines.append(f"{indent}{found[1]}:{critical}\n{indent}    {found[2]}\n")
-    return "".join(lines)
+            return "subjectAltName", "Subject Alternative Name", ", ".join(names)
+        case x509.SubjectKeyIdentifier():
+            return "subjectKeyIdentifier", "Subject Key Identifier", _hex(value.digest)
+        case x509.AuthorityKeyIdentifier():
+            return "authorityKeyIdentifier", "Authority Key Identifier", _hex(value.key_identifier or b"")
+    return "", "", ""
+
+
+def _extensions(c: x509.Certificate, wanted: set[str] | None, indent: str) -> str:
+    text = ""
+    for extension in c.extensions:
+        short, title, said = _described(extension.value)
+        if short and (wanted is None or short in wanted):
+            critical = " critical" if extension.critical else ""
+            text += f"{indent}X509v3 {title}:{critical}\n{indent}    {said}\n"
+    return text
 
 
 def _verify(process: Process, words: list[str]) -> int:
