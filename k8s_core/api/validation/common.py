@@ -5,27 +5,18 @@ that) but any of them may be missing or null, which reads as Go's zero value.
 """
 
 import difflib
-import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from k8s_core.api import Object, names
+from k8s_core.api import Object
 from k8s_core.api.field import FieldError, invalid, not_supported, required
 from k8s_core.api.validation.formats import NEGATIVE
 
 Errors = Iterator[FieldError]
 NameCheck = Callable[[str], list[str]]
 
-# The same few names are checked with every write.
-check_label: Final = functools.lru_cache(maxsize=4096)(names.dns1123_label)
-check_subdomain: Final = functools.lru_cache(maxsize=4096)(names.dns1123_subdomain)
-check_qualified: Final = functools.lru_cache(maxsize=4096)(names.qualified_name)
-check_ip: Final = functools.lru_cache(maxsize=4096)(names.ip_address)
-check_label_value: Final = functools.lru_cache(maxsize=4096)(names.label_value)
-
 IMMUTABLE: Final = "field is immutable"
-PROTOCOLS: Final = ("SCTP", "TCP", "UDP")
 MAX_INT32: Final = 2**31 - 1
 
 
@@ -68,21 +59,6 @@ def bad(path: str, value: Any, messages: Iterable[str]) -> Errors:
         yield invalid(path, value, message)
 
 
-def dns_label(path: str, value: str) -> Errors:
-    """A DNS label (RFC 1123)."""
-    yield from bad(path, value, check_label(value))
-
-
-def dns_subdomain(path: str, value: str) -> Errors:
-    """A DNS subdomain (RFC 1123)."""
-    yield from bad(path, value, check_subdomain(value))
-
-
-def qualified_name(path: str, value: str) -> Errors:
-    """A name with an optional DNS prefix."""
-    yield from bad(path, value, check_qualified(value))
-
-
 def non_negative(node: Object, name: str, path: str) -> Errors:
     """A number that is not below zero, if it is there."""
     if number(node, name) < 0:
@@ -106,77 +82,12 @@ def immutable(path: str, new: Any, old: Any) -> Errors:
         yield invalid(path, new, IMMUTABLE)
 
 
-def port_number(path: str, value: int) -> Errors:
-    """A port from 1 to 65535."""
-    yield from bad(path, value, names.port_number(value))
-
-
-def port_or_name(path: str, value: int | str | None) -> Errors:
-    """A port's number or its name."""
-    value = 0 if value is None else value
-    yield from bad(path, value, names.port_name(value) if isinstance(value, str) else names.port_number(value))
-
-
-def ip_address(path: str, value: str) -> Errors:
-    """An IP address."""
-    yield from bad(path, value, check_ip(value))
-
-
-def non_special_ip(path: str, value: str) -> Errors:
-    """An address that other nodes can reach: not unspecified, loopback or link-local."""
-    address = names.parse_ip(value)
-    if address is None:
-        yield invalid(path, value, "must be a valid IP address")
-    elif address.is_unspecified:
-        yield invalid(path, value, f"may not be unspecified ({value})")
-    elif address.is_loopback:
-        yield invalid(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
-    elif address.is_link_local:
-        yield invalid(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
-    elif address.is_multicast and (str(address).startswith(("224.0.0.", "ff02:"))):
-        yield invalid(path, value, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
-
-
-def int_or_percent(path: str, value: int | str | None) -> Errors:
-    """A number that is not negative, or a share such as 25%."""
-    if isinstance(value, str):
-        yield from bad(path, value, names.percent(value))
-    elif (value or 0) < 0:
-        yield invalid(path, value, NEGATIVE)
-
-
-def not_above_all(path: str, value: int | str | None) -> Errors:
-    """A share of at most 100%."""
-    if isinstance(value, str) and not names.percent(value) and int(value[:-1]) > 100:
-        yield invalid(path, value, "must not be greater than 100%")
-
-
 def percent_or_int(value: int | str | None) -> int:
     """The number in an int-or-percent, whatever it counts."""
     if isinstance(value, str):
         digits = value.removesuffix("%")
         return int(digits) if digits.isascii() and digits.isdigit() else 0
     return value or 0
-
-
-def no_backsteps(value: str, path: str) -> Errors:
-    """A path that does not go up."""
-    if ".." in value.split("/"):
-        yield invalid(path, value, "must not contain '..'")
-
-
-def descending_path(value: str, path: str) -> Errors:
-    """A relative path that does not go up."""
-    if value.startswith("/"):
-        yield invalid(path, value, "must be a relative path")
-    yield from no_backsteps(value, path)
-
-
-def local_path(value: str, path: str) -> Errors:
-    """A relative path that does not start with `..`."""
-    yield from descending_path(value, path)
-    if value.startswith("..") and not value.startswith("../"):
-        yield invalid(path, value, "must not start with '..'")
 
 
 def in_order(node: Object, fields: Iterable[str]) -> Object:

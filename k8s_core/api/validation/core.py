@@ -14,15 +14,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from k8s_core.api import Object, names
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, required, too_long
 from k8s_core.api.validation import resources, tags
-from k8s_core.api.validation.common import (
-    Errors,
-    bad,
-    immutable,
-    listed,
-    qualified_name,
-    sub,
-    text,
-)
+from k8s_core.api.validation.common import Errors, bad, immutable, listed, sub, text
+from k8s_core.api.validation.formats import label_key
 
 MAX_DATA: Final = 1024 * 1024
 """The size of a ConfigMap's or Secret's data (MaxSecretSize)."""
@@ -207,7 +200,7 @@ def event(obj: Object) -> Errors:
     controller = text(obj, "reportingController" if new_style else "reportingComponent")
     if not controller:
         yield required("reportingController")
-    yield from qualified_name("reportingController", controller)
+    yield from bad("reportingController", controller, label_key(controller))
     for name, limit in EVENT_LIMITS.items():
         if not obj.get(name):
             yield required(name)

@@ -5,23 +5,10 @@ from typing import Any, Final
 from k8s_core.api import Object, selectors
 from k8s_core.api.field import forbidden, invalid, required, too_long
 from k8s_core.api.validation import tags
-from k8s_core.api.validation.common import (
-    Errors,
-    NameCheck,
-    bad,
-    check_label_value,
-    check_qualified,
-    immutable,
-    in_order,
-    number,
-    qualified_name,
-    strings,
-    sub,
-    text,
-)
+from k8s_core.api.validation.common import Errors, NameCheck, bad, immutable, in_order, number, strings, sub, text
+from k8s_core.api.validation.formats import label_key, label_value
 
 ANNOTATIONS_SIZE: Final = 256 * 1024
-MANAGER_LENGTH: Final = 128
 OWNER: Final = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
 STANDARD_FINALIZERS: Final = {"kubernetes", "orphan", "foregroundDeletion"}
 
@@ -77,15 +64,15 @@ def update(new: Object, old: Object) -> Errors:
 def labels(values: Any, path: str) -> Errors:
     """Label keys and values."""
     for key, value in (values or {}).items():
-        yield from qualified_name(path, key)
-        yield from bad(path, value or "", check_label_value(value or ""))
+        yield from bad(path, key, label_key(key))
+        yield from bad(path, value or "", label_value(value or ""))
 
 
 def annotations(values: Any, path: str) -> Errors:
     """Annotation keys, and the size of all annotations together."""
     size = 0
     for key, value in (values or {}).items():
-        yield from bad(path, key, check_qualified(key.lower()))
+        yield from bad(path, key, label_key(key.lower()))
         size += len(key.encode(errors="replace")) + len((value or "").encode(errors="replace"))
     if size > ANNOTATIONS_SIZE:
         yield too_long(path, ANNOTATIONS_SIZE)
@@ -112,7 +99,7 @@ def finalizers(found: list[str] | None, path: str) -> Errors:
     """Finalizers are qualified names; deletion either orphans or deletes the dependents."""
     values = [value or "" for value in found or ()]
     for value in values:
-        yield from qualified_name(path, value)
+        yield from bad(path, value, label_key(value))
     if "orphan" in values and "foregroundDeletion" in values:
         yield invalid(path, values, "finalizer orphan and foregroundDeletion cannot be both set")
 
@@ -136,11 +123,6 @@ def shown(selector: Object | None) -> Object | None:
     if found.get("matchLabels"):
         found["matchLabels"] = dict(sorted(found["matchLabels"].items()))
     return found
-
-
-def is_empty_selector(selector: Object | None) -> bool:
-    """Whether a LabelSelector has no requirement (and so matches everything)."""
-    return not selector or not (selector.get("matchLabels") or selector.get("matchExpressions"))
 
 
 def matches(selector: Object | None, values: Object | None) -> bool | None:

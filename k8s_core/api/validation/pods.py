@@ -9,20 +9,8 @@ from typing import Any, Final
 from k8s_core.api import Object, names
 from k8s_core.api.field import duplicate, forbidden, invalid
 from k8s_core.api.validation import podspec, tags
-from k8s_core.api.validation.common import (
-    MAX_INT32,
-    Errors,
-    bad,
-    diff,
-    dns_subdomain,
-    each,
-    ip_address,
-    listed,
-    qualified_name,
-    sub,
-    text,
-)
-from k8s_core.api.validation.formats import nanos
+from k8s_core.api.validation.common import MAX_INT32, Errors, bad, diff, each, listed, sub, text
+from k8s_core.api.validation.formats import ip, label_key, long_name, nanos
 
 MIRROR: Final = "kubernetes.io/config.mirror"
 DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
@@ -188,12 +176,12 @@ def status(new: Object, old: Object) -> Errors:
         return
     for index, condition in enumerate(after.get("conditions") or ()):
         if (kind := text(condition or {}, "type")) not in SYSTEM_CONDITIONS:
-            yield from qualified_name(f"metadata.conditions[{index}].Type", kind)
+            yield from bad(f"metadata.conditions[{index}].Type", kind, label_key(kind))
     if text(sub(new, "spec"), "nodeName") != text(sub(old, "spec"), "nodeName"):
         yield forbidden("status.nodeName", "may not be changed directly")
     nominated = text(after, "nominatedNodeName")
     if nominated and nominated != text(before, "nominatedNodeName"):
-        yield from dns_subdomain("status.nominatedNodeName", nominated)
+        yield from bad("status.nominatedNodeName", nominated, long_name(nominated))
     if text(after, "qosClass") != text(before, "qosClass"):
         yield invalid("status.qosClass", text(after, "qosClass"), "field is immutable")
     yield from _transitions(after, before, sub(old, "spec"))
@@ -235,7 +223,7 @@ def _addresses(status: Object, kind: str) -> Errors:
     if kind == "hostIPs" and text(status, "hostIP") != found[0]:
         yield invalid(f"{path}[0].ip", found[0], "must be equal to `hostIP`")
     for index, address in enumerate(found):
-        yield from ip_address(f"{path}[{index}]", address)
+        yield from bad(f"{path}[{index}]", address, ip(address))
     if len(found) > 1:
         if len(found) > 2 or len({":" in address for address in found}) < len(found):
             why = "may specify no more than one IP for each IP family"

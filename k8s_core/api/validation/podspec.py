@@ -5,9 +5,9 @@ from typing import Any, Final
 from k8s_core.api import Object, names, quantity
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
 from k8s_core.api.validation import resources, tags, volumes
-from k8s_core.api.validation.common import MAX_INT32, Errors, bad, dns_label, each, listed, number, strings, sub, text
+from k8s_core.api.validation.common import MAX_INT32, Errors, bad, each, listed, number, strings, sub, text
 from k8s_core.api.validation.containers import Context
-from k8s_core.api.validation.formats import ip, long_name, nanos, shown
+from k8s_core.api.validation.formats import ip, long_name, nanos, short_name, shown
 
 MAX_NAMESERVERS: Final = 3
 MAX_SEARCHES: Final = 32
@@ -44,7 +44,7 @@ def resource_claim(node: Object | None, path: str, claims: list[Any]) -> Errors:
     elif name in (text(other or {}, "name") for other in claims[:position]):
         yield duplicate(f"{path}.name", name)
     else:
-        yield from dns_label(f"{path}.name", name)
+        yield from bad(f"{path}.name", name, short_name(name))
     sources = ("resourceClaimName", "resourceClaimTemplateName")
     kinds = [kind for kind in sources if claim.get(kind) is not None]
     go = {"Name": name, **{kind[0].upper() + kind[1:]: claim.get(kind) for kind in sources}}

@@ -5,15 +5,8 @@ from typing import Any, Final
 
 from k8s_core.api import Object, names, quantity
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, not_supported, required
-from k8s_core.api.validation.common import (
-    Errors,
-    bad,
-    dns_label,
-    each,
-    sub,
-    text,
-)
-from k8s_core.api.validation.formats import NEGATIVE, nanos, shown
+from k8s_core.api.validation.common import Errors, bad, each, sub, text
+from k8s_core.api.validation.formats import NEGATIVE, nanos, short_name, shown
 
 NameRule = Callable[[str, str], Errors]
 
@@ -142,7 +135,7 @@ def _claims(node: Object, path: str, claims: set[str]) -> Errors:
             continue
         key = f"{name}/{request}" if request else name
         if request:
-            yield from dns_label(f"{place}.request", request)
+            yield from bad(f"{place}.request", request, short_name(request))
         if key in seen or name in seen or (not request and any(k.startswith(name + "/") for k in seen)):
             yield duplicate(place, name if name in seen or not request else key)
         seen.add(key)

@@ -8,19 +8,8 @@ from typing import Any, Final
 from k8s_core.api import Object, names
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, not_supported, required
 from k8s_core.api.validation import tags
-from k8s_core.api.validation.common import (
-    Errors,
-    bad,
-    dns_subdomain,
-    each,
-    ip_address,
-    listed,
-    number,
-    one_of,
-    strings,
-    sub,
-    text,
-)
+from k8s_core.api.validation.common import Errors, bad, each, listed, number, one_of, strings, sub, text
+from k8s_core.api.validation.formats import ip, long_name
 
 FAMILIES: Final = ("IPv4", "IPv6")
 FAMILY_POLICIES: Final = ("PreferDualStack", "RequireDualStack", "SingleStack")
@@ -56,7 +45,7 @@ def reachable(spec: Object) -> Errors:
             if spec.get(field):
                 yield forbidden(f"spec.{field}", "may not be set for ExternalName services")
         if name := text(spec, "externalName").removesuffix("."):
-            yield from dns_subdomain("spec.externalName", name)
+            yield from bad("spec.externalName", name, long_name(name))
         else:
             yield required("spec.externalName")
 
@@ -174,7 +163,7 @@ def cluster_ips(spec: Object) -> Errors:
             if len(addresses) > 1:
                 wrong.append(invalid(path, addresses, "'None' must be the first and only value"))
             continue
-        wrong += ip_address(f"{path}[{index}]", address)
+        wrong += bad(f"{path}[{index}]", address, ip(address))
     yield from wrong
     if len(addresses) > 2:
         yield invalid(path, addresses, "may only hold up to 2 values")

@@ -8,8 +8,8 @@ from typing import Any, Final
 from k8s_core.api import Object, names
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
 from k8s_core.api.validation import tags
-from k8s_core.api.validation.common import Errors, bad, dns_label, each, number, sub, text
-from k8s_core.api.validation.formats import local_path, nanos
+from k8s_core.api.validation.common import Errors, bad, each, number, sub, text
+from k8s_core.api.validation.formats import local_path, nanos, short_name
 
 VOLUME_FIELDS: Final = (
     "metadata.annotations",
@@ -35,7 +35,7 @@ def volumes(spec: Object, path: str, pod_name: str, found: dict[str, Object]) ->
     for place, volume in each(spec, "volumes", path):
         name = text(volume, "name")
         errors = tags.validate("Volume", volume, place, pod_name)
-        errors += [required(f"{place}.name")] if not name else dns_label(f"{place}.name", name)
+        errors += [required(f"{place}.name")] if not name else bad(f"{place}.name", name, short_name(name))
         if name in found:
             errors.append(duplicate(f"{place}.name", name))
         if not errors:

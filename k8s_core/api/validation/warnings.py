@@ -9,15 +9,8 @@ from typing import Final
 from k8s_core.api import Object, quantity
 from k8s_core.api.defaults.pods import TEMPLATES
 from k8s_core.api.field import quote
-from k8s_core.api.validation.common import (
-    check_label,
-    each,
-    listed,
-    number,
-    sub,
-    text,
-)
-from k8s_core.api.validation.formats import nanos, shown
+from k8s_core.api.validation.common import each, listed, number, sub, text
+from k8s_core.api.validation.formats import nanos, short_name, shown
 
 Warnings = Iterator[str]
 
@@ -74,11 +67,11 @@ def update(new: Object, old: Object) -> list[str]:
 def _create(key: tuple[str, str], obj: Object) -> Warnings:
     name = text(sub(obj, "metadata"), "name")
     if key == ("v1", "Pod"):
-        if messages := check_label(name):
+        if messages := short_name(name):
             yield f"metadata.name: this is used in the Pod's hostname, {SURPRISE}: [{' '.join(messages)}]"
         yield from _pod(sub(obj, "spec"), sub(obj, "metadata"), "")
     elif key in TEMPLATES:
-        if key != ("v1", "PodTemplate") and (messages := check_label(name)):
+        if key != ("v1", "PodTemplate") and (messages := short_name(name)):
             yield f"metadata.name: this is used in Pod names and hostnames, {SURPRISE}: [{' '.join(messages)}]"
         yield from _template(key, obj)
     elif key == ("v1", "Service"):
