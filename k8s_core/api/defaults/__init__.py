@@ -20,7 +20,7 @@ def apply(obj: Object, old: Object | None = None) -> None:
         return
     objects.before(obj, key)
     pods.apply(obj, key)
-    table.apply(obj, key)
+    table.apply(obj, f"{key[0]} {key[1]}")
     objects.after(obj, key)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from k8s_core.api import Object, quantity
+from k8s_core.api.defaults import table
 
 TEMPLATES: Final = {
     ("v1", "PodTemplate"): ("template",),
@@ -21,27 +22,6 @@ TEMPLATES: Final = {
     ("batch/v1", "CronJob"): ("spec", "jobTemplate", "spec", "template"),
 }
 """Where each kind keeps its Pod template."""
-
-SPEC: Final = {
-    "dnsPolicy": "ClusterFirst",
-    "restartPolicy": "Always",
-    "schedulerName": "default-scheduler",
-}
-CONTAINER: Final = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
-PROBE: Final = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
-VOLUME: Final[dict[str, dict[str, Any]]] = {
-    "secret": {"defaultMode": 0o644},
-    "configMap": {"defaultMode": 0o644},
-    "downwardAPI": {"defaultMode": 0o644},
-    "projected": {"defaultMode": 0o644},
-    "hostPath": {"type": ""},
-    "iscsi": {"iscsiInterface": "default"},
-    "rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"},
-    "azureDisk": {"cachingMode": "ReadWrite", "fsType": "ext4", "readOnly": False, "kind": "Shared"},
-    "scaleIO": {"storageMode": "ThinProvisioned", "fsType": "xfs"},
-}
-TOKEN_SECONDS: Final = 3600
-GRACE_SECONDS: Final = 30
 
 _IMAGE = re.compile(
     r"(?:[\w.-]+(?::\d+)?/)?"
@@ -87,79 +67,19 @@ def pull_policy(image: str) -> str:
 
 
 def _pod_spec(spec: Object) -> None:
-    for name, value in SPEC.items():
-        if not spec.get(name):
-            spec[name] = value
-    if spec.get("securityContext") is None:
-        spec["securityContext"] = {}
-    if spec.get("terminationGracePeriodSeconds") is None:
-        spec["terminationGracePeriodSeconds"] = GRACE_SECONDS
     # The deprecated name of the field is written beside the new one, which wins.
     if account := spec.get("serviceAccountName") or spec.get("serviceAccount"):
         spec["serviceAccountName"] = spec["serviceAccount"] = account
     for kind in ("initContainers", "containers", "ephemeralContainers"):
         for container in items(spec, kind):
-            _container(container)
+            if not container.get("imagePullPolicy"):
+                container["imagePullPolicy"] = pull_policy(container.get("image") or "")
     for volume in items(spec, "volumes"):
-        _volume(volume)
-
-
-def _container(container: Object) -> None:
-    if not container.get("imagePullPolicy"):
-        container["imagePullPolicy"] = pull_policy(container.get("image") or "")
-    for name, value in CONTAINER.items():
-        if not container.get(name):
-            container[name] = value
-    for port in items(container, "ports"):
-        if not port.get("protocol"):
-            port["protocol"] = "TCP"
-    for variable in items(container, "env"):
-        _field_ref((variable.get("valueFrom") or {}).get("fieldRef"))
-    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if (probe := container.get(name)) is not None:
-            for option, default in PROBE.items():
-                if not probe.get(option):
-                    probe[option] = default
-            _http_get(probe.get("httpGet"))
-            if (grpc := probe.get("grpc")) is not None and grpc.get("service") is None:
-                grpc["service"] = ""
-    for handler in (container.get("lifecycle") or {}).values():
-        if isinstance(handler, dict):
-            _http_get(handler.get("httpGet"))
-
-
-def _http_get(action: Object | None) -> None:
-    if action is not None:
-        action["path"] = action.get("path") or "/"
-        action["scheme"] = action.get("scheme") or "HTTP"
-
-
-def _field_ref(selector: Object | None) -> None:
-    if selector is not None and not selector.get("apiVersion"):
-        selector["apiVersion"] = "v1"
-
-
-def _volume(volume: Object) -> None:
-    if all(source is None or name == "name" for name, source in volume.items()):
-        volume["emptyDir"] = {}
-        return
-    for kind, values in VOLUME.items():
-        if (source := volume.get(kind)) is not None:
-            for name, value in values.items():
-                if source.get(name) is None:
-                    source[name] = value
-    if (image := volume.get("image")) is not None and not image.get("pullPolicy"):
-        image["pullPolicy"] = pull_policy(image.get("reference") or "")
-    if (claim := (volume.get("ephemeral") or {}).get("volumeClaimTemplate")) is not None:
-        claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-    for item in items(volume, "downwardAPI", "items"):
-        _field_ref(item.get("fieldRef"))
-    for source in items(volume, "projected", "sources"):
-        token = source.get("serviceAccountToken")
-        if token is not None and token.get("expirationSeconds") is None:
-            token["expirationSeconds"] = TOKEN_SECONDS
-        for item in items(source, "downwardAPI", "items"):
-            _field_ref(item.get("fieldRef"))
+        if all(source is None or name == "name" for name, source in volume.items()):
+            volume["emptyDir"] = {}
+        if (image := volume.get("image")) is not None and not image.get("pullPolicy"):
+            image["pullPolicy"] = pull_policy(image.get("reference") or "")
+    table.apply(spec, "PodSpec")
 
 
 def _pod(spec: Object) -> None:
