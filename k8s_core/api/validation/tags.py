@@ -138,19 +138,19 @@ def _field(field: str, check: Check) -> Check:
     if rest:
         check = _below(_field(rest, check))
 
-    def run(node: Any, path: str, _: Any, context: Any, errors: list[FieldError]) -> None:
+    def one(node: Any, path: str, _: Any, context: Any, errors: list[FieldError]) -> None:
         value = node.get(name)
-        place = f"{path}.{name}" if path else name
-        if marks == "[]":
-            for index, item in enumerate(value or ()):
-                check(item, f"{place}[{index}]", value, context, errors)
-        elif marks == "{}":
-            for key, item in (value or {}).items():
-                check(item, f"{place}[{key}]", value, context, errors)
-        elif value is not None or not marks:
-            check(value, place, node, context, errors)
+        if value is not None or not marks:
+            check(value, f"{path}.{name}" if path else name, node, context, errors)
 
-    return run
+    def several(node: Any, path: str, _: Any, context: Any, errors: list[FieldError]) -> None:
+        if not (values := node.get(name)):
+            return
+        place = f"{path}.{name}" if path else name
+        for key, item in enumerate(values) if marks == "[]" else values.items():
+            check(item, f"{place}[{key}]", values, context, errors)
+
+    return one if marks in ("", "?") else several
 
 
 def _below(check: Check) -> Check:
