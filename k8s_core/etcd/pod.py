@@ -1,7 +1,9 @@
 """etcd as a program in a Pod, and the way to it from etcdctl: simulated connections, TLS checked by real certificates.
 
 `programs` is what the etcd image has beyond its tools. The program holds port 2379 of its Pod's network while it runs;
-who connects sends a `Call`. The messages' classes are loaded with the first call: a cluster must be quick to start.
+who connects sends a `Call`. Its data directory is written when it ends and read when it begins, so that one can be put
+in place of another: `snapshot restore` makes one (without users, and without API 2's tree). The messages' classes are
+loaded with the first call: a cluster must be quick to start.
 """
 
 import contextlib
