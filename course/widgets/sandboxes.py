@@ -64,11 +64,11 @@ def picture(node: Story) -> str:
         height = HEAD + cards * (CARD + 6)
         parts.append(_rect(left, top, width - 12, height, "box", "#f1f3f4", "#b0b4b9"))
         parts.append(_text(left + 12, top + 20, _cut(title, width - 34), "head"))
-        facts = ["containerd's namespace default"]
+        about = ["containerd's namespace default"]
         if "id" in box:
             namespace = box["pod"].partition("/")[0]
-            facts = [f"Pod of {namespace}, {box['address']}", f"sandbox {box['id'][:SHORT]}"]
-        for line, words in enumerate(facts):
+            about = [f"Pod of {namespace}, {box['address']}", f"sandbox {box['id'][:SHORT]}"]
+        for line, words in enumerate(about):
             parts.append(_text(left + 12, top + 37 + 16 * line, _cut(words, width - 20), "dim"))
         y = top + HEAD - 10
         if "id" in box:
