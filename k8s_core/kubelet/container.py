@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from k8s_core.api import quantity
 from k8s_core.kubelet import programs
 from k8s_core.kubelet.images import KUBERNETES, Image
 from k8s_core.kubelet.logs import ContainerLog
@@ -60,6 +61,15 @@ class ContainerConfig:
     uid: int | None = None
     gid: int | None = None
     groups: list[int] = field(default_factory=list)
+    read_only: bool = False
+    """Its own tree: what the image brings cannot be written to."""
+    privileged: bool = False
+    net_admin: bool = False
+    """May change the network's devices and rules."""
+    seccomp: bool = False
+    no_new_privileges: bool = False
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    """The Pod's."""
     ports: list[int] = field(default_factory=list)
     memory_limit: int = 0
     memory_request: int = 0
@@ -68,10 +78,21 @@ class ContainerConfig:
     """Bytes and thousandths of a processor; 0: none."""
     pid_mode: str = "CONTAINER"
     """Whose processes it sees: its own, all of its POD, or the NODE's."""
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    """The same as the Pod says it: requests and limits."""
     reference: str = ""
     """The image as the Pod named it."""
     behaviour: str = ""
     """What the Pod's annotation says that the program shall do (programs/behaviour.py)."""
+
+    def resize(self, resources: Mapping[str, Any]) -> None:
+        """Have these requests and limits from now on."""
+        limit, request = resources.get("limits") or {}, resources.get("requests") or {}
+        self.resources = resources
+        self.memory_limit, self.memory_request = (
+            quantity.value(each.get("memory") or "0") for each in (limit, request)
+        )
+        self.cpu_limit, self.cpu_request = (quantity.milli(each.get("cpu") or "0") for each in (limit, request))
 
     def linux_resources(self) -> dict[str, str]:
         """LinuxContainerResources, as the kubelet computes them."""
@@ -113,6 +134,7 @@ class ContainerMachine(Machine):
         config = container.config
         uid = config.uid if config.uid is not None else int(config.image.data.get("uid", 0))
         self.uid, self.gid = uid, config.gid if config.gid is not None else (0 if config.uid is not None else uid)
+        self.groups = [self.gid, *config.groups]
         self.user = "root" if uid == 0 else user if user != "root" else str(uid)
         self.shell = str(config.image.data.get("shell", "dash"))
         self.container = container
@@ -165,6 +187,10 @@ class ContainerMachine(Machine):
         fs = FileSystem(programs.root(self), lambda: self.loop.now)
         for mount in self.container.config.mounts:
             fs.mount(mount.path, mount.node, read_only=mount.read_only)
+        if self.container.config.read_only:
+            for path in ("/dev", "/proc"):
+                fs.mount(path, fs.resolve(path)[0])
+            fs.mount("/", fs.root, read_only=True)
         return fs
 
     def find(self, name: str) -> Command | None:
@@ -179,8 +205,9 @@ class ContainerMachine(Machine):
     @property
     def image_paths(self) -> set[str]:
         """The programs that the image itself names by a path of its own."""
-        data = self.container.config.image.data
-        return {a for part in ("entrypoint", "cmd") for a in data.get(part, ())[:1]}
+        image = self.container.config.image
+        data, own = image.data, programs.PROGRAMS.get(image.repository, {})
+        return {f"/{name}" for name in own} | {a for part in ("entrypoint", "cmd") for a in data.get(part, ())[:1]}
 
 
 class Container:

@@ -52,5 +52,7 @@ class ContainerState:
     probes: list["Probe"] = field(default_factory=list)
     stopping: bool = False
     """SIGTERM is on its way (a failed probe, the Pod's end)."""
+    resized: bool = False
+    """It ends because its new size needs it: it is started anew at once, whatever the policy says."""
     backing_off: bool = False
     """The BackOff event of this wait has been sent."""

@@ -359,12 +359,19 @@ class Kubelet:
         pressed = self.eviction.admit(pod)
         if pressed:
             return pressed
-        others = [
+        return admission.check(pod["spec"], self.node.get(), self._used(uid))
+
+    def _used(self, but: str) -> list[dict[str, int]]:
+        """What the node's other Pods ask for."""
+        return [
             w.requests
             for w in self.workers.values()
-            if w.started_at is not None and w.uid != uid and w.status.get("phase") not in ("Succeeded", "Failed")
+            if w.started_at is not None and w.uid != but and w.status.get("phase") not in ("Succeeded", "Failed")
         ]
-        return admission.check(pod["spec"], self.node.get(), others)
+
+    def refuses_size(self, worker: PodWorker) -> tuple[str, str] | None:
+        """Why a Pod's new size cannot be given: never (Infeasible), or not now (Deferred)."""
+        return admission.size(worker.spec, self.node.get(), self._used(worker.uid))
 
     def _refresh(self) -> None:
         for worker in self.workers.values():

@@ -4,11 +4,12 @@ Stands for kuberuntime_container.go's startContainer and images/image_manager.go
 in the container's waiting reason, an event with Kubernetes' words, and another try later.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from k8s_core import limits
-from k8s_core.api import Object, quantity
-from k8s_core.kubelet import credentials, images
+from k8s_core.api import Object
+from k8s_core.kubelet import admission, credentials, images, resize
 from k8s_core.kubelet.container import EXITED, Container, ContainerConfig, Mount, RuntimeFailure
 from k8s_core.kubelet.environment import ConfigError, expand
 from k8s_core.kubelet.images import Image, PullError
@@ -18,6 +19,8 @@ from k8s_core.kubelet.volumes import below
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.pod_worker import PodWorker
+
+UNCONFINED = "Unconfined"
 
 
 class Launcher:
@@ -165,20 +168,20 @@ class Launcher:
             raise ConfigError(
                 f'{what} (pod: "{worker.name}_{worker.namespace}({worker.uid})", container: {container["name"]})'
             )
+        own = container.get("securityContext") or {}
+        privileged, added = bool(own.get("privileged")), (own.get("capabilities") or {}).get("add") or ()
         mounts = []
         for mount in container.get("volumeMounts") or ():
             node = (worker.volumes or {}).get(mount["name"])
             if node is None:
                 continue
-            path = mount.get("subPath") or expand(mount.get("subPathExpr", ""), env)
+            path = mount.get("subPath") or _sub_path(mount.get("subPathExpr", ""), env)
             read_only = bool(mount.get("readOnly"))
             place = self._host_path(mount["name"])
             mounts.append(Mount(mount["mountPath"], below(node, path) if path else node, read_only, place))
         assert worker.sandbox is not None
         mounts += worker.kubelet.network_files(worker.pod, worker.sandbox)
-        resources = container.get("resources") or {}
-        limit, request = resources.get("limits") or {}, resources.get("requests") or {}
-        return ContainerConfig(
+        config = ContainerConfig(
             name=container["name"],
             attempt=attempt,
             image=image,
@@ -196,15 +199,19 @@ class Launcher:
                 *(security.get("supplementalGroups") or ()),
                 *([security["fsGroup"]] if "fsGroup" in security else []),
             ],
+            read_only=bool(own.get("readOnlyRootFilesystem")),
+            privileged=privileged,
+            net_admin=privileged or not {"NET_ADMIN", "ALL"}.isdisjoint(added),
+            seccomp=not privileged and (security.get("seccompProfile") or {}).get("type", UNCONFINED) != UNCONFINED,
+            no_new_privileges=own.get("allowPrivilegeEscalation") is False,
+            sysctls=admission.sysctls(spec),
             ports=[p["containerPort"] for p in container.get("ports") or () if p.get("protocol", "TCP") == "TCP"],
-            memory_limit=quantity.value(limit.get("memory") or "0"),
-            memory_request=quantity.value(request.get("memory") or "0"),
-            cpu_limit=quantity.milli(limit.get("cpu") or "0"),
-            cpu_request=quantity.milli(request.get("cpu") or "0"),
             pid_mode="NODE" if spec.get("hostPID") else "POD" if spec.get("shareProcessNamespace") else "CONTAINER",
             reference=container["image"],
             behaviour=self._behaviour(container["name"]),
         )
+        config.resize(resize.wanted(container))
+        return config
 
     def _start(self, container: Object, image: Image) -> None:
         worker = self.worker
@@ -217,7 +224,7 @@ class Launcher:
         except ConfigError as error:
             self._failed(container, "CreateContainerConfigError", str(error))
             return
-        if state.current:
+        if state.current and not state.resized:
             state.backoff.next(max(state.current.finished, worker.loop.now))
         try:
             run = worker.runtime.create(worker.sandbox, config)
@@ -229,7 +236,7 @@ class Launcher:
             if state.previous:
                 worker.runtime.remove(state.previous)
             state.previous = state.current
-        state.current, state.restarts, state.ran = run, attempt, True
+        state.current, state.restarts, state.ran, state.resized = run, attempt, True, False
         run.waited_for_until = self._waited_for(container)
         try:
             worker.runtime.start(run)
@@ -292,6 +299,18 @@ class Launcher:
             text = run.log.tail(limits.TERMINATION_LOG_LINES)[-2048:]
         if text:
             run.message = text[: limits.TERMINATION_MESSAGE_MAX].decode(errors="replace")
+
+
+def _sub_path(text: str, env: dict[str, str]) -> str:
+    """A subPathExpr's path; ConfigError if the container's environment makes none of it that may be mounted."""
+    path = expand(text, env)
+    if missing := re.search(r"(?<!\$)\$\(([^()]*)\)", path):
+        raise ConfigError(f'missing value for "{missing[1]}"')
+    if path.startswith("/"):
+        raise ConfigError(f"error SubPath `{path}` must not be an absolute path")
+    if ".." in path.split("/"):
+        raise ConfigError(f"unable to provision SubPath `{path}`: must not contain '..'")
+    return path
 
 
 def _duration(seconds: float) -> str:

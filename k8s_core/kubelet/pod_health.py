@@ -40,6 +40,7 @@ class PodHealth:
             lambda: state.started != (kind == "startup"),
             verdict,
             lambda message: self._unhealthy(kind, message, container["name"]),
+            lambda message: self.worker.event("Warning", "ProbeWarning", message, container["name"]),
         )
 
     def _unhealthy(self, kind: str, message: str, container: str) -> None:

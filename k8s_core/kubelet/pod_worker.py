@@ -19,6 +19,7 @@ from k8s_core.kubelet.launcher import Launcher
 from k8s_core.kubelet.pod_health import PodHealth
 from k8s_core.kubelet.pod_journal import PodJournal
 from k8s_core.kubelet.prober import FAILURE
+from k8s_core.kubelet.resize import Resizer
 from k8s_core.kubelet.status_manager import StatusManager
 from k8s_core.kubelet.volumes import MountError
 from k8s_core.shell.fs import Node
@@ -26,6 +27,7 @@ from k8s_core.shell.fs import Node
 if TYPE_CHECKING:
     from k8s_core.kubelet.kubelet import Kubelet
 
+RUNTIME_HANDLER = "runc"
 DEADLINE = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 
@@ -39,6 +41,7 @@ class PodWorker:
         self.statuses = StatusManager(self)
         self.journal = PodJournal(kubelet, pod)
         self.health = PodHealth(self)
+        self.resizer = Resizer(self)
         self.sandbox: Sandbox | None = None
         self.volumes: dict[str, Node] | None = None
         self.states: dict[str, ContainerState] = {}
@@ -134,6 +137,8 @@ class PodWorker:
             self._advance()
         if not self.finished:
             self.statuses.write()
+            if self.status.get("phase") in ("Succeeded", "Failed") and not self.running():
+                self._release()
             if self.terminating and not self.running() and not self._launcher.stopping:
                 self._finish()
 
@@ -166,6 +171,7 @@ class PodWorker:
         if self._launcher.busy or not self._mount() or not self._ensure_sandbox():
             return
         self._replace_changed()
+        self.resizer.look()
         for container in self._wanted():
             if self._launcher.busy:
                 return
@@ -202,7 +208,7 @@ class PodWorker:
             return True
         if self._attempt and self.spec.get("restartPolicy") == "Never":
             return False  # what has run will not run again: there is nothing to make a sandbox for
-        if not self._sandbox_pending:
+        if not self._sandbox_pending and self.loop.now + 0.01 >= self.retry_at:
             self._sandbox_pending = True
             self.loop.call_later(self.runtime.takes(limits.SANDBOX_SECONDS), self._sandbox_made)
         return False
@@ -221,6 +227,12 @@ class PodWorker:
         self._sandbox_pending = False
         if self.finished or self.terminating:
             return
+        if handler := self._unknown_handler():
+            why = f'failed to get sandbox runtime: no runtime for "{handler}" is configured'
+            text = f"Failed to create pod sandbox: rpc error: code = Unknown desc = {why}"
+            self.event("Warning", "FailedCreatePodSandBox", text)
+            self.retry(limits.POD_RETRY_PERIOD)
+            return
         network = self.kubelet.network_for(self.pod)
         host_name = (
             self.kubelet.name if self.spec.get("hostNetwork") else (str(self.spec.get("hostname") or self.name)[:63])
@@ -236,6 +248,12 @@ class PodWorker:
             self.refresh_volumes()  # the downward API knows the Pod's address only now
         self.kubelet.noticed(self.uid)
         self.proceed()
+
+    def _unknown_handler(self) -> str:
+        """The RuntimeClass's handler, if the node's containerd has no such."""
+        name = self.spec.get("runtimeClassName")
+        found = self.kubelet._get("runtimeclasses.node.k8s.io", name, "") if name and not self.runtime.fake else None
+        return found["handler"] if found and found["handler"] != RUNTIME_HANDLER else ""
 
     def retry(self, seconds: float) -> None:
         """Try again later what failed for want of something; nobody need wait for it before that has come."""
@@ -281,11 +299,11 @@ class PodWorker:
     def _restarts(self, container: Object, ended: Container) -> bool:
         policy = self.policy(container)
         failed = policy == "OnFailure" and ended.exit_code != 0
-        return policy == "Always" or failed or _changed(container, ended)
+        return policy == "Always" or failed or self.state(container["name"]).resized or _changed(container, ended)
 
     def _start_when_due(self, container: Object) -> None:
         state, name = self.state(container["name"]), container["name"]
-        if state.current and state.current.state == EXITED:
+        if state.current and state.current.state == EXITED and not state.resized:
             left = state.backoff.wait(state.current.finished, self.loop.now)
             if left > 0:
                 minutes, rest = divmod(int(state.backoff.delay), 60)

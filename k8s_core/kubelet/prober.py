@@ -6,6 +6,7 @@ successes and failures and tells the Pod's worker when its verdict changes. Mess
 
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from k8s_core.api import Object
 from k8s_core.kubelet.container import RUNNING, Container, RuntimeFailure
@@ -18,9 +19,10 @@ from k8s_core.shell.task import Task
 if TYPE_CHECKING:
     from k8s_core.clock import Loop, Timer
 
-SUCCESS, FAILURE, UNKNOWN = "success", "failure", "unknown"
+SUCCESS, WARNING, FAILURE, UNKNOWN = "success", "warning", "failure", "unknown"
+MAX_REDIRECTS = 10
 Done = Callable[[str, str], None]
-"""Gets SUCCESS, FAILURE or UNKNOWN and the output."""
+"""Gets SUCCESS, WARNING, FAILURE or UNKNOWN and the output."""
 EXEC_OUTPUT = 10 * 1024
 
 
@@ -83,7 +85,16 @@ class Actions:
         try:
             address = yield from source.resolve(host)
             request = Request("GET", path if path.startswith("/") else "/" + path, headers)
-            response = yield from source.http(address, port, request, timeout, secure=scheme == "https")
+            for _ in range(MAX_REDIRECTS):
+                response = yield from source.http(address, port, request, timeout, secure=scheme == "https")
+                if not 300 <= response.status < 400 or "Location" not in response.headers:
+                    break
+                there = urlsplit(urljoin(url, response.headers["Location"]))
+                if there.hostname != host:
+                    text = response.body.decode(errors="replace")
+                    return WARNING, f"Probe terminated redirects, Response body: {text}"
+                port = there.port or (443 if there.scheme == "https" else 80)
+                request = Request("GET", there.path + (f"?{there.query}" if there.query else ""), headers)
         except NetworkError as error:
             if error.kind == "timeout":
                 return (
@@ -165,9 +176,10 @@ class Probe:
         may_probe: Callable[[], bool],
         verdict: Callable[["Probe", bool], None],
         unhealthy: Callable[[str], None],
+        warned: Callable[[str], None],
     ) -> None:
         self.actions, self.kind, self.probe, self.container, self.run = actions, kind, probe, container, run
-        self.verdict, self.unhealthy, self._may_probe = verdict, unhealthy, may_probe
+        self.verdict, self.unhealthy, self.warned, self._may_probe = verdict, unhealthy, warned, may_probe
         self._timer: Timer | None = None
         self._stopped = False
         self._last, self._count = "", 0
@@ -207,6 +219,9 @@ class Probe:
         if result == UNKNOWN:
             self.unhealthy(f"{self.title} probe errored and resulted in unknown state: {output}")
             return
+        if result == WARNING:
+            self.warned(f"{self.title} probe warning: {output}")
+            result = SUCCESS
         if result == FAILURE:
             self.unhealthy(f"{self.title} probe failed: {output}")
         self._count = self._count + 1 if result == self._last else 1

@@ -78,8 +78,7 @@ def container_status(spec: Object, state: ContainerState, *, fake: bool, initial
     else:
         status["ready"], status["started"] = running and state.ready, running and state.started
     if current:
-        resources = {k: v for k, v in (spec.get("resources") or {}).items() if k in ("limits", "requests")}
-        status["resources"] = resources
+        status["resources"] = resources = dict(current.config.resources)
         if resources.get("requests"):
             status["allocatedResources"] = resources["requests"]
         if not fake and current.machine:

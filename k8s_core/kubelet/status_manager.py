@@ -60,9 +60,12 @@ class StatusManager:
         now = worker.loop.timestamp()
         status: Object = {
             "phase": phase,
-            "conditions": make.conditions(
+            "conditions": worker.resizer.condition(
+                now, worker.pod["metadata"].get("generation"), old.get("conditions") or []
+            )
+            + make.conditions(
                 worker.pod,
-                old.get("conditions") or [],
+                [c for c in old.get("conditions") or () if c["type"] != "PodResizePending"],
                 inits,
                 mains,
                 phase=phase,
@@ -80,7 +83,12 @@ class StatusManager:
                 status["initContainerStatuses"] = inits
             extra = spec.get("ephemeralContainers")
             if extra:
-                status["ephemeralContainerStatuses"] = statuses(extra)
+                status["ephemeralContainerStatuses"] = [
+                    {
+                        key: each for key, each in (one | {"ready": False}).items() if key != "started"
+                    }  # nobody probes them
+                    for one in statuses(extra)
+                ]
             status["resources"] = spec.get("resources") or {}
         if worker.failed:
             status["reason"], status["message"] = worker.failed

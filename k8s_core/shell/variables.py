@@ -51,7 +51,7 @@ class Variables:
     def complain(self, message: str) -> None:
         flavour = self.flavour
         line = "" if self.interactive or flavour == "ash" else "line 1: " if flavour == "bash" else "1: "
-        self.err(f"{self.name.rsplit('/', 1)[-1].lstrip('-')}: {line}{message}\n")
+        self.err(f"{self.name.lstrip('-')}: {line}{message}\n")
 
     # --- variables ------------------------------------------------------------------------------------------
     def get(self, name: str, default: str = "") -> str:

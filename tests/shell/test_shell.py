@@ -260,3 +260,24 @@ def test_hostile_scripts_end_or_are_held(script: str) -> None:
     run = Run(script)
     run.loop.advance(2)
     run.machine.kill_all()
+
+
+@pytest.mark.parametrize(
+    ("program", "printed"),
+    [
+        ("{print $1}", ["NAME", "web", "db"]),
+        ('NR>1 {print $1 ":" $NF}', ["web:1/1", "db:0/1"]),
+        ("/web/", ["web 1/1"]),
+        ("!/NAME/{print NR, NF}", ["2 2", "3 2"]),
+        ('$2 == "0/1" {print $1}', ["db"]),
+        ('BEGIN {print "all"} END {print NR}', ["all", "3"]),
+    ],
+)
+def test_awk_prints_fields(program: str, printed: list[str]) -> None:
+    """Patterns choose lines; words are fields, numbers and texts."""
+    assert output(f"printf 'NAME READY\\nweb 1/1\\ndb 0/1\\n' | awk '{program}'").splitlines() == printed
+
+
+def test_awk_says_what_it_cannot_do() -> None:
+    """A program with variables is refused, not run in part."""
+    assert Run("echo 1 | awk '{sum += $1} END {print sum}'").code == 2

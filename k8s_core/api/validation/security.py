@@ -10,7 +10,7 @@ from k8s_core.api import Object
 from k8s_core.api.field import duplicate, invalid, required
 from k8s_core.api.validation.common import Errors, each, listed, sub, text
 
-SYSCTL: Final = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+SYSCTL: Final = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 SYSCTL_LENGTH: Final = 253
 IPC_SYSCTLS: Final = ("kernel.msg", "kernel.sem", "kernel.shm", "fs.mqueue.")
 

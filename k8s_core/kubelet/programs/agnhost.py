@@ -7,7 +7,7 @@ conntrack, and the guestbook.
 import json
 from collections.abc import Callable, Generator
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from k8s_core.api.times import parse_duration
 from k8s_core.kubelet.programs import webhook
@@ -17,7 +17,7 @@ from k8s_core.kubelet.programs.stress import vish
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Pipe, Sink, Steps, Wait, Waiters
 from k8s_core.shell.process import SIGNALS, Process
-from k8s_core.shell.sockets import NetworkError, Request, Response
+from k8s_core.shell.sockets import HTTP_REASONS, NetworkError, Request, Response
 
 METHODS, NAMESPACES = ("GET", "POST", "PUT"), ("kube-system", "default", "ns")
 HEALTHY_SECONDS = 10.0
@@ -46,6 +46,14 @@ def agnhost(process: Process) -> Steps:
         process.err(f'Error: unknown command "{what}" for "app"\nRun \'app --help\' for usage.\n')
         return 1
     return (yield from command(process))
+
+
+def nonewprivs(process: Process) -> Steps:
+    """nnp, a program that belongs to root and has the set-user-id bit."""
+    config = getattr(process.machine, "container").config  # noqa: B009
+    process.out(f"Effective uid: {process.machine.uid if config.no_new_privileges else 0}\n")
+    return 0
+    yield 0.0
 
 
 def _say(process: Process, text: str) -> None:
@@ -137,11 +145,21 @@ def _logs_generator(process: Process) -> Steps:
     return 0
 
 
+def redirect(process: Process, location: str, code: int = 302) -> Response:
+    """As Go's http.Redirect does it."""
+    page = f'<a href="{location}">{HTTP_REASONS.get(code, "")}</a>.\n\n'
+    response = respond(process, code, page, "text/html; charset=utf-8")
+    response.headers["Location"] = location
+    return response
+
+
 def liveness(process: Process) -> Steps:
     """registry.k8s.io/liveness: healthy for ten seconds, then 500."""
     started = process.machine.loop.now
 
     def answer(request: Request) -> Response:
+        if request.path.startswith("/redirect?loc="):
+            return redirect(process, unquote(request.path.partition("=")[2]))
         age = process.machine.loop.now - started
         if age > HEALTHY_SECONDS:
             return respond(process, 500, f"error: {age:.6f}")
@@ -280,9 +298,7 @@ class Netexec:
         if path == "/echo":
             return respond(process, int(given.get("code") or 200), given.get("msg", ""))
         if path == "/redirect":
-            response = respond(process, int(given.get("code") or 302), "")
-            response.headers["Location"] = given.get("location", "")
-            return response
+            return redirect(process, given.get("location", ""), int(given.get("code") or 302))
         if path == "/shell":
             return self.shell(given.get("shellCommand") or given.get("cmd") or "")
         if path == "/dial":

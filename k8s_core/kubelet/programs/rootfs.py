@@ -143,6 +143,34 @@ def _mkdir(top: Directory, path: str) -> Directory:
     return here
 
 
+SYSCTLS = {
+    "kernel.shm_rmid_forced": "0", "kernel.msgmax": "8192", "kernel.shmmax": "18446744073692774399",
+    "net.ipv4.ip_forward": "1", "net.ipv4.ip_local_port_range": "32768\t60999", "net.ipv4.tcp_syncookies": "1",
+    "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0\t2147483647",
+    "net.ipv4.tcp_fin_timeout": "60", "net.ipv4.tcp_keepalive_time": "7200", "net.core.somaxconn": "4096",
+}  # fmt: skip
+CAPABILITIES = {False: "00000000a80425fb", True: "000001ffffffffff"}
+"""What containerd leaves a container, and what a privileged one has."""
+
+
+def sysctls(machine: "ContainerMachine") -> dict[str, str]:
+    """The kernel's settings as the container's namespaces have them."""
+    return {**SYSCTLS, "kernel.hostname": machine.hostname, **machine.container.config.sysctls}
+
+
+def _status(machine: "ContainerMachine") -> str:
+    config, uid, gid = machine.container.config, machine.uid, machine.gid
+    held = CAPABILITIES[config.privileged]
+    lines = {
+        "Uid": "\t".join([str(uid)] * 4), "Gid": "\t".join([str(gid)] * 4),
+        "Groups": " ".join(map(str, machine.groups)),
+        "CapInh": "0" * 16, "CapPrm": held if uid == 0 else "0" * 16, "CapEff": held if uid == 0 else "0" * 16,
+        "CapBnd": held, "CapAmb": "0" * 16, "NoNewPrivs": int(config.no_new_privileges), "Seccomp": 2 * config.seccomp,
+        "Seccomp_filters": int(config.seccomp),
+    }  # fmt: skip
+    return "".join(f"{name}:\t{value}\n" for name, value in lines.items())
+
+
 def _proc(machine: "ContainerMachine", proc: Directory) -> None:
     def uptime() -> bytes:
         seconds = machine.loop.now - machine.started
@@ -164,6 +192,12 @@ def _proc(machine: "ContainerMachine", proc: Directory) -> None:
             "loadavg": File(b"0.08 0.03 0.01 1/5 1\n", mode=0o444),
             "mounts": File(b"overlay / overlay rw,relatime 0 0\n", mode=0o444),
             "1": Directory({"cmdline": File(read=command_line, mode=0o444), "fd": fd}),
-            "self": Directory({"fd": Directory({"0": Device("stdin"), "1": Device("stdout"), "2": Device("stderr")})}),
+            "sys": tree({f"/{k.replace('.', '/')}": f"{v}\n" for k, v in sysctls(machine).items()}),
+            "self": Directory(
+                {
+                    "status": File(_status(machine).encode(), mode=0o444),
+                    "fd": Directory({"0": Device("stdin"), "1": Device("stdout"), "2": Device("stderr")}),
+                }
+            ),
         }
     )

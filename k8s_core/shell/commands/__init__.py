@@ -8,12 +8,14 @@ from collections.abc import Mapping
 
 from k8s_core.shell.commands import (
     archive,
+    awk,
     conditions,
     curl,
     files,
     filters,
     interfaces,
     listing,
+    machine,
     names,
     netfilter,
     network,
@@ -25,14 +27,14 @@ from k8s_core.shell.process import Command
 from k8s_core.shell.sh import sh
 
 COREUTILS: dict[str, Command] = {
-    "sh": sh, **archive.COMMANDS, **files.COMMANDS, **listing.COMMANDS, **text.COMMANDS, **filters.COMMANDS,
-    **system.COREUTILS, **processes.COREUTILS, **conditions.COMMANDS, **names.GETENT,
+    "sh": sh, **archive.COMMANDS, **awk.COMMANDS, **files.COMMANDS, **listing.COMMANDS, **text.COMMANDS,
+    **filters.COMMANDS, **system.COREUTILS, **processes.COREUTILS, **conditions.COMMANDS, **names.GETENT,
 }  # fmt: skip
 DEBIAN: dict[str, Command] = {**COREUTILS, "bash": sh, "dash": sh}
 """A slim Debian image: no ps, no ip, no ping, as in life."""
 BUSYBOX: dict[str, Command] = {
     **COREUTILS, "ash": sh, **files.PAGERS, **processes.PROCPS, **system.BUSYBOX, **network.TOOLS, **names.BUSYBOX,
-    **netfilter.TOOLS, **interfaces.TOOLS, **interfaces.BUSYBOX,
+    **netfilter.TOOLS, **interfaces.TOOLS, **interfaces.BUSYBOX, **machine.KERNEL,
 }  # fmt: skip
 TOOLS: Mapping[str, Mapping[str, Command]] = {
     "none": {},

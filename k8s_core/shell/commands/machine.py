@@ -8,6 +8,7 @@ import difflib
 from k8s_core.shell.commands import files
 from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.commands.text import contents, split
+from k8s_core.shell.fs import File
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Machine, Process
 
@@ -30,18 +31,29 @@ NAMESPACES = {
 }  # fmt: skip
 
 
-@COMMANDS.plain("sysctl")
+KERNEL = Table()
+
+
+@KERNEL.plain("sysctl")
 def sysctl(process: Process) -> None:
     names = [w for w in process.argv[1:] if not w.startswith("-")]
+    container = getattr(process.machine, "container", None)
     for word in names or sorted(SYSCTL):
         name, equals, _ = word.partition("=")
-        value = process.machine.hostname if name == "kernel.hostname" else SYSCTL.get(name)
+        if container:
+            file = process.fs.lookup(f"/proc/sys/{name.replace('.', '/')}")
+            value = file.read().decode().rstrip("\n") if isinstance(file, File) else None
+        else:
+            value = process.machine.hostname if name == "kernel.hostname" else SYSCTL.get(name)
         if value is None:
             process.fail(f"cannot stat /proc/sys/{name.replace('.', '/')}: No such file or directory", 255)
         elif equals:
             process.fail(f'permission denied on key "{name}": kernel settings are fixed here', 255)
         else:
             process.out(f"{value}\n" if "-n" in process.argv else f"{name} = {value}\n")
+
+
+COMMANDS |= KERNEL
 
 
 @COMMANDS.plain("lsmod")

@@ -120,14 +120,19 @@ def hostname(process: Process) -> int | None:
 @COREUTILS.plain("id")
 def id_(process: Process) -> None:
     machine, flags = process.machine, "".join(word for word in process.argv if word.startswith("-"))
-    if "u" in flags:
+    groups = list(dict.fromkeys(getattr(machine, "groups", [machine.gid])))
+    named = [f"{g}(root)" if g == 0 else str(g) for g in groups]
+    if "G" in flags:
+        process.print(" ".join(map(str, groups)))
+    elif "u" in flags:
         process.print(machine.user if "n" in flags else machine.uid)
     elif "g" in flags:
         process.print(machine.gid)
     elif machine.uid == 0:
-        process.print("uid=0(root) gid=0(root) groups=0(root)" + (",10(wheel)" if process.ash else ""))
+        wheel = ["10(wheel)"] if process.ash else []
+        process.print(f"uid=0(root) gid={named[0]} groups={','.join([*named[:1], *wheel, *named[1:]])}")
     else:
-        process.print(f"uid={machine.uid} gid={machine.gid} groups={machine.gid}")
+        process.print(f"uid={machine.uid} gid={named[0]} groups={','.join(named)}")
 
 
 @COREUTILS.plain("whoami")

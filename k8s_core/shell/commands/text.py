@@ -158,6 +158,21 @@ def _follow(process: Process, paths: list[str], seen: dict[str, int]) -> Generat
             seen[path] = len(text)
 
 
+@COMMANDS("hexdump hd", "C")
+def hexdump(process: Process, options: Options, operands: list[str]) -> Steps:
+    data = b""
+    for _, source in opened(process, operands):
+        data += yield from source.read_all()
+    if "C" not in options and process.name != "hd":
+        return process.fail("only -C is known here")
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        shown = " ".join(f"{byte:02x}" for byte in row[:8]) + "  " + " ".join(f"{byte:02x}" for byte in row[8:])
+        process.print(f"{at:08x}  {shown:<49} |{''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}|")
+    process.print(f"{len(data):08x}")
+    return process.status
+
+
 @COMMANDS("wc", "lwcm lines=l words=w bytes=c chars=m")
 def wc(process: Process, options: Options, operands: list[str]) -> Steps:
     keys = [k for k in "lwmc" if k in options] or list("lwc")
