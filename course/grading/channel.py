@@ -7,6 +7,7 @@ It is JSON (never pickle), it has a size limit, reading has a deadline, and what
 import array
 import contextlib
 import json
+import math
 import socket
 import struct
 import time
@@ -92,7 +93,9 @@ class Channel:
         data = bytes(self._read[_HEAD.size : _HEAD.size + size])
         del self._read[: _HEAD.size + size]
         try:
-            message = json.loads(data)
+            message = json.loads(data, parse_float=_number, parse_constant=_number)
+            if rb"\ud" in data.lower():  # half of a surrogate pair, maybe, which nobody could write down
+                message = json.loads(json.dumps(message, ensure_ascii=False).encode(errors="replace"))
         except (ValueError, RecursionError):
             raise ChannelBroken("what came is no JSON") from None
         if not isinstance(message, dict):
@@ -102,6 +105,14 @@ class Channel:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.socket.close()
+
+
+def _number(text: str) -> float:
+    """A number that JSON has: no infinity, however it is written."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def send_files(end: socket.socket, message: Any, files: list[int]) -> None:

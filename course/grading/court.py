@@ -9,11 +9,12 @@ import dataclasses
 import itertools
 import os
 import queue
-import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
@@ -81,7 +82,7 @@ class Court:
         for nursery in (self._judges, self._kernels):
             if nursery:
                 nursery.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
     def __enter__(self) -> "Court":
         return self
@@ -165,6 +166,9 @@ class Court:
             self._listen(hearing, channel, walls)
         except ChannelClosed:
             hearing.stopped = "The judge ended before it was done."
+        except Exception as error:  # whatever else it was: the others go on
+            traceback.print_exc()
+            hearing.stopped = f"The grader stumbled: {type(error).__name__}."
         finally:
             if walls:
                 walls.kill()
@@ -180,7 +184,7 @@ class Court:
         """What nobody has to wait for."""
         if walls:
             walls.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
     def _listen(self, hearing: "_Hearing", channel: Channel, walls: Cell | None) -> None:
         """Take down what the judge says, until it is done or time or memory are used up."""
@@ -312,6 +316,14 @@ class _Hearing:
     def messages(self) -> list[str]:
         """What is to be said of the notebook as a whole."""
         return [*filter(None, [self.note, self.stopped]), *self.taken.flags.get("", [])]
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder, however deep, and whatever rights somebody took from it."""
+    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+        subprocess.run([*command, str(folder)], stderr=subprocess.DEVNULL, check=False)
+        if not folder.exists():
+            return
 
 
 def _node(output: dict[str, Any]) -> Any:

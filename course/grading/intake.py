@@ -17,20 +17,28 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
+from course.grading.outputs import PICTURES, is_picture
+
 MAX_NOTEBOOK = 16 << 20
 """Bytes of a notebook as it was submitted; the outputs in it count."""
-MAX_FILES, MAX_FILE_BYTES = 200, 8 << 20
-"""Other files of a submission that are put beside the kernel, and what they may hold together."""
+MAX_FILES, MAX_FILE_BYTES, MAX_PATH, MAX_MESSAGES = 200, 8 << 20, 1000, 20
+"""Files and folders that are looked at; what those beside the notebooks may hold together; letters of a path; messages
+about them."""
+MAX_CELLS, MAX_LETTERS, MAX_TEXT = 500, 500_000, 20_000
+"""Cells of a notebook, letters of all its cells, letters of one text: it takes a browser's time to show them."""
 STUB = {"code": "# YOUR CODE HERE", "markdown": "YOUR ANSWER HERE"}
 Cell = dict[str, Any]
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 """Where a tag begins. In a learner's text it gets a space of no width: browsers show it then, and run nothing."""
+_ODD = re.compile(r"[^\w ./+@=,-]")
+"""What a file's name may have, and a message about it does not: it is shown in pages and terminals."""
 
 
 class SourceError(Exception):
@@ -142,62 +150,83 @@ def _check(text: str, where: str) -> Check:
 def take_in(folder: Path, assignment: str, student: str, wanted: list[Source]) -> Submission:
     """The submission in a folder. Never raises for what is in it."""
     made = Submission(assignment, student, [])
-    contents: dict[str, bytes] = {}
-    for name, content in _files(folder, made.messages):
-        contents[name] = content
-    for source in wanted:
-        taken = _notebook(source, contents.pop(f"{source.name}.ipynb", None))
-        made.notebooks.append(taken)
-    stamp = contents.pop("timestamp.txt", b"")
-    made.timestamp = stamp.decode(errors="replace").strip()[:100]
+    notebooks: dict[str, bytes | None] = {f"{source.name}.ipynb": None for source in wanted}
     room = MAX_FILE_BYTES
-    for name, content in sorted(contents.items()):
-        room -= len(content)
-        if name.endswith(".ipynb"):
-            made.messages.append(f"{name} is not a notebook of this assignment. It was not run.")
-        elif room < 0:
-            made.messages.append(f"{name} is too large. It was left out.")
-        else:
+    for name, path in _files(folder, made.messages):
+        if name in notebooks:
+            notebooks[name] = _content(path, name, MAX_NOTEBOOK, made.messages)
+        elif name == "timestamp.txt":
+            made.timestamp = (_content(path, name, room, made.messages) or b"").decode(errors="replace").strip()[:100]
+        elif name.endswith(".ipynb"):
+            made.messages.append(f"{_shown(name)} is not a notebook of this assignment. It was not run.")
+        elif (content := _content(path, name, room, made.messages)) is not None:
+            room -= len(content)
             made.files[name] = base64.b64encode(content).decode()
+    if (more := len(made.messages) - MAX_MESSAGES) > 0:
+        made.messages[MAX_MESSAGES:] = [f"There are {more} more such files."]
+    made.notebooks += [_notebook(source, notebooks[f"{source.name}.ipynb"]) for source in wanted]
     made.digest = _digest(made)
     return made
 
 
-def _files(folder: Path, messages: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Every ordinary file, by its path in the folder; links and other special files are named in a message."""
-    found = 0
+def _files(folder: Path, messages: list[str]) -> Iterator[tuple[str, Path]]:
+    """Every file, by its path in the folder; what is not looked at is named in a message."""
     if folder.is_symlink():
         messages.append("The submission is a link to another folder. Links are not followed.")
         return
-    for where, folders, names in os.walk(folder, followlinks=False):
-        inside = Path(where).relative_to(folder)
-        for name in [each for each in folders if Path(where, each).is_symlink()]:
-            messages.append(f"{inside / name} is a link. Links are not followed.")
-        folders[:] = sorted(each for each in folders if each != ".ipynb_checkpoints")
-        for name in sorted(names):
+    found, waiting = 0, [Path()]
+    while waiting:
+        inside = waiting.pop()
+        try:
+            with os.scandir(folder / inside) as entries:
+                here = sorted(islice(entries, 50 * MAX_FILES), key=_notebooks_first)
+        except OSError:
+            messages.append(f"{_shown(inside)} cannot be read.")
+            continue
+        for entry in here:
+            path = inside / entry.name
             found += 1
             if found > MAX_FILES:
-                messages.append(f"There are more than {MAX_FILES} files. The rest was left out.")
+                messages.append(f"There are more than {MAX_FILES} files and folders. The rest was left out.")
                 return
-            content = _content(Path(where, name), str(inside / name), messages)
-            if content is not None:
-                yield str(inside / name), content
+            if entry.is_symlink():
+                messages.append(f"{_shown(path)} is a link. Links are not followed.")
+            elif not _is_name(str(path)):
+                messages.append(f"{_shown(path)} is no name for a file. It was left out.")
+            elif not entry.is_dir(follow_symlinks=False):
+                yield str(path), folder / path
+            elif path.suffix == ".ipynb" or path.name == "timestamp.txt":
+                messages.append(f"{_shown(path)} is a folder. It was left out.")
+            elif path.name != ".ipynb_checkpoints":
+                waiting.append(path)
 
 
-def _content(path: Path, name: str, messages: list[str]) -> bytes | None:
+def _notebooks_first(entry: os.DirEntry[str]) -> tuple[bool, str]:
+    return not entry.name.endswith((".ipynb", ".txt")), entry.name
+
+
+def _is_name(path: str) -> bool:
+    """Whether a path can be written down again, in a gradebook and in a folder of a longer name."""
+    return len(path) <= MAX_PATH and path.isprintable()
+
+
+def _shown(path: str | Path) -> str:
+    return _ODD.sub("?", str(path))[:100]
+
+
+def _content(path: Path, name: str, most: int, messages: list[str]) -> bytes | None:
     """What an ordinary file holds; it is opened without following a link, so that it cannot become one meanwhile."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                messages.append(f"{name} is no ordinary file. It was left out.")
+                messages.append(f"{_shown(name)} is no ordinary file. It was left out.")
                 return None
-            content = file.read(MAX_NOTEBOOK + 1)
+            content = file.read(most + 1)
     except OSError:
-        what = "is a link. Links are not followed." if path.is_symlink() else "cannot be read."
-        messages.append(f"{name} {what}")
+        messages.append(f"{_shown(name)} cannot be read.")
         return None
-    if len(content) > MAX_NOTEBOOK:
-        messages.append(f"{name} is larger than {MAX_NOTEBOOK >> 20} MB. It was left out.")
+    if len(content) > most:
+        messages.append(f"{_shown(name)} is larger than {most / (1 << 20):.3g} MB. It was left out.")
         return None
     return content
 
@@ -232,6 +261,9 @@ def _cells(content: bytes) -> Iterator[Cell]:
         found = [each for sheet in raw["worksheets"] if isinstance(sheet, dict) for each in sheet.get("cells", [])]
     if not isinstance(found, list):
         raise ValueError("it has no cells")
+    if len(found) > MAX_CELLS:
+        raise ValueError(f"it has more than {MAX_CELLS} cells")
+    letters = 0
     for cell in found:
         if not isinstance(cell, dict):
             raise ValueError("one of its cells is no cell")
@@ -245,6 +277,9 @@ def _cells(content: bytes) -> Iterator[Cell]:
         mark = metadata.get("nbgrader") if isinstance(metadata, dict) else None
         id = mark.get("grade_id") if isinstance(mark, dict) else None
         kind = cell.get("cell_type")
+        letters += len(text)
+        if letters > MAX_LETTERS:
+            raise ValueError(f"it has more than {MAX_LETTERS:,} letters")
         yield {
             "cell_type": kind if kind in ("code", "markdown") else "raw",
             "source": text,
@@ -271,7 +306,7 @@ def _pictures(attachments: Any) -> dict[str, Any]:
         for name, bundle in attachments.items()
         if isinstance(bundle, dict)
         for kind, data in bundle.items()
-        if kind in ("image/png", "image/jpeg") and isinstance(data, str)
+        if kind in PICTURES and is_picture(data)
     }
 
 
@@ -331,7 +366,7 @@ def _own(cell: Cell) -> Cell:
 
 def _cell(kind: str, text: str, metadata: dict[str, Any], pictures: dict[str, Any], wished: str) -> Cell:
     if kind != "code" and not metadata.get("nbgrader", {}).get("locked"):
-        text = _TAG.sub("<\u200b", text)
+        text = _TAG.sub("<\u200b", text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\n\n(It was longer.)")
     made: Cell = {"cell_type": kind, "source": text, "metadata": metadata, "wished": wished}
     if kind == "code":
         made.update(outputs=[], execution_count=None)

@@ -59,7 +59,7 @@ class Outputs:
             return
         self.room -= OUTPUT
         if kind in ("display", "result"):
-            data = {mime: what[mime] for mime in PICTURES if _is_picture(what.get(mime))}
+            data = {mime: what[mime] for mime in PICTURES if is_picture(what.get(mime))}
             size = sum(map(len, data.values()))
             if size >= self.room:
                 data, size = {}, 0
@@ -104,7 +104,7 @@ def clip(text: str) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..."
 
 
-def _is_picture(data: Any) -> bool:
+def is_picture(data: Any) -> bool:
     try:
         return isinstance(data, str) and bool(base64.b64decode(data.replace("\n", ""), validate=True))
     except (binascii.Error, ValueError):

@@ -1,13 +1,19 @@
 """All that a kernel may ask the judge, and nothing else. Each question checks what it is given by a stranger."""
 
+import math
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from course.grading.outputs import MAX_TEXT
 from course.kernel import LabError
+from k8s_core.api.times import parse_duration
 
 if TYPE_CHECKING:
     from course.grading.judge import Judge
+
+HOUR = 3600.0
+"""Virtual seconds that are sent ahead at once, before the judge looks whether the cell has time left."""
 
 
 def answers(judge: "Judge", told: dict[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -21,7 +27,17 @@ def answers(judge: "Judge", told: dict[str, Any]) -> dict[str, Callable[..., Any
 
     def advance(duration: Any) -> None:
         expect(duration, str, int, float)
-        lab.advance(duration)
+        try:
+            left = float(parse_duration(duration) if isinstance(duration, str) else duration)
+        except (ValueError, OverflowError):
+            left = math.nan
+        if not 0 <= left < math.inf:
+            raise LabError(f'"{str(duration)[:50]}" is no duration. Write it like "30s", "5m" or "1h30m".')
+        while left > 0:
+            lab.advance(min(left, HOUR))
+            left -= HOUR
+            if time.monotonic() > judge.deadline:
+                raise LabError("That takes too long: the cell's time is over.")
 
     def task(id: Any) -> str:
         return lab.told_of(_text(id))

@@ -37,6 +37,8 @@ ADVICE = (
 )
 _MASKED = ("course", "k8s_core")
 """Packages that hold the checks: never to be seen from inside, wherever they are installed."""
+MAX_PATH = 2000
+"""Letters of a path below the nodes' folders: behind longer ones nobody could see how much there is."""
 _MIB = 1 << 20
 
 
@@ -44,8 +46,8 @@ _MIB = 1 << 20
 class Limits:
     """What one submission may use. Times in seconds, sizes in bytes.
 
-    `cell` is for one cell, `submission` for all of them; `processor` is the processor time of any one process;
-    `memory` is for each process, and for all of them together.
+    `cell` is for one cell, `submission` for all of them; `processor` (its time) and `memory` are for each process,
+    and for all of them together.
     """
 
     cell: float = 120.0
@@ -126,15 +128,19 @@ class Cell:
 
     def used(self) -> str:
         """What has been used up, in words; empty if nothing has."""
-        if self.memory() > self.limits.memory:
+        inside = list(self._processes())
+        if sum(map(_share, inside)) > self.limits.memory:
             return "used too much memory"
-        if self.nodes and _size(self.nodes) > self.limits.disk:
+        if sum(map(_ticks, inside)) > self.limits.processor * os.sysconf("SC_CLK_TCK"):
+            return "used up its processor time"
+        if self.nodes and _size(self.nodes) + self._unlinked(inside) > self.limits.disk:
             return "wrote too much into the nodes' folders"
         return ""
 
-    def memory(self) -> int:
-        """Bytes of memory that the processes inside hold together; pages that several share are counted once."""
-        return sum(_share(pid) for pid in self._processes())
+    def _unlinked(self, inside: Iterable[str]) -> int:
+        assert self.nodes
+        device = self.nodes.stat().st_dev
+        return sum(_unlinked(pid, device) for pid in inside)
 
     def _processes(self) -> Iterator[str]:
         for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -254,14 +260,39 @@ def limit(limits: Limits) -> None:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files below a folder; a file counts as one block at least."""
-    total = 0
-    for where, folders, names in os.walk(folder):
-        total += 4096 * (len(folders) + len(names))
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(where, name)).st_size
+    """Bytes of the files below a folder; a file counts as one block at least, and what is too deep to see as no end."""
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        where = waiting.pop()
+        if len(where) > len(str(folder)) + MAX_PATH:
+            return sys.maxsize
+        with contextlib.suppress(OSError), os.scandir(where) as entries:
+            for entry in entries:
+                total += 4096
+                with contextlib.suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
     return total
+
+
+def _unlinked(pid: str, device: int) -> int:
+    """Bytes of files on a device that have no name any more, and that a process has open."""
+    total = 0
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                file = entry.stat()
+                total += file.st_size if not file.st_nlink and file.st_dev == device else 0
+    return total
+
+
+def _ticks(pid: str) -> int:
+    """Processor time of a process and of its children that have ended, in clock ticks."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return sum(map(int, Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[11:15]))
+    return 0
 
 
 def _share(pid: str) -> int:
