@@ -11,6 +11,8 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import deepcopy
+from random import Random
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ KUBECTL_SECONDS = 30
 """How long one look with kubectl may take."""
 
 _WHOLE = ("-o", "json", "--show-managed-fields")
+_LETTER = re.compile(r'(?<=")[a-z](?=\\?")')
 _STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 
 
@@ -77,14 +80,16 @@ class Look:
     """A check's eyes on one namespace of a cluster.
 
     `since` is the moment at which the task began (None: all of the past); `handed` are the functions that a learner
-    handed in. After a check, `error` is where a handed function failed, `wanted` says that the check calls one, and
-    `blind` that the past was asked for and is not kept.
+    handed in, and `draw` decides what they are asked with (None: always the same). After a check, `error` is where a
+    handed function failed, `wanted` says that the check calls one, and `blind` that the past was asked for and is not
+    kept.
     """
 
     def __init__(self, source: Source, namespace: str = "default"):
         self.source, self.namespace = source, namespace
         self.since: Moment | None = None
         self.handed: tuple[Any, ...] = ()
+        self.draw: Random | None = None
         self.error, self.wanted, self.blind = "", False, False
 
     def get(self, resource: str, name: str) -> Seen:
@@ -169,6 +174,20 @@ class Look:
         except (TypeError, ValueError, RecursionError) as error:
             return f"{type(error).__name__}: {error}"
 
+    def other_names(self, case: Any) -> Any:
+        """What a handed function is asked and should answer, with other names for those of one letter.
+
+        Learners see the cases when they check themselves. Where marks are given, who knows them by heart knows nothing.
+        """
+        if self.draw is None:
+            return case
+        names = dict(zip(ascii_lowercase, self.draw.sample(range(100, 1000), 26), strict=True))
+        return json.loads(_LETTER.sub(lambda found: f"{found[0]}{names[found[0]]}", json.dumps(case)))
+
+    def other_number(self, number: int) -> int:
+        """The same for a number: one that is larger."""
+        return number + self.draw.randint(1, 999) if self.draw else number
+
     def logs(self, pod: str, container: str = "") -> str:
         """What the container printed; what kubectl said instead if there is nothing to read."""
         return self.source.run("logs", pod, "-n", self.namespace, *(["-c", container] if container else []))
@@ -176,8 +195,8 @@ class Look:
     def may(self, who: str, verb: str, resource: str, group: str = "") -> str:
         """ "yes" or "no": what kubectl auth can-i says about somebody, such as system:serviceaccount:default:robot."""
         whose = [f"--as={who}", *([f"--as-group={group}"] if group else [])]
-        words = self.source.run("auth", "can-i", verb, resource, *whose, "-n", self.namespace).split()
-        return next((word for word in words if word in ("yes", "no")), "no")
+        said = self.source.run("auth", "can-i", verb, resource, *whose, "-n", self.namespace)
+        return "yes" if said.startswith("yes") else "no"  # what stands behind it may be anybody's words
 
     def exec(self, pod: str, container: str, *command: str) -> str:
         """What the command printed in the container, errors included."""

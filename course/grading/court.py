@@ -166,9 +166,9 @@ class Court:
             self._listen(hearing, channel, walls)
         except ChannelClosed:
             hearing.stopped = "The judge ended before it was done."
-        except Exception as error:  # whatever else it was: the others go on
+        except Exception as stumbled:  # whatever else it was: the others go on
             traceback.print_exc()
-            hearing.stopped = f"The grader stumbled: {type(error).__name__}."
+            hearing.stopped = f"The grader stumbled: {type(stumbled).__name__}."
         finally:
             if walls:
                 walls.kill()

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 from course import syllabus, tasks
@@ -53,6 +54,7 @@ class Bench(Lab):
 
     def open(self, learner: str, folder: Path) -> None:
         self._open(learner, folder)
+        self._see.draw = SystemRandom()
 
     def listen(self, listening: socket.socket) -> None:
         """Serve the apiserver inside a sandbox, too."""
@@ -90,6 +92,7 @@ class Judge:
         self.answers: dict[str, Callable[..., Any]] = {}
         self.functions: list[Callable[..., Any]] = []
         self.calls = 0
+        self.calling = False
         self.deadline = 0.0
 
     # --- the notebook ---------------------------------------------------------------------------------------
@@ -235,6 +238,8 @@ class Judge:
             verb = self.answers.get(str(message["ask"]))
             if verb is None or not isinstance(arguments, list):
                 raise LabError("The judge does not answer that.")
+            if self.calling and message["ask"] != "back":  # a check is at work, and is not to be led away from it
+                raise LabError("The judge does not answer that while a function of yours is called.")
             if message["ask"] == "check":
                 handed = message.get("handed")
                 arguments = [*arguments, handed if type(handed) is int and 0 <= handed <= 8 else 0]
@@ -262,16 +267,19 @@ class Judge:
         """A learner's function; called here, it runs there."""
 
         def call(*arguments: Any) -> Any:
-            self.functions = []
             self.calls += 1
             mine = self.calls
             sent = [self.argument(each) for each in arguments]
             self.say({"do": "call", "function": index, "args": sent, "call": mine})
+            self.calling = True
             try:
                 reply = self.until("call", mine)
             except ChannelTimeout:
                 self.interrupt()
                 raise TimeoutError(f"no answer within {self.limits.cell:g} s") from None
+            finally:
+                self.calling = False
+                self.functions = []
             if "error" in reply:
                 name, text, told = (str(each) for each in [*reply["error"], "", "", ""][:3])
                 kind = name if name.isidentifier() and len(name) < 60 else "Error"

@@ -247,6 +247,8 @@ def renounce(limits: Limits) -> None:
 
 def limit(limits: Limits) -> None:
     """The limits that hold with and without a sandbox."""
+    with contextlib.suppress(OSError):  # where memory runs out after all, this goes first, and not the grader
+        Path("/proc/self/oom_score_adj").write_text("1000")
     for what, most in (
         (resource.RLIMIT_AS, limits.memory),
         (resource.RLIMIT_CPU, limits.processor + 1),  # beyond it comes SIGKILL, and at what is set below SIGXCPU

@@ -105,7 +105,8 @@ _WATCHES: tuple[tuple[str, str, list[str], dict[str, Any]], ...] = (
 
 
 def watch(see: Look, v: Values) -> Points:
-    for what, why, lines, right in _WATCHES:
+    for what, why, *case in _WATCHES:
+        lines, right = see.other_names(case)
         got = see.call(lines)
         said = json.dumps(got) if isinstance(got, dict) else show(got)
         yield point(what, said, said if got == right else json.dumps(right), f"print(follow({lines}))", why=why)
@@ -114,9 +115,9 @@ def watch(see: Look, v: Values) -> Points:
 class _Store:
     """An object that others change, too, and a server that says 409 to an old resourceVersion."""
 
-    def __init__(self, others: int, refuse: int = 0):
+    def __init__(self, count: int, others: int, refuse: int = 0):
         self.others, self.refuse, self.tries, self.version = others, refuse, 0, 1
-        self.data = {"count": "5", "theirs": "0"}
+        self.data = {"count": str(count), "theirs": "0"}
 
     def __deepcopy__(self, memo: Any) -> "_Store":
         return self
@@ -143,22 +144,23 @@ class _Store:
 
 def conflict(see: Look, v: Values) -> Points:
     cases = (
-        ("alone, it counts one up", _Store(0), "6", "Read, add one, write the object back."),
-        ("when others were quicker, nobody's work is lost", _Store(2), "26", "409 means: read again, change again."),
-        ("what others wrote beside it is kept", _Store(1), "16", "Leave resourceVersion in: it makes the server look."),
+        ("alone, it counts one up", 0, "0", "Read, add one, write the object back."),
+        ("when others were quicker, nobody's work is lost", 2, "3", "409 means: read again, change again."),
+        ("what others wrote beside it is kept", 1, "2", "Leave resourceVersion in: it makes the server look."),
     )
-    for what, store, right, why in cases:
+    for what, others, theirs, why in cases:
+        count = see.other_number(5)
+        store = _Store(count, others)
         error = see.call(store.read, store.write)
         seen = f"count {store.data['count']}, theirs {store.data['theirs']}" if see.handed else None
-        others = {"6": "0", "26": "3", "16": "2"}[right]
         yield point(
             what,
             error if isinstance(error, str) and "Error" in error else seen,
-            f"count {right}, theirs {others}",
+            f"count {count + 10 * others + 1}, theirs {theirs}",
             "kubectl get configmap tally -o yaml",
             why=why,
         )
-    store = _Store(0, refuse=403)
+    store = _Store(5, 0, refuse=403)
     got = see.call(store.read, store.write)
     told = f"{store.tries} tries" if see.handed and not (isinstance(got, str) and "Error" in got) else got
     yield point(

@@ -117,7 +117,8 @@ _CASES: tuple[tuple[str, str, tuple[dict[str, Any], dict[str, Any], dict[str, An
 
 
 def write(see: Look, v: Values) -> Points:
-    for what, why, (last, file, live), right in _CASES:
+    for what, why, *case in _CASES:
+        (last, file, live), right = see.other_names(case)
         got = see.call(last, file, live)
         said = json.dumps(got) if isinstance(got, dict) else show(got)
         yield point(what, said, json.dumps(right) if got != right else said, _call(last, file, live), why=why)

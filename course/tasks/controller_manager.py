@@ -71,9 +71,12 @@ def _pods(text: str) -> list[dict[str, Any]]:
 
 def _answer(see: Look, wanted: int, text: str) -> Any:
     """(how many it makes, the names that it deletes), or what was answered instead."""
-    found = see.call(wanted, _pods(text))
+    pods = _pods(text)
+    asked = see.other_names(pods)
+    found = see.call(wanted, asked)
     if isinstance(found, dict) and set(found) == {"make", "delete"} and isinstance(found["delete"], list):
-        return found["make"], sorted(found["delete"], key=repr)
+        known = {other["name"]: pod["name"] for other, pod in zip(asked, pods, strict=True)}
+        return found["make"], sorted(known.get(str(name), f"{name}, which is not there") for name in found["delete"])
     return found
 
 
@@ -84,7 +87,7 @@ def _act(make: int, delete: list[str]) -> Rule:
 
 def _churn(see: Look, wanted: int) -> Any:
     """Let the loop run while Pods come and go, twice after each change: the second time there is nothing to do."""
-    draw, pods, made = random.Random(wanted), list[dict[str, Any]](), 0
+    draw, pods, made = see.draw or random.Random(wanted), list[dict[str, Any]](), 0
     for turn in range(20):
         for quiet in (False, True):
             answer = see.call(wanted, pods)

@@ -112,7 +112,7 @@ def to_json(text: bytes) -> tuple[bytes, list[str]]:
         raise ValueError(_words(error)) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"yaml: {error}".splitlines()[0]) from None
-    _check_aliases(value)
+    check_aliases(value)
     try:
         found = orjson.dumps(value)
     except (TypeError, ValueError) as error:
@@ -145,7 +145,7 @@ def _check_depth(events: Iterable[Any]) -> None:
             return
 
 
-def _check_aliases(value: Any) -> None:
+def check_aliases(value: Any) -> None:
     """Compare the size of what was written with the size that its aliases make of it."""
     sizes: dict[int, int] = {}
     open_: set[int] = set()

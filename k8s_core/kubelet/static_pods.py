@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from k8s_core.api import Object, defaults
+from k8s_core.api import Object, defaults, goyaml
 from k8s_core.api.errors import StatusError
 from k8s_core.kubelet.journal import quoted
 from k8s_core.shell.fs import MAX_FILE, Directory, File, FileError
@@ -85,6 +85,7 @@ class StaticPods:
             if len(text) >= MAX_FILE:
                 raise ValueError("file is too large")
             pod: Any = yaml.safe_load(text.decode())
+            goyaml.check_aliases(pod)
             if not isinstance(pod, dict) or pod.get("kind") != "Pod" or not pod.get("spec", {}).get("containers"):
                 raise ValueError("couldn't parse as pod(no kind or containers), please check config file")
             return self._complete(copy.deepcopy(pod), name, text)

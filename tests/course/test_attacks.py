@@ -14,6 +14,7 @@ import pytest
 from classroom import Classroom, Notebook, before, cell
 
 from course import grading
+from course.grading import court
 from course.grading.sandbox import Limits, missing
 from course.grading.verdict import Result
 
@@ -176,6 +177,32 @@ builtins.float = lambda *a: 4.0
 json.dumps = lambda *a, **k: '{"value": {"a": {"x": "1"}}}'
 follow = lambda lines: Yes()
 """
+BY_HEART = r"""
+import json, re
+told = lab.check("watch", lambda lines: None).text
+known = {look: json.loads(right) for right, look in re.findall(r"expected: (.*)\n.*\n.*look: +(.*)", told)}
+print("knows", len(known))
+def follow(lines): return known.get(f"print(follow({lines}))", known.popitem()[1])
+"""
+UNLINKED = """
+import os, time
+kept = []
+for number in range(8):
+    path = os.environ["NODES"] + "/x"
+    kept.append(open(path, "wb"))
+    os.unlink(path)
+    kept[-1].write(bytes(3 << 20))
+    kept[-1].flush()
+time.sleep(10**6)
+"""
+ALIASES = r"""
+import os
+text = "kind: Pod\nspec: {containers: [{name: a, image: nginx}]}\na: &a [1, 2]\n"
+for one, other in zip("abcdefghijk", "bcdefghijkl"): text += f"{other}: &{other} [{', '.join(['*' + one] * 10)}]\n"
+open(os.environ["NODES"] + "/cp/etc/kubernetes/manifests/a.yaml", "w").write(text)
+lab.advance("1m")
+print(lab.node("cp").run("journalctl -u kubelet | grep manifests/a"))
+"""
 ATTACKS: dict[str, Attack] = {
     # time, processes, memory, output
     "endless": code("while True: pass", says="used up its processor time|was interrupted"),
@@ -191,6 +218,11 @@ ATTACKS: dict[str, Attack] = {
         prints="Resource temporarily unavailable",
     ),
     "bomb": code("%%bash\nf() { f | f & }; f\nsleep 2"),
+    "many-busy": code(
+        "import os, time\nfor i in range(20):\n    if os.fork() == 0:\n"
+        "        while time.process_time() < 2: pass\n        os._exit(0)\ntime.sleep(10**6)",
+        says="used up its processor time",
+    ),
     "memory": code("x = bytearray(3 << 30)", prints="MemoryError"),
     "memory-of-many": code(
         "import os, time\nfor i in range(6):\n"
@@ -238,10 +270,16 @@ ATTACKS: dict[str, Attack] = {
     "raises-exit": code("def follow(lines): raise SystemExit(0)"),
     "reads-in": code("def follow(lines): return eval(In[-1])"),
     "frames": code(FRAMES, prints="found 0 []"),
+    "by-heart": code(BY_HEART, prints="knows 4"),
+    "nested-question": code("def follow(lines): lab.reset('facts'); return {}"),
+    "half-a-letter": code("raise ValueError('\\ud800')"),
+    "half-a-picture": code("class Half:\n    def __repr__(self): return '\\ud800'\nHalf()"),
+    "half-an-answer": code("def follow(lines): raise KeyError('\\ud800')"),
     # the channel
     "forged": code(FORGED),
     "flood": code(FLOOD, says="no message"),
     "garbage": code(GARBAGE, says="no message"),
+    "infinite": code(HEAD + '    end.sendall(struct.pack("!I", 13) + b\'{"ask": 1e999}\')\n', says="no message"),
     "asks-for-more": code("lab._ask('grade', 'watch')", prints="does not answer that"),
     "asks-wrongly": code("lab.check(['watch'])", prints="not what is wanted"),
     "reaches-in": code("lab.cluster.stop()", prints="does not work while an assignment is graded"),
@@ -280,6 +318,14 @@ ATTACKS: dict[str, Attack] = {
         "    open(os.path.join(os.environ['NODES'], f'f{i}'), 'wb').write(bytes(1 << 20))\ntime.sleep(10**6)",
         says="wrote too much",
     ),
+    "node-unlinked": code(UNLINKED, says="wrote too much"),
+    "node-depths": code(
+        "import os, time\nos.chdir(os.environ['NODES'])\n"
+        "for i in range(1500): os.mkdir('d'); os.chdir('d')\ntime.sleep(10**6)",
+        says="wrote too much",
+    ),
+    "node-closed": code("import os\nd = os.environ['NODES'] + '/d'\nos.makedirs(d + '/e'); os.chmod(d, 0)"),
+    "node-aliases": code(ALIASES, prints="excessive aliasing"),
     "node-fifo": code(
         "import os\nos.mkfifo(os.environ['NODES'] + '/cp/etc/kubernetes/manifests/a.yaml')\nlab.advance('1m')"
     ),
@@ -313,6 +359,10 @@ ATTACKS: dict[str, Attack] = {
     "surrogate": bytes_of(lambda text: text.replace("def follow", "# \\ud800\\ndef follow").encode(), watch=WATCH),
     "zero-bytes": bytes_of(lambda text: b"\0" * 1000, facts=0, says="can be read"),
     "large": bytes_of(lambda text: b" " * (17 << 20), facts=0, says="larger than"),
+    "many-cells": bytes_of(
+        lambda text: b'{"cells": [' + b"{}," * 2_000_000 + b"{}]}", facts=0, says="more than 500 cells"
+    ),
+    "long-text": bytes_of(lambda text: text.replace("def follow", "#" * 600_000).encode(), facts=0, says="letters"),
     "version-3": bytes_of(
         lambda text: json.dumps({"nbformat": 3, "worksheets": [{"cells": json.loads(text)["cells"]}]}).encode(),
         watch=WATCH,
@@ -321,6 +371,12 @@ ATTACKS: dict[str, Attack] = {
     "attached-link": code("print(open('solution.txt').read())", prints="No such file", says="Links are not followed"),
     "notebook-link": Attack(both, facts=0, says="Links are not followed"),
     "fifo": Attack(both, watch=WATCH, says="no ordinary file"),
+    "deep-folder": Attack(both, watch=WATCH, says="200 files and folders"),
+    "folder-as-notebook": Attack(both, facts=0, says="apiserver.ipynb is a folder"),
+    "folder-as-timestamp": Attack(both, watch=WATCH, says="timestamp.txt is a folder"),
+    "odd-name": Attack(both, watch=WATCH, says="?img src=x onerror=y? 1??31m? is a link"),
+    "holes": Attack(both, watch=WATCH, says="There are 10 more such files"),
+    "kubeconfig": Attack(both, watch=WATCH, files={".kube": "in the way"}),
     "timestamp": Attack(both, watch=WATCH, files={"timestamp.txt": "the day after tomorrow"}),
     "own-module": Attack(both, watch=WATCH, files={"course.py": "raise SystemExit", "json.py": "raise SystemExit"}),
 }
@@ -349,6 +405,17 @@ class Graded:
     marks: dict[str, dict[str, Any]]
     canary: Canary
     files: dict[Path, bytes]
+
+
+@contextlib.contextmanager
+def deep(folder: Path) -> Iterator[None]:
+    """A folder in a folder, so often that Python's own walks give up; gone afterwards, as pytest could not clear it."""
+    try:
+        for number in range(1, 1100):
+            (folder / ("d/" * number)).mkdir()
+        yield
+    finally:
+        court.remove(folder / "d")
 
 
 @pytest.fixture(scope="module")
@@ -384,15 +451,23 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graded]:
     path.unlink()
     path.symlink_to(root / "exercises" / ASSIGNMENT / path.name)
     os.mkfifo(room.folder("fifo") / "pipe")
+    path = room.submit("folder-as-notebook", b"")
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+    (room.folder("folder-as-timestamp") / "timestamp.txt").mkdir()
+    (room.folder("odd-name") / os.fsdecode(b"<img src=x onerror=y> 1\n\x1b31m\xff")).symlink_to(secret)
+    for number in range(30):
+        with (room.folder("holes") / f"hole-{number}").open("wb") as file:
+            file.truncate(1 << 40)
     for student in ("honest", "zoe"):
         notebook = before(
             room.answers("facts", "watch"), "task-watch", "print(lab.node('cp').run('find /etc/kubernetes'))"
         )
         room.submit(student, notebook)
     room.folder("nothing")
-    kept = [root / "nbgrader_config.py", secret, *(root / "grading/submitted").rglob("*.ipynb")]
+    kept = [root / "nbgrader_config.py", secret, *filter(Path.is_file, (root / "grading/submitted").rglob("*.ipynb"))]
     files = {path: path.read_bytes() for path in kept}
-    with room.open():
+    with deep(room.folder("deep-folder")), room.open():
         results = {each.student: each for each in grading.grade(ASSIGNMENT, workers=6, limits=LIMITS)}
     yield Graded(room, results, room.gradebook(), canary, files)
     canary.socket.close()
@@ -449,7 +524,7 @@ def test_nothing_outside_was_touched(graded: Graded) -> None:
     assert {path: path.read_bytes() for path in graded.files} == graded.files
     assert graded.canary.visits == 0
     assert not [name for name in ATTACKS if "the canary sings" in output(graded, name)]
-    assert not list((graded.room.root / "grading").rglob("*.new"))
+    assert not list((graded.room.root / "grading" / "autograded").rglob("*.new"))
 
 
 def test_no_process_is_left(graded: Graded) -> None:

@@ -21,7 +21,12 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"learners' code cannot be shut in here: {missing()}"),
 ]
 ASSIGNMENT, TASKS = "04-apiserver", ("watch", "conflict", "why")
-PARTIAL = "def follow(lines):\n    return {'a': {'x': '1'}}\n"
+PARTIAL = """
+import json
+def follow(lines):
+    meta = json.loads(lines[0])["object"]["metadata"]
+    return {meta["name"]: meta["labels"]}
+"""
 EXPECTED = {"good": (4.0, 4.0), "partial": (1.0, 4.0), "wrong": (0.0, 4.0), "hostile": (0.0, 0.0)}
 """What each kind of submission earns for watch and conflict."""
 
