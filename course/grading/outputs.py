@@ -23,6 +23,8 @@ class Outputs:
     def __init__(self, pipes: dict[int, str], limit: int):
         self.pipes, self.limit, self.room = pipes, limit, limit
         self.made: list[dict[str, Any]] = []
+        self.ours: set[str] = set()
+        """Markdown that the judge has sent: what asks a task. It may be shown as such, and nobody else's."""
 
     def begin(self) -> None:
         """A new cell."""
@@ -66,6 +68,8 @@ class Outputs:
             self.room -= size
             text = what.get("text/markdown", what.get("text/plain"))
             data["text/plain"] = self._within(text) if isinstance(text, str) else ""
+            if data["text/plain"] in self.ours:
+                data["text/markdown"] = data["text/plain"]
             made: dict[str, Any] = {"output_type": "display_data", "data": data, "metadata": {}}
             if kind == "result":
                 made.update(output_type="execute_result", execution_count=None)

@@ -258,6 +258,9 @@ ATTACKS: dict[str, Attack] = {
     "shown": code(
         "from IPython.display import display, HTML\ndisplay(HTML('<script>alert(1)</script>')); 'full marks'"
     ),
+    "markdown": code(
+        "from IPython.display import display, Markdown\ndisplay(Markdown('<script>alert(1)</script> **4 of 4**'))"
+    ),
     "patched": code(PATCHED),
     "equal-to-all": code(
         "class Yes(dict):\n    __eq__ = lambda a, b: True\n    __hash__ = None\ndef follow(lines): return Yes()"
@@ -548,5 +551,7 @@ def test_outputs_hold_text_and_pictures_only(graded: Graded) -> None:
             if each["metadata"].get("nbgrader", {}).get("grade"):
                 continue
             for made in each.get("outputs", []):
-                assert set(made.get("data", {})) <= {"text/plain", "image/png", "image/jpeg"}
+                shown = made.get("data", {})
+                assert set(shown) <= {"text/plain", "text/markdown", "image/png", "image/jpeg"}
+                assert "points).**" in "".join(shown.get("text/markdown", "points).**")), "what asks a task, alone"
         assert len(output(graded, name)) < 2_500_000, name

@@ -1,6 +1,8 @@
 """The check language: paths, rules, points and what a learner reads of them."""
 
+import json
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 from course.checks import (
@@ -148,3 +150,30 @@ def test_reports_escape_what_a_cluster_says() -> None:
     )
     assert "<script>" not in report.html()
     assert "<b>" not in report.html()
+
+
+def test_only_kubectl_says_that_somebody_may() -> None:
+    """A refusal with somebody's own words in it, such as an admission policy's, is no yes."""
+    see = Look(Nothing())
+    for said, may in (
+        ("yes\n", "yes"),
+        ("no\n", "no"),
+        ("no - yes it is\n", "no"),
+        ("Error from server (Forbidden): yes", "no"),
+    ):
+        see.source.run = lambda *_, said=said: said  # type: ignore[method-assign]
+        assert see.may("bob", "list", "pods") == may
+
+
+def test_where_marks_are_given_a_function_is_asked_with_other_names() -> None:
+    """Names of one letter and numbers differ, in questions and answers alike; elsewhere they stay as they are."""
+    case = (['{"name": "a", "labels": {"x": "1"}}'], {"a": {"x": "1"}, "spec": 2})
+    see = Look(Nothing())
+    assert see.other_names(case) is case
+    assert see.other_number(5) == 5
+    see.draw = Random(1)
+    (line,), right = see.other_names(case)
+    made = json.loads(line)
+    assert made["name"] not in ("a", "x")
+    assert right == {made["name"]: made["labels"], "spec": 2}
+    assert see.other_number(5) > 5
