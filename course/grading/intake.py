@@ -10,6 +10,7 @@ Links are not followed, and folders are not looked into beyond sizes that a subm
 import ast
 import base64
 import hashlib
+import html
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
 from course.grading.outputs import PICTURES, is_picture
@@ -37,6 +39,11 @@ STUB = {"code": "# YOUR CODE HERE", "markdown": "YOUR ANSWER HERE"}
 Cell = dict[str, Any]
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 """Where a tag begins. In a learner's text it gets a space of no width: browsers show it then, and run nothing."""
+_RUN = re.compile(
+    r"""(?:href|src)=["']?(?!(?:https?|mailto):|data:image/(?:png|jpeg);)[^"'/?#]*:|\\(?:href|require|style|class|cssId)\b""",
+    re.IGNORECASE,
+)
+"""A link in a page that is neither to the web nor to a picture, and what makes one of a formula."""
 _ODD = re.compile(r"[^\w ./+@=,-]")
 """What a file's name may have, and a message about it does not: it is shown in pages and terminals."""
 
@@ -367,12 +374,24 @@ def _own(cell: Cell) -> Cell:
 def _cell(kind: str, text: str, metadata: dict[str, Any], pictures: dict[str, Any], wished: str) -> Cell:
     if kind != "code" and not metadata.get("nbgrader", {}).get("locked"):
         text = _TAG.sub("<\u200b", text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\n\n(It was longer.)")
+        if kind == "markdown" and not _can_be_shown(text, pictures):
+            fence = "`" * max(3, *(len(each) + 1 for each in ("", *re.findall("`+", text))))
+            text = f"{fence}\n{text}\n{fence}"
     made: Cell = {"cell_type": kind, "source": text, "metadata": metadata, "wished": wished}
     if kind == "code":
         made.update(outputs=[], execution_count=None)
     elif pictures and kind == "markdown":
         made["attachments"] = pictures
     return made
+
+
+def _can_be_shown(text: str, pictures: dict[str, Any]) -> bool:
+    """Whether a page can be made of a text (not if a picture is not there), without links that a browser would run."""
+    try:
+        shown = MarkdownWithMath(renderer=IPythonRenderer(escape=False, attachments=pictures)).render(text)
+    except Exception:
+        return False
+    return not _RUN.search(html.unescape(shown))
 
 
 def _digest(made: Submission) -> str:

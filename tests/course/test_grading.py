@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -197,12 +198,21 @@ def test_feedback_tells_every_point_and_no_secret(room: Classroom) -> None:
     notebook = room.answers("watch", "conflict")
     cell(notebook, "why")["source"] = "Look: <script>steal()</script><img src=x onerror='steal()'> *here*"
     room.submit("mallory", notebook)
+    links = (
+        "[a](javascript:steal())",
+        "[b](java&Tab;script&colon;steal())",
+        "$\\href{javascript:steal()}{x}$",
+        "[c](data:,x)",
+    )
+    for number, text in enumerate((*links, "![x](attachment:nothing.png) *lost*")):
+        cell(notebook, "why")["source"] = text
+        room.submit(f"oscar-{number}", notebook)
     grade(room)
     with room.open():
         grading.feedback(ASSIGNMENT)
     pages = {
         student: (room.root / "grading" / "feedback" / student / ASSIGNMENT / "apiserver.html").read_text()
-        for student in ("ada", "eve", "mallory")
+        for student in ("ada", "eve", "mallory", *(f"oscar-{number}" for number in range(5)))
     }
     assert "MODIFIED brings the whole object as it is now" in pages["ada"]
     assert "(Score: 1.0 / 4.0)" in pages["ada"]
@@ -213,6 +223,11 @@ def test_feedback_tells_every_point_and_no_secret(room: Classroom) -> None:
     assert "<img" not in pages["mallory"].partition("Look:")[2].partition("here")[0]
     assert "steal()" in pages["mallory"], "it is shown"
     assert "border-left:4px solid" in pages["mallory"], "the report itself is as it was"
+    assert "<strong>Read a watch (4 points).</strong>" in pages["ada"], "what asks a task is shown as it is at home"
+    for number, text in enumerate(("steal()", "steal()", "steal()", "data:,x", "*lost*")):
+        page = pages[f"oscar-{number}"]
+        assert text in page
+        assert not re.search(r"href=.(java|data:,)|MathJax.*href{", page.partition("<body")[2]), number
 
 
 def test_without_a_sandbox_it_refuses_unless_told(room: Classroom, monkeypatch: pytest.MonkeyPatch) -> None:
