@@ -32,6 +32,11 @@ class World:
     def stop(self) -> None:
         self.cluster.stop()
 
+    def load(self, milli: int) -> None:
+        """From now on every Pod uses so many thousandths of a processor, as the autoscaler is told."""
+        controller = self.cluster.controller_manager.controllers["horizontal-pod-autoscaler-controller"]
+        vars(controller)["usage"] = lambda *_: {each["metadata"]["name"]: milli for each in self.all("Pod")}
+
     # --- stand-ins ------------------------------------------------------------------------------------------
     def pod(self, pod: Object) -> None:
         self.loop.call_soon(self.work, pod)
@@ -157,7 +162,8 @@ class World:
 
 
 def contains(have: Any, want: Any) -> bool:
-    """Whether `want` is part of `have`: mappings may have more keys, lists must have the same length."""
+    """Whether `want` is part of `have`: mappings may have more keys, lists must have the same length; a text that
+    ends in ... must begin so."""
     if isinstance(want, dict):
         return isinstance(have, dict) and all(
             (key not in have if value is None else key in have and contains(have[key], value))
@@ -169,6 +175,8 @@ def contains(have: Any, want: Any) -> bool:
             and len(have) == len(want)
             and all(contains(one, other) for one, other in zip(have, want, strict=True))
         )
+    if isinstance(want, str) and want.endswith("..."):
+        return isinstance(have, str) and have.startswith(want[:-3])
     return bool(have == want)
 
 

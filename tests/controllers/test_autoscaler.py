@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import pytest
 from controller_world import World
 
-from k8s_core.controllers.horizontalpodautoscaler import HorizontalPodAutoscalerController
-
 CONTROLLERS = ("horizontal-pod-autoscaler-controller", "deployment-controller", "replicaset-controller")
 
 
@@ -35,12 +33,10 @@ class Load:
                 "spec": autoscaler,
             }
         )
-        controller = self.world.cluster.controller_manager.controllers["horizontal-pod-autoscaler-controller"]
-        assert isinstance(controller, HorizontalPodAutoscalerController)
-        vars(controller)["usage"] = lambda *_: {each["metadata"]["name"]: self.milli for each in self.world.all("Pod")}
-        self.world.cluster.advance(20)
+        self.replicas_after(20)
 
     def replicas_after(self, seconds: float) -> int:
+        self.world.load(self.milli)
         self.world.cluster.advance(seconds)
         return int(self.world.all("Deployment")[0]["spec"]["replicas"])
 
