@@ -3,7 +3,8 @@
 A `StatusError` carries the Status object that goes on the wire; its code is the HTTP code.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from k8s_core.api import Object
@@ -175,3 +176,13 @@ def is_already_exists(error: BaseException) -> bool:
 
 def is_conflict(error: BaseException) -> bool:
     return isinstance(error, StatusError) and error.reason == "Conflict"
+
+
+@contextmanager
+def ignoring(what: Callable[[StatusError], bool]) -> Iterator[None]:
+    """Let an answer pass that means nothing is left to be done: `with ignoring(is_not_found): client.delete(...)`."""
+    try:
+        yield
+    except StatusError as error:
+        if not what(error):
+            raise

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import orjson
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import ignoring, is_not_found
 from k8s_core.client.informer import split_key
 from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import is_deleting, with_metadata
@@ -68,25 +68,17 @@ class EndpointsController(ServiceController):
             self.client.update("endpoints", new)
         elif not is_deleting(service):
             metadata = {"name": name, "namespace": namespace, "labels": labels, "annotations": annotations}
-            self.create({"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets})
-
-    def create(self, endpoints: Object) -> None:
-        try:
-            self.client.create("endpoints", endpoints)
-        except StatusError as error:
-            if not podutil.namespace_terminating(error):
-                raise
+            new = {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets}
+            with ignoring(podutil.namespace_terminating):
+                self.client.create("endpoints", new)
 
     def delete(self, namespace: str, name: str) -> None:
         """A Service took its Endpoints with it; those that somebody else wrote stay."""
         found = self.endpoints.get(name, namespace)
         if found is None or (found["metadata"].get("labels") or {}).get(MANAGED_BY) != self.managed_by:
             return
-        try:
+        with ignoring(is_not_found):
             self.client.delete("endpoints", name, namespace)
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
 
     def subsets(self, service: Object, pods: Iterable[Object]) -> list[Object]:
         """The addresses by the set of ports they have; an address is ready or not, never both."""

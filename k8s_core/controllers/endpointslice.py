@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import ignoring, is_not_found
 from k8s_core.client.informer import key_of, split_key
 from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import controller_reference, controller_uid, is_deleting, with_metadata
@@ -203,29 +203,21 @@ class EndpointSliceController(ServiceController):
             delete.remove(spare)
             update.append({**create.pop(), "metadata": {**spare["metadata"], "labels": self.labels(service)}})
         key = f"{service['metadata']['namespace']}/{service['metadata']['name']}"
-        if not is_deleting(service):
-            for piece in create:
-                try:
-                    self.note(key, self.client.create(SLICES, triggered(piece, trigger_time)))
-                except StatusError as error:
-                    if podutil.namespace_terminating(error):
-                        return
-                    raise
-        for piece in update:
-            self.note(key, self.client.update(SLICES, triggered(piece, trigger_time)))
-        for piece in delete:
-            self.delete(piece)
+        with ignoring(podutil.namespace_terminating):
+            for piece in () if is_deleting(service) else create:
+                self.note(key, self.client.create(SLICES, triggered(piece, trigger_time)))
+            for piece in update:
+                self.note(key, self.client.update(SLICES, triggered(piece, trigger_time)))
+            for piece in delete:
+                self.delete(piece)
 
     def note(self, key: str, written: Object) -> None:
         metadata = written["metadata"]
         self.expected.setdefault(key, {})[metadata["name"]] = int(metadata["resourceVersion"])
 
     def delete(self, piece: Object) -> None:
-        try:
+        with ignoring(is_not_found):
             self.client.delete(SLICES, piece["metadata"]["name"], piece["metadata"]["namespace"])
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
 
     # --- what slices are made of ----------------------------------------------------------------------------
     def labels(self, service: Object) -> dict[str, str]:

@@ -8,7 +8,7 @@ left out. Stands for pkg/controller/endpointslicemirroring.
 import orjson
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import ignoring, is_not_found
 from k8s_core.client.informer import split_key
 from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import Controller, controller_reference, is_deleting, with_metadata
@@ -52,7 +52,8 @@ class EndpointSliceMirroringController(Controller):
         for ports, piece in wanted.items():
             same = matched[ports] or next((each for each in spare if each["addressType"] == piece["addressType"]), None)
             if same is None:
-                self.create(piece)
+                with ignoring(podutil.namespace_terminating):
+                    self.client.create(SLICES, piece)
                 continue
             spare = [each for each in spare if each is not same]  # a slice of other ports is used again
             parts = {part: piece["metadata"][part] for part in ("labels", "annotations")}
@@ -61,7 +62,8 @@ class EndpointSliceMirroringController(Controller):
             if new != {**old, "ports": same.get("ports") or [], "endpoints": same.get("endpoints") or []}:
                 self.client.update(SLICES, new)
         for piece in spare:
-            self.delete(piece)
+            with ignoring(is_not_found):
+                self.client.delete(SLICES, piece["metadata"]["name"], piece["metadata"]["namespace"])
 
     def wanted(self, endpoints: Object) -> dict[tuple[str, bytes], Object]:
         """A slice for each address family and set of ports."""
@@ -103,20 +105,6 @@ class EndpointSliceMirroringController(Controller):
             message = f"{limit}. {skipped} addresses were skipped"
             self.recorder.event(endpoints, "Warning", "TooManyAddressesToMirror", message)
         return found
-
-    def create(self, piece: Object) -> None:
-        try:
-            self.client.create(SLICES, piece)
-        except StatusError as error:
-            if not podutil.namespace_terminating(error):
-                raise
-
-    def delete(self, piece: Object) -> None:
-        try:
-            self.client.delete(SLICES, piece["metadata"]["name"], piece["metadata"]["namespace"])
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
 
 
 def should_mirror(endpoints: Object, service: Object) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import StatusError, ignoring, is_not_found
 from k8s_core.client.informer import key_of
 from k8s_core.client.workqueue import WorkQueue
 from k8s_core.limits import INGRESS_PROXY_TIMEOUT
@@ -122,11 +122,8 @@ class IngressController:
             return
         self.recorder.event(ingress, "Normal", "Sync", "Scheduled for sync")
         meta, status = ingress["metadata"], {"status": {"loadBalancer": {"ingress": wanted}}}
-        try:
+        with ignoring(is_not_found):
             self.client.patch(INGRESSES, meta["name"], meta["namespace"], status, subresource="status")
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
 
     def addresses(self) -> list[Object]:
         """Where this controller is reached: its published Service's addresses, else its node's."""

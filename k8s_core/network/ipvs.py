@@ -52,7 +52,7 @@ def assemble(known: Iterable[tuple[ServicePort, list[Endpoint]]], node: Node, co
     """The virtual servers for what kube-proxy knows."""
     found: dict[Key, Server] = {}
     for port, every in known:
-        cluster, local, _, anywhere = categorize(port, every, node)
+        cluster, local, _, anywhere, *_ = categorize(port, every, node)
         # without a Pod here Pods of this node still reach a Local Service under its external addresses
         beyond = local if port.internal_local and anywhere else cluster
         outside = (local or beyond) if port.external_local else cluster

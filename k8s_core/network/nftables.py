@@ -153,7 +153,7 @@ def _base(config: Config, service_cidrs: list[str]) -> dict[str, list[str]]:
 
 
 def _add(made: Table, port: ServicePort, every: list[Endpoint], node: Node, config: Config) -> None:
-    cluster, local, reachable, anywhere = categorize(port, every, node)
+    cluster, local, reachable, anywhere, has_internal, has_external = categorize(port, every, node)
     name, proto = name_of(port), port.protocol
     cidr, interface = config.local_cidr(node), config.local_interface.replace("+", "*")
     own, strange = (
@@ -166,8 +166,6 @@ def _add(made: Table, port: ServicePort, every: list[Endpoint], node: Node, conf
     service, external, firewall = f"service-{name}", f"external-{name}", f"firewall-{name}"
     local_chain = f"local-{name}"
     internal = local_chain if port.internal_local else service
-    has_internal = bool(local) if port.internal_local else anywhere
-    has_external = bool(local) if port.external_local else anywhere
     refused = f'comment "{port.name}" : {"drop" if anywhere else "goto reject-chain"}'
     outside = [*port.external_addresses, *port.balancer_addresses]
 

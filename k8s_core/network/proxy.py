@@ -46,7 +46,7 @@ def probability(n: int) -> str:
 # --- rules ----------------------------------------------------------------------------------------------------
 def block(port: ServicePort, every: list[Endpoint], node: Node, config: Config, *, comments: bool = True) -> Block:
     """The rules of one Service port on one node."""
-    cluster, local, reachable, anywhere = categorize(port, every, node)
+    cluster, local, reachable, anywhere, has_internal, has_external = categorize(port, every, node)
     name, proto, made = port.name, port.protocol, Block()
     cidr, interface = config.local_cidr(node), config.local_interface
     local_traffic = f"-s {cidr} " if cidr else f"-i {interface} " if interface else ""
@@ -54,8 +54,6 @@ def block(port: ServicePort, every: list[Endpoint], node: Node, config: Config, 
         chain_name(prefix, name, proto) for prefix in ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-")
     )
     internal = svl if port.internal_local else svc
-    has_internal = bool(local) if port.internal_local else anywhere
-    has_external = bool(local) if port.external_local else anywhere
     firewall = anywhere and bool(port.balancer_addresses) and bool(port.source_ranges)
     reject, no_local = "REJECT --reject-with icmp-port-unreachable", f"{name} has no local endpoints"
     nowhere = ("DROP", no_local) if anywhere else (reject, f"{name} has no endpoints")

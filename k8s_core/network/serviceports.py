@@ -7,6 +7,7 @@ rules are all made of this. Left out: IPv6.
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from k8s_core.api import Object
 
@@ -144,10 +145,21 @@ def endpoints(slices: Iterable[Object]) -> dict[tuple[str, str], list[Endpoint]]
     return {key: [known[text] for text in sorted(known)] for key, known in found.items()}
 
 
-def categorize(
-    port: ServicePort, every: list[Endpoint], node: Node
-) -> tuple[list[Endpoint], list[Endpoint], list[Endpoint], bool]:
-    """(for policy Cluster, for policy Local, all that need a chain, whether there are any in the whole cluster)."""
+class Reach(NamedTuple):
+    """Which endpoints a node uses for a Service port: for policy Cluster, for policy Local, and both together.
+
+    `anywhere` says whether the whole cluster has any, `internal` and `external` whether such traffic has any here.
+    """
+
+    cluster: list[Endpoint]
+    local: list[Endpoint]
+    reachable: list[Endpoint]
+    anywhere: bool
+    internal: bool
+    external: bool
+
+
+def categorize(port: ServicePort, every: list[Endpoint], node: Node) -> Reach:
     cluster: list[Endpoint] = []
     local: list[Endpoint] = []
     ready = [e for e in every if e.ready]
@@ -163,7 +175,10 @@ def categorize(
         local = [e for e in here if e.ready] or [e for e in here if e.falling_back]
     reachable = sorted({e.text: e for e in [*cluster, *local]}.values(), key=lambda e: e.text)
     anywhere = bool(cluster) or (port.uses_local and any(e.ready or e.falling_back for e in every))
-    return cluster, local, reachable, anywhere
+    internal, external = (
+        bool(local) if only_local else anywhere for only_local in (port.internal_local, port.external_local)
+    )
+    return Reach(cluster, local, reachable, anywhere, internal, external)
 
 
 def by_service_port(services: Iterable[Object], slices: Iterable[Object]) -> list[tuple[ServicePort, list[Endpoint]]]:
