@@ -53,6 +53,7 @@ class ServiceTracker:
         self._dirty: set[str] = set(self.services.items)
         self.services.on(self._service, lambda old, new: self._service(new), self._service)
         self.slices.on(self._slice, self._slice_updated, self._slice)
+        self.nodes.on(self._node, lambda old, new: self._node(new) if _place(old) != _place(new) else None)
 
     def _service(self, service: Object) -> None:
         self._dirty.add(key_of(service))
@@ -63,21 +64,34 @@ class ServiceTracker:
     def _slice_updated(self, old: Object, new: Object) -> None:
         self._dirty |= {_owner(old), _owner(new)}
 
+    def _node(self, node: Object) -> None:
+        self.version += 1  # its own proxy will write all rules again
+
     def refresh(self) -> int:
         """Take in what changed; gives the version."""
+        changed = []
+        for key in self._dirty:
+            before = self.known.pop(key, [])
+            service = self.services.get_key(key)
+            if service is not None and (ports := serviceports.service_ports(service)):
+                every = serviceports.endpoints(self.slices.by_index("service", key))
+                self.known[key] = [(p, every.get((p.name.partition(":")[2], p.protocol), [])) for p in ports]
+            now = self.known.get(key, [])
+            self.endpoints += sum(len(e) for _, e in now) - sum(len(e) for _, e in before)
+            changed += [key] if now != before else []
         if self._dirty:
-            self.version += 1
-            for key in self._dirty:
-                before = self.known.pop(key, [])
-                service = self.services.get_key(key)
-                if service is not None and (ports := serviceports.service_ports(service)):
-                    every = serviceports.endpoints(self.slices.by_index("service", key))
-                    self.known[key] = [(p, every.get((p.name.partition(":")[2], p.protocol), [])) for p in ports]
-                self.endpoints += sum(len(e) for _, e in self.known.get(key, ())) - sum(len(e) for _, e in before)
-                self.changed[key] = self.version
             self._dirty.clear()
             self.known = dict(sorted(self.known.items(), key=lambda item: item[0].split("/")))
+        if changed:
+            self.version += 1
+            self.changed |= dict.fromkeys(changed, self.version)
         return self.version
+
+
+def _place(node: Object) -> tuple[str, str]:
+    """What rules depend on of a node: its zone and its range of Pod addresses."""
+    labels, spec = node["metadata"].get("labels") or {}, node.get("spec") or {}
+    return labels.get(ZONE, ""), spec.get("podCIDR") or ""
 
 
 def _owner(piece: Object) -> str:
@@ -182,9 +196,8 @@ class KubeProxy:
     def node(self) -> Node:
         """The node as the API shows it now."""
         found = self._tracker().nodes.get(self.host.name) or {"metadata": {}}
-        cidr = (found.get("spec") or {}).get("podCIDR") or ""
+        zone, cidr = _place(found)
         bridge = cidr.rsplit(".", 1)[0] + ".1" if cidr else ""
-        zone = (found["metadata"].get("labels") or {}).get(ZONE, "")
         return Node(self.host.name, self.host.address, zone, cidr, bridge)
 
     def _sync(self) -> None:

@@ -54,10 +54,15 @@ def test_local_policy_asks_the_nodes_first(world: World) -> None:
     results = {n: world.send("outside", a, port).result for n, a in world.cluster.addresses.items()}
     assert set(results.values()) == {"connected"}
     answers = {
-        node: world.network.namespaces[address].listeners["tcp", port].handler(None).status
+        node: world.network.namespaces[address].listeners["tcp", port].handler(None)
         for node, address in world.cluster.addresses.items()
     }
-    assert answers == {"cp": 503, "worker1": 200, "worker2": 200}
+    assert {node: answer.status for node, answer in answers.items()} == {"cp": 503, "worker1": 200, "worker2": 200}
+    assert answers["worker2"].headers["X-Load-Balancing-Endpoint-Weight"] == "2"
+    assert answers["cp"].body.decode() == (
+        '{\n\t"service": {\n\t\t"namespace": "default",\n\t\t"name": "near"\n\t},\n'
+        '\t"localEndpoints": 0,\n\t"serviceProxyHealthy": true\n}'
+    )
 
 
 def test_deleting_gives_the_address_back(world: World) -> None:
