@@ -126,11 +126,6 @@ def no_such_path() -> StatusError:
     return StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def method_not_supported(resource: Qualified | str, action: str) -> StatusError:
-    message = f'{action} is not supported on resources of kind "{_qualified(resource)}"'
-    return StatusError(405, "MethodNotAllowed", message, _details(resource))
-
-
 def not_acceptable(message: str) -> StatusError:
     return StatusError(406, "NotAcceptable", message)
 

@@ -104,11 +104,6 @@ def too_many(path: str, count: int, limit: int) -> FieldError:
     return FieldError("FieldValueTooMany", path, f"must have at most {limit} {_plural(limit, 'item')}", count)
 
 
-def too_few(path: str, count: int, limit: int) -> FieldError:
-    """A list of fewer than `limit` items."""
-    return FieldError("FieldValueTooFew", path, f"must have at least {limit} {_plural(limit, 'item')}", count)
-
-
 def not_found(path: str, value: Any) -> FieldError:
     """A value that refers to something that is not there."""
     return FieldError("FieldValueNotFound", path, "", value)

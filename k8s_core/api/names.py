@@ -5,8 +5,11 @@ is the business of validation/.
 """
 
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
+
+Check = Callable[[str], list[str]]
 
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN: Final = _LABEL + r"(\." + _LABEL + ")*"
@@ -15,11 +18,7 @@ _LABEL_1035: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED: Final = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE: Final = f"({_QUALIFIED})?"
 _CONFIG_KEY: Final = "[-._a-zA-Z0-9]+"
-_ENVIRONMENT: Final = "[-._a-zA-Z][-._a-zA-Z0-9]*"
 _PATH: Final = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
-_IDENTIFIER: Final = "[A-Za-z_][A-Za-z0-9_]*"
-_PERCENT: Final = "[0-9]+%"
-_HEADER: Final = "[-A-Za-z0-9]+"
 
 LABEL_LENGTH: Final = 63
 SUBDOMAIN_LENGTH: Final = 253
@@ -48,6 +47,80 @@ def _length(value: str) -> int:
     return len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
 
 
+def _shaped(pattern: str, text: str, *examples: str, limit: int = 2**31) -> Check:
+    """A check of the length and the form of a value."""
+    complaint, form = regex_error(text, pattern, *examples), re.compile(pattern)
+
+    def check(value: str) -> list[str]:
+        errors = [max_length(limit)] if _length(value) > limit else []
+        return errors if form.fullmatch(value) else [*errors, complaint]
+
+    return check
+
+
+dns1123_subdomain: Final = _shaped(
+    _SUBDOMAIN,
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+    "and must start and end with an alphanumeric character",
+    "example.com",
+    limit=SUBDOMAIN_LENGTH,
+)
+"""DNS labels joined by dots: the names of most objects."""
+dns1035_label: Final = _shaped(
+    _LABEL_1035,
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
+    "alphabetic character, and end with an alphanumeric character",
+    "my-name",
+    "abc-123",
+    limit=LABEL_LENGTH,
+)
+"""A DNS label that starts with a letter: the names of API groups' resources."""
+wildcard_subdomain: Final = _shaped(
+    _WILDCARD,
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must "
+    "consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    "*.example.com",
+    limit=SUBDOMAIN_LENGTH,
+)
+"""A host such as *.example.com."""
+label_value: Final = _shaped(
+    _LABEL_VALUE,
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+    "and must start and end with an alphanumeric character",
+    "MyValue",
+    "my_value",
+    "12345",
+    limit=LABEL_LENGTH,
+)
+"""The value of a label."""
+percent: Final = _shaped(
+    "[0-9]+%", "a valid percent string must be a numeric string followed by an ending '%'", "1%", "93%"
+)
+"""A share such as 25%."""
+http_header_name: Final = _shaped(
+    "[-A-Za-z0-9]+", "a valid HTTP header must consist of alphanumeric characters or '-'", "X-Header-Name"
+)
+"""The name of an HTTP header, in a probe."""
+http_path: Final = _shaped(_PATH, "Invalid path")
+"""The part of a domain-prefixed path after its first slash."""
+_environment: Final = _shaped(
+    "[-._a-zA-Z][-._a-zA-Z0-9]*",
+    "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', "
+    "and must not start with a digit",
+    "my.env-name",
+    "MY_ENV.NAME",
+    "MyEnvName1",
+)
+_config_key: Final = _shaped(
+    _CONFIG_KEY,
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+    "key.name",
+    "KEY_NAME",
+    "key-name",
+    limit=SUBDOMAIN_LENGTH,
+)
+
+
 def dns1123_label(value: str) -> list[str]:
     """A lower-case DNS label: names of namespaces, containers and volumes."""
     errors = [max_length(LABEL_LENGTH)] if _length(value) > LABEL_LENGTH else []
@@ -60,42 +133,6 @@ def dns1123_label(value: str) -> list[str]:
                 "and must start and end with an alphanumeric character"
             )
             errors.append(regex_error(text, _LABEL, "my-name", "123-abc"))
-    return errors
-
-
-def dns1123_subdomain(value: str) -> list[str]:
-    """DNS labels joined by dots: the names of most objects."""
-    errors = [max_length(SUBDOMAIN_LENGTH)] if _length(value) > SUBDOMAIN_LENGTH else []
-    if not re.fullmatch(_SUBDOMAIN, value):
-        text = (
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-            "and must start and end with an alphanumeric character"
-        )
-        errors.append(regex_error(text, _SUBDOMAIN, "example.com"))
-    return errors
-
-
-def dns1035_label(value: str) -> list[str]:
-    """A DNS label that starts with a letter: the names of Services."""
-    errors = [max_length(LABEL_LENGTH)] if _length(value) > LABEL_LENGTH else []
-    if not re.fullmatch(_LABEL_1035, value):
-        text = (
-            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
-            "alphabetic character, and end with an alphanumeric character"
-        )
-        errors.append(regex_error(text, _LABEL_1035, "my-name", "abc-123"))
-    return errors
-
-
-def wildcard_subdomain(value: str) -> list[str]:
-    """A host such as *.example.com."""
-    errors = [max_length(SUBDOMAIN_LENGTH)] if _length(value) > SUBDOMAIN_LENGTH else []
-    if not re.fullmatch(_WILDCARD, value):
-        text = (
-            "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must "
-            "consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
-        )
-        errors.append(regex_error(text, _WILDCARD, "*.example.com"))
     return errors
 
 
@@ -126,18 +163,6 @@ def qualified_name(value: str) -> list[str]:
         errors.append("name part " + max_length(LABEL_LENGTH))
     if not re.fullmatch(_QUALIFIED, name):
         errors.append("name part " + sample)
-    return errors
-
-
-def label_value(value: str) -> list[str]:
-    """The value of a label."""
-    errors = [max_length(LABEL_LENGTH)] if _length(value) > LABEL_LENGTH else []
-    if not re.fullmatch(_LABEL_VALUE, value):
-        text = (
-            "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
-            "and must start and end with an alphanumeric character"
-        )
-        errors.append(regex_error(text, _LABEL_VALUE, "MyValue", "my_value", "12345"))
     return errors
 
 
@@ -173,43 +198,9 @@ def port_name(value: str) -> list[str]:
     return errors
 
 
-def percent(value: str) -> list[str]:
-    """A share such as 25%."""
-    text = "a valid percent string must be a numeric string followed by an ending '%'"
-    return [] if re.fullmatch(_PERCENT, value) else [regex_error(text, _PERCENT, "1%", "93%")]
-
-
-def http_header_name(value: str) -> list[str]:
-    """The name of an HTTP header, in a probe."""
-    text = "a valid HTTP header must consist of alphanumeric characters or '-'"
-    return [] if re.fullmatch(_HEADER, value) else [regex_error(text, _HEADER, "X-Header-Name")]
-
-
-def http_path(value: str) -> list[str]:
-    """The part of a domain-prefixed path after its first slash."""
-    return [] if re.fullmatch(_PATH, value) else [regex_error("Invalid path", _PATH)]
-
-
-def c_identifier(value: str) -> list[str]:
-    """An identifier as in C."""
-    text = (
-        "a valid C identifier must start with alphabetic character or '_', followed by a string of "
-        "alphanumeric characters or '_'"
-    )
-    found = re.fullmatch(_IDENTIFIER, value)
-    return [] if found else [regex_error(text, _IDENTIFIER, "my_name", "MY_NAME", "MyName")]
-
-
 def environment_name(value: str) -> list[str]:
     """The name of an environment variable as clusters before 1.34 took it."""
-    errors = []
-    if not re.fullmatch(_ENVIRONMENT, value):
-        text = (
-            "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', "
-            "and must not start with a digit"
-        )
-        errors.append(regex_error(text, _ENVIRONMENT, "my.env-name", "MY_ENV.NAME", "MyEnvName1"))
-    return errors + _change_directory(value)
+    return _environment(value) + _change_directory(value)
 
 
 def relaxed_environment_name(value: str) -> list[str]:
@@ -223,11 +214,7 @@ def relaxed_environment_name(value: str) -> list[str]:
 
 def config_map_key(value: str) -> list[str]:
     """A key of a ConfigMap or Secret, which may become a file's name."""
-    errors = [max_length(SUBDOMAIN_LENGTH)] if _length(value) > SUBDOMAIN_LENGTH else []
-    if not re.fullmatch(_CONFIG_KEY, value):
-        text = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-        errors.append(regex_error(text, _CONFIG_KEY, "key.name", "KEY_NAME", "key-name"))
-    return errors + _change_directory(value)
+    return _config_key(value) + _change_directory(value)
 
 
 def _change_directory(value: str) -> list[str]:
