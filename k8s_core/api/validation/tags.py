@@ -24,7 +24,7 @@ rules. Tags are tried in their order until one of the first four ends the rule:
     positiveQuantity    a quantity above zero
     unique, uniqueBy    no item before has the same value, or the same in this field, which is blamed; the item is
     immutable, frozen   an update may not change it: it is invalid; it is forbidden, with this message
-    missing, forbidden, invalid    it is an error at any rate, with this message
+    missing, forbidden, invalid, warn    it is an error or a warning at any rate, with this message
     type, fields        the rules of a type; of a mapping that needs no name
     check               what no tag can say: a function of the module named like the file, or `module.function`. It
                         takes the value, its path, what it is in and the context of the call, or the first few of them
@@ -48,7 +48,7 @@ from k8s_core.api import Object
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, not_supported, required, too_long, too_many
 from k8s_core.api.validation.formats import FORMATS, NOT_POSITIVE, nanos, shown
 
-Check = Callable[[Any, str, Any, Any, list[FieldError]], bool | None]
+Check = Callable[[Any, str, Any, Any, list[Any]], bool | None]
 """Looks at a value, given its path, what it is in, the call's context and where errors go; true ends its rule."""
 Tag = Callable[[Any, Any, str], Check]
 """Makes a check of a tag's value, the rule that it stands in and the name of the file."""
@@ -99,7 +99,7 @@ def _operation(rule: Any, module: str) -> Check:
         return _type(rule, None, module)
     found = _function(rule, module)
 
-    def run(new: Any, path: str, within: Any, old: Any, errors: list[FieldError]) -> None:
+    def run(new: Any, path: str, within: Any, old: Any, errors: list[Any]) -> None:
         errors.extend(found()(new) if old is None else found()(new, old))
 
     return run
@@ -121,7 +121,7 @@ def _fields(body: Any, module: str) -> Check:
         for path in paths.split(",")
     ]
 
-    def run(node: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+    def run(node: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
         for step in steps:
             step(node or {}, path, within, context, errors)
 
@@ -138,12 +138,12 @@ def _field(field: str, check: Check) -> Check:
     if rest:
         check = _below(_field(rest, check))
 
-    def one(node: Any, path: str, _: Any, context: Any, errors: list[FieldError]) -> None:
+    def one(node: Any, path: str, _: Any, context: Any, errors: list[Any]) -> None:
         value = node.get(name)
         if value is not None or not marks:
             check(value, f"{path}.{name}" if path else name, node, context, errors)
 
-    def several(node: Any, path: str, _: Any, context: Any, errors: list[FieldError]) -> None:
+    def several(node: Any, path: str, _: Any, context: Any, errors: list[Any]) -> None:
         if not (values := node.get(name)):
             return
         place = f"{path}.{name}" if path else name
@@ -167,7 +167,7 @@ def _rule(rule: Any, module: str) -> Check:
     if len(checks) == 1 and "at" not in wording:
         return checks[0]
 
-    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
         if "at" in wording:
             path = _blamed(wording["at"], path)
         for check in checks:
@@ -202,7 +202,7 @@ def _blamed(where: str, path: str) -> str:
 
 
 def _required(message: Any, rule: Any, module: str, *, present: bool = False) -> Check:
-    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> bool:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[Any]) -> bool:
         gone = value is None if present else not value
         if gone:
             errors.append(required(path, message or ""))
@@ -214,7 +214,7 @@ def _required(message: Any, rule: Any, module: str, *, present: bool = False) ->
 def _when(conditions: Any, rule: Any, module: str) -> Check:
     wanted = [(name.rstrip("!").split("."), want, name.endswith("!")) for name, want in conditions.items()]
 
-    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> bool:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[Any]) -> bool:
         for names, want, other in wanted:
             found: Any = value if isinstance(within, list) else within
             for name in names:
@@ -234,7 +234,7 @@ def _fits(found: Any, want: Any) -> bool:
     return (found or "") in want if isinstance(want, list) else bool((found or "") == (want or ""))
 
 
-def _flat(error: Callable[[str, str], FieldError]) -> Tag:
+def _flat(error: Callable[[str, str], Any]) -> Tag:
     def make(message: Any, rule: Any, module: str) -> Check:
         return lambda value, path, within, context, errors: errors.append(error(path, message or ""))
 
@@ -247,7 +247,7 @@ def _simple(zero: Any, complaints: Callable[[Any, Any], Iterable[str]]) -> Tag:
     def make(argument: Any, rule: Any, module: str) -> Check:
         message = rule.get("message")
 
-        def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+        def run(value: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
             value = zero if value is None else value
             found = complaints(value, argument)
             value = rule.get("shown", value)
@@ -267,7 +267,7 @@ def _enum(allowed: Any, rule: Any, module: str) -> Check:
     if "message" in rule:
         return _simple("", lambda value, _: [] if value in allowed else [""])(allowed, rule, module)
 
-    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
         if (value or "") not in allowed:
             errors.append(not_supported(path, value or "", allowed))
 
@@ -276,7 +276,7 @@ def _enum(allowed: Any, rule: Any, module: str) -> Check:
 
 def _limit(error: Callable[[str, int, int], FieldError]) -> Tag:
     def make(limit: Any, rule: Any, module: str) -> Check:
-        def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+        def run(value: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
             if len(value or ()) > limit:
                 errors.append(error(path, len(value), limit))
 
@@ -289,7 +289,7 @@ def _unique(by: Any, rule: Any, module: str, *, name_field: bool = True) -> Chec
     def key(item: Any) -> Any:
         return (item or {}).get(by) or "" if by else item
 
-    def run(value: Any, path: str, siblings: Any, context: Any, errors: list[FieldError]) -> None:
+    def run(value: Any, path: str, siblings: Any, context: Any, errors: list[Any]) -> None:
         index = int(path[path.rindex("[") + 1 : -1])
         own = key(value)
         if index and any(key(item) == own for item in siblings[:index]):
@@ -302,7 +302,7 @@ def _union(members: Any, rule: Any, module: str) -> Check:
     what = rule["message"]
     checks = [(name, _rule(member, module)) for name, member in members.items()]
 
-    def run(node: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+    def run(node: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
         found = [(name, check) for name, check in checks if node.get(name) is not None]
         for number, (name, check) in enumerate(found):
             if number:
@@ -316,7 +316,7 @@ def _union(members: Any, rule: Any, module: str) -> Check:
 
 
 def _positive(_: Any, rule: Any, module: str) -> Check:
-    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
         if nanos(value) <= 0:
             errors.append(invalid(path, shown(value), rule.get("message", NOT_POSITIVE)))
 
@@ -326,7 +326,7 @@ def _positive(_: Any, rule: Any, module: str) -> Check:
 def _each_key(rule: Any, _: Any, module: str) -> Check:
     check = _rule(rule, module)
 
-    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
         for key in value or ():
             check(key, f"{path}[{key}]", value, context, errors)
 
@@ -336,7 +336,7 @@ def _each_key(rule: Any, _: Any, module: str) -> Check:
 def _unchanged(
     message: Any, rule: Any, module: str, *, error: Callable[[str, Any, str], FieldError] = invalid
 ) -> Check:
-    def run(value: Any, path: str, within: Any, old: Any, errors: list[FieldError]) -> None:
+    def run(value: Any, path: str, within: Any, old: Any, errors: list[Any]) -> None:
         for name in path.split("."):
             old = (old or {}).get(name)
         if value != old and (value or old):
@@ -365,7 +365,7 @@ def _check(name: Any, rule: Any, module: str) -> Check:
 
 
 def _type(name: Any, rule: Any, module: str) -> Check:
-    def run(value: Any, path: str, within: Any, context: Any, errors: list[FieldError]) -> None:
+    def run(value: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
         type_named(name)(value, path, within, context, errors)
 
     return run
@@ -376,6 +376,7 @@ TAGS: Final[dict[str, Tag]] = {
     "present": functools.partial(_required, present=True),
     "optional": lambda argument, rule, module: lambda value, *_: not value,
     "when": _when,
+    "warn": _flat(lambda path, message: f"{path}: {message}"),
     "missing": _flat(required),
     "forbidden": _flat(forbidden),
     "invalid": _simple("", lambda value, message: [message]),

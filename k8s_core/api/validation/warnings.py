@@ -1,14 +1,16 @@
 """Warnings: what is allowed but hardly meant. They reach a client in `Warning` headers; kubectl prints them.
 
-Stands for the strategies' `WarningsOnCreate` and `WarningsOnUpdate` and for `pkg/api/*/warnings.go`.
+What tags can say stands in warnings.yaml. Stands for the strategies' `WarningsOnCreate` and `WarningsOnUpdate` and
+for `pkg/api/*/warnings.go`.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from k8s_core.api import Object, quantity
 from k8s_core.api.defaults.pods import TEMPLATES
 from k8s_core.api.field import quote
+from k8s_core.api.validation import tags
 from k8s_core.api.validation.common import each, listed, number, sub, text
 from k8s_core.api.validation.formats import nanos, short_name, shown
 
@@ -31,19 +33,6 @@ OLD_ANNOTATIONS: Final = {
     "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
     "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
 }
-OLD_VOLUMES: Final = {
-    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
-    "gitRepo": "deprecated in v1.11",
-    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
-    "flocker": "deprecated in v1.22, non-functional in v1.25+",
-    "storageos": "deprecated in v1.22, non-functional in v1.25+",
-    "quobyte": "deprecated in v1.22, non-functional in v1.25+",
-    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
-    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
-    "rbd": "deprecated in v1.28, non-functional in v1.31+",
-}
-REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
-PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 INGRESS_CLASS: Final = "kubernetes.io/ingress.class"
 TOPOLOGY_HINTS: Final = "service.kubernetes.io/topology-aware-hints"
 SURPRISE: Final = "which can result in surprising behavior; a DNS label is recommended"
@@ -69,7 +58,7 @@ def _create(key: tuple[str, str], obj: Object) -> Warnings:
     if key == ("v1", "Pod"):
         if messages := short_name(name):
             yield f"metadata.name: this is used in the Pod's hostname, {SURPRISE}: [{' '.join(messages)}]"
-        yield from _pod(sub(obj, "spec"), sub(obj, "metadata"), "")
+        yield from _said("PodWarnings", obj, "")
     elif key in TEMPLATES:
         if key != ("v1", "PodTemplate") and (messages := short_name(name)):
             yield f"metadata.name: this is used in Pod names and hostnames, {SURPRISE}: [{' '.join(messages)}]"
@@ -86,89 +75,82 @@ def _create(key: tuple[str, str], obj: Object) -> Warnings:
                 "Instead, the recommended approach is to use dynamic provisioning."
             )
     elif key == ("v1", "PersistentVolumeClaim"):
-        yield from _fractions(sub(obj, "spec", "resources"), "spec.resources", ("storage",))
+        yield from _said("ClaimWarnings", obj, "")
 
 
 def _template(key: tuple[str, str], obj: Object) -> Warnings:
-    way = TEMPLATES.get(key)
-    if way is not None:
-        template = sub(obj, *way)
-        yield from _pod(sub(template, "spec"), sub(template, "metadata"), ".".join(way) + ".")
+    if (way := TEMPLATES.get(key)) is not None:
+        yield from _said("PodWarnings", sub(obj, *way), ".".join(way))
 
 
-def _pod(spec: Object, metadata: Object, prefix: str) -> Warnings:
-    path = f"{prefix}spec"
-    for label in sub(spec, "nodeSelector"):
-        if label in OLD_LABELS:
-            yield f"{path}.nodeSelector[{label}]: {OLD_LABELS[label]}"
-    yield from _affinity(sub(spec, "affinity"), f"{path}.affinity")
-    for place, constraint in each(spec, "topologySpreadConstraints", path):
-        key = text(constraint, "topologyKey")
-        if key in OLD_LABELS:
-            yield f"{place}.topologyKey: {key} is {OLD_LABELS[key]}"
-        if constraint.get("labelSelector") is None:
-            yield f"{place}.labelSelector: a null labelSelector results in matching no pod"
+def _said(name: str, node: Object, path: str) -> Warnings:
+    """What a type of warnings.yaml has to say."""
+    said: list[str] = []
+    tags.type_named(name)(node, path, None, None, said)
+    yield from said
+
+
+def old_label(label: str, path: str) -> Warnings:
+    """A label that has another name by now."""
+    if label in OLD_LABELS:
+        yield f"{path}: {OLD_LABELS[label]}"
+
+
+def old_key(label: str | None, path: str) -> Warnings:
+    """A key that is such a label."""
+    if label in OLD_LABELS:
+        yield f"{path}: {label} is {OLD_LABELS[label]}"
+
+
+def old_annotations(annotations: Object | None, path: str) -> Warnings:
+    """Annotations that have become fields."""
     for name, message in OLD_ANNOTATIONS.items():
-        if name in sub(metadata, "annotations"):
-            yield f"{prefix}metadata.annotations[{name}]: {message}"
-    for place, volume in each(spec, "volumes", path):
-        for kind, message in OLD_VOLUMES.items():
-            if volume.get(kind) is not None:
-                yield f"{place}.{kind}: {message}"
-    yield from _repeated(spec, "hostAliases", "ip", path)
-    yield from _repeated(spec, "imagePullSecrets", "name", path)
-    for place, secret in each(spec, "imagePullSecrets", path):
-        if not secret.get("name"):
-            yield f'{place}.name: invalid empty name ""'
-    containers = [c for k in ("initContainers", "containers", "ephemeralContainers") for c in each(spec, k, path)]
-    for place, container in containers:
-        for kind in ("limits", "requests"):
-            amounts = {kind: sub(container, "resources").get(kind)}
-            yield from _fractions(amounts, f"{place}.resources", ("memory", "ephemeral-storage"))
-        yield from _environment(container, place)
-    yield from _ports(containers)
-    if number(spec, "terminationGracePeriodSeconds") < 0:
-        place = f"{path}.terminationGracePeriodSeconds"
-        yield f"{place}: must be >= 0; negative values are invalid and will be treated as 1"
+        if name in (annotations or {}):
+            yield f"{path}[{name}]: {message}"
 
 
-def _affinity(affinity: Object, path: str) -> Warnings:
-    node, place = sub(affinity, "nodeAffinity"), f"{path}.nodeAffinity"
-    terms = list(each(sub(node, REQUIRED), "nodeSelectorTerms", f"{place}.{REQUIRED}"))
-    terms += [(f"{at}.preference", sub(t, "preference")) for at, t in each(node, PREFERRED, place)]
-    for at, term in terms:
-        for where, expression in each(term, "matchExpressions", at):
-            key = text(expression, "key")
-            if key in OLD_LABELS:
-                yield f"{where}.key: {key} is {OLD_LABELS[key]}"
-    for kind in ("podAffinity", "podAntiAffinity"):
-        pods, place = sub(affinity, kind), f"{path}.{kind}"
-        terms = list(each(pods, REQUIRED, place))
-        terms += [(f"{at}.podAffinityTerm", sub(t, "podAffinityTerm")) for at, t in each(pods, PREFERRED, place)]
-        for at, term in terms:
-            if term.get("labelSelector") is None:
-                yield f"{at}.labelSelector: a null labelSelector results in matching no pod"
+def repeated_address(alias: Object | None, path: str, aliases: list[Any]) -> Warnings:
+    """An address has its names in one place."""
+    yield from _repeated(aliases, "ip", path)
 
 
-def _repeated(spec: Object, field: str, name: str, path: str) -> Warnings:
-    seen: set[str] = set()
-    for place, item in each(spec, field, path):
-        value = text(item, name)
-        if value in seen:
-            yield f"{place}.{name}: duplicate {name} {quote(value)}"
-        seen.add(value)
+def repeated_name(secret: Object | None, path: str, secrets: list[Any]) -> Warnings:
+    """A Secret is named once."""
+    yield from _repeated(secrets, "name", path)
 
 
-def _fractions(node: Object, path: str, names: tuple[str, ...]) -> Warnings:
-    for kind in ("limits", "requests"):
-        for name in names:
-            value = sub(node, kind).get(name)
-            if value is not None and nanos(value) % quantity.NANO:
-                place = f"{path}.{kind}[{name}]"
-                yield f"{place}: fractional byte value {quote(shown(value))} is invalid, must be an integer"
+def _repeated(items: list[Any], field: str, path: str) -> Warnings:
+    position = int(path[path.rindex("[") + 1 : -1])
+    values = [text(item or {}, field) for item in items[: position + 1]]
+    if values[-1] in values[:-1]:
+        yield f"{path}.{field}: duplicate {field} {quote(values[-1])}"
 
 
-def _environment(container: Object, path: str) -> Warnings:
+def negative_grace(seconds: int | None, path: str) -> Warnings:
+    """Nothing ends before it is told to."""
+    if (seconds or 0) < 0:
+        yield f"{path}: must be >= 0; negative values are invalid and will be treated as 1"
+
+
+def part_bytes(amounts: Object | None, path: str) -> Warnings:
+    """A container's bytes are whole."""
+    yield from _fractions(amounts, path, "memory", "ephemeral-storage")
+
+
+def part_storage(amounts: Object | None, path: str) -> Warnings:
+    """A claim's bytes are whole."""
+    yield from _fractions(amounts, path, "storage")
+
+
+def _fractions(amounts: Object | None, path: str, *names: str) -> Warnings:
+    for name in names:
+        value = (amounts or {}).get(name)
+        if value is not None and nanos(value) % quantity.NANO:
+            yield f"{path}[{name}]: fractional byte value {quote(shown(value))} is invalid, must be an integer"
+
+
+def environment(container: Object, path: str) -> Warnings:
+    """A variable hides an earlier one of its name."""
     seen: set[str] = set()
     for place, variable in each(container, "env", path):
         name, value = text(variable, "name"), text(variable, "value")
@@ -180,10 +162,13 @@ def _environment(container: Object, path: str) -> Warnings:
         seen.add(name)
 
 
-def _ports(containers: list[tuple[str, Object]]) -> Warnings:
+def ports(spec: Object | None, path: str) -> Warnings:
+    """Two ports of a Pod are the same, or may be."""
+    kinds = ("initContainers", "containers", "ephemeralContainers")
+    containers = [found for kind in kinds for found in each(spec or {}, kind, path)]
     known: dict[tuple[int, str], list[tuple[str, Object]]] = {}
-    for path, container in containers:
-        for place, port in each(container, "ports", path):
+    for at, container in containers:
+        for place, port in each(container, "ports", at):
             others = known.setdefault((number(port, "containerPort"), text(port, "protocol")), [])
             for where, other in others:
                 same_host = text(port, "hostIP") == text(other, "hostIP")
