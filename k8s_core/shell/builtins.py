@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
+from k8s_core.shell.arithmetic import evaluate
 from k8s_core.shell.expand import BLANKS
 from k8s_core.shell.fs import Directory, FileError, normalize
 from k8s_core.shell.pipes import Steps, Wait
@@ -47,6 +48,13 @@ def _leave(shell: "Shell", words: list[str]) -> int:
 @builtin(": umask ulimit")
 def _nothing(shell: "Shell", words: list[str]) -> int:
     return 0
+
+
+@builtin("let")
+def _let(shell: "Shell", words: list[str]) -> int:
+    """let EXPRESSION ..., and (( EXPRESSION ))."""
+    values = [evaluate(shell, word) for word in words[1:]]
+    return int(not any(values[-1:]))
 
 
 @builtin("cd")

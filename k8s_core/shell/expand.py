@@ -32,6 +32,11 @@ def fields(shell: "Shell", words: list[Word]) -> Generator[Wait, None, list[str]
     result: list[str] = []
     if shell.flavour == "bash":
         words = [each for word in words for each in _braces(word)]
+    if words and words[0].literal() == "[[":  # its words are neither split nor globbed
+        for before, word in zip([None, *words], words, strict=False):
+            compared = before is not None and before.literal() in ("=", "==", "!=")
+            result.append((yield from (pattern if compared else text)(shell, word)))
+        return result
     for word in words:
         literal = word.literal()
         if literal is not None and not (set(literal) & set("*?[~")):

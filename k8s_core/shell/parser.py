@@ -177,10 +177,12 @@ class Parser(Words):
         word = self.take("while", "until")
         return While(self.block("do"), self.block("done"), word == "until")
 
-    def group(self) -> Group:
+    def group(self) -> Command:
         if self.peek() == "{":
             self.take("{")
             return Group(self.block("}"), False)
+        if expression := self.arithmetic():
+            return Simple(words=[Word((Text("let"),)), expression])
         self.pos += 1
         body = self.commands(())
         self.expect(")")

@@ -123,16 +123,8 @@ class Words:
                 raise nested.unexpected()
             return Substitution(body, quoted)
         self.pos += 1
-        if self.peek(2) == "((":
-            start = self.pos
-            self.pos += 2
-            expression = self._arithmetic()
-            if expression is not None:
-                return Arithmetic(expression, quoted)
-            self.pos = start
-            self._retries += 1  # each nesting doubles the work
-            if self._retries > MAX_RETRIES:
-                raise SyntaxFailure("syntax error: nested too deeply")
+        if expression := self.arithmetic():
+            return Arithmetic(expression, quoted)
         if self.peek() == "(":
             self.pos += 1
             return Substitution(self.substitution(), quoted)
@@ -142,8 +134,21 @@ class Words:
         self.pos += name.isdigit()
         return Parameter(name, quoted=quoted) if name else Text("$", quoted)
 
-    def _arithmetic(self) -> Word | None:
-        """The inside of $(( )), or None when it is a command substitution after all."""
+    def arithmetic(self) -> Word | None:
+        """What stands in (( )), or None when there is none here: ((a); b) is a command in commands."""
+        if self.peek(2) != "((":
+            return None
+        start = self.pos
+        self.pos += 2
+        expression = self._expression()
+        if expression is None:
+            self.pos = start
+            self._retries += 1  # each nesting doubles the work
+            if self._retries > MAX_RETRIES:
+                raise SyntaxFailure("syntax error: nested too deeply")
+        return expression
+
+    def _expression(self) -> Word | None:
         parts: list[Part] = []
         depth, start = 0, self.pos
         while self.pos < len(self.text):

@@ -142,6 +142,15 @@ def output(script: str, **options: object) -> str:
             "sort /nope; echo $?; printf 'a b\\n' | xargs -I{} echo '<{}>'",
             "2\n<a b>\nsort: /nope: No such file or directory\n",
         ),
+        (
+            "i=1; ((i += 2)); echo $i $?; ((i == 4)) || echo no; let j=i*2; echo $j; ((echo a); echo b)",
+            "3 0\nno\n6\na\nb\n",
+        ),
+        (
+            "[[ abc == a* ]] && echo glob; [[ x12 =~ ^x[0-9]+$ ]] && echo regex; [[ a != a* ]] || echo same",
+            "glob\nregex\nsame\n",
+        ),
+        ("printf 'a b\\n' > /n; wc /n; wc -l < /n", "        1         2         4 /n\n1\n"),
         ("head -n 1 /etc/hosts; tail -1 /a.txt", "127.0.0.1 localhost\n2\n"),
     ],
 )

@@ -1,7 +1,9 @@
-"""test and [."""
+"""test, [ and [[ (as a program: what stands in [[ ]] is split into words, and && ends it)."""
 
+import fnmatch
 from collections.abc import Callable
 
+from k8s_core.shell.commands.filters import compiled, python, search
 from k8s_core.shell.commands.options import Table
 from k8s_core.shell.fs import Device, Directory, File, Link, Node
 from k8s_core.shell.process import Process
@@ -11,13 +13,13 @@ Part = Callable[[Process, list[str]], tuple[bool, list[str]]]
 """Gives the truth of the first words, and the words that are left."""
 
 
-@COMMANDS.plain("test [")
+@COMMANDS.plain("test [ [[")
 def test(process: Process) -> int:
     words = process.argv[1:]
-    if process.name == "[":
-        if not words or words[-1] != "]":
-            return process.fail("missing ]", 2)
-        words = words[:-1]
+    if process.name != "test":
+        end = "]" * len(process.name)
+        if not words or words.pop() != end:
+            return process.fail(f"missing {end}", 2)
     try:
         value, rest = _or(process, words)
     except (ValueError, IndexError) as error:
@@ -63,6 +65,13 @@ BINARY: dict[str, Callable[[str, str], bool]] = {
     "-gt": lambda a, b: _integer(a) > _integer(b),
     "-ge": lambda a, b: _integer(a) >= _integer(b),
 }
+PATTERNS: dict[str, Callable[[str, str], bool]] = {
+    "=": fnmatch.fnmatchcase,
+    "==": fnmatch.fnmatchcase,
+    "!=": lambda a, b: not fnmatch.fnmatchcase(a, b),
+    "=~": lambda a, b: bool(search(compiled(python(b, extended=True)), a)),
+}
+"""What [[ compares otherwise."""
 FILE_TESTS: dict[str, Callable[[Node], bool]] = {
     "-e": lambda n: True,
     "-f": lambda n: isinstance(n, File),
@@ -86,6 +95,8 @@ def _primary(process: Process, words: list[str]) -> tuple[bool, list[str]]:
     if words[0] == "!":
         value, rest = _primary(process, words[1:])
         return not value, rest
+    if len(words) >= 3 and process.name == "[[" and words[1] in PATTERNS:
+        return PATTERNS[words[1]](words[0], words[2]), words[3:]
     if len(words) >= 3 and words[1] in BINARY:
         return BINARY[words[1]](words[0], words[2]), words[3:]
     if words[0] == "(":

@@ -182,9 +182,10 @@ def wc(process: Process, options: Options, operands: list[str]) -> Steps:
         totals = {key: totals[key] + counts[key] for key in totals}
         rows.append((counts, name))
     rows += [(totals, "total")] if len(operands) > 1 else []
+    width = 9 if process.ash else len(str(totals["c"])) if operands else 7
     for counts, name in rows:
-        width = 1 if len(keys) == 1 or name else 9
-        process.print(" ".join(str(counts[key]).rjust(width) for key in keys) + (f" {name}" if name else ""))
+        cells = [str(counts[key]).rjust(1 if len(keys) == len(rows) == 1 else width) for key in keys]
+        process.print(" ".join([*cells, name]).rstrip())
     return process.status
 
 
