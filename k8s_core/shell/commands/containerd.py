@@ -296,7 +296,7 @@ def _exec(process: Process, tool: str, namespace: str) -> Steps:
 def _stop(process: Process, tool: str, namespace: str) -> Steps:
     for word in Spec("t:s: time=t timeout=t signal=s").parse(process)[1]:
         yield from stop_container(process, _find(process, namespace, word), 10.0)
-        process.print(f"{word}")
+        process.print(word)
     return 0
 
 
@@ -308,7 +308,7 @@ def _rm(process: Process, tool: str, namespace: str) -> None:
             raise Refused(f"cannot remove container {word}: container is running")
         runtime(process).kill(container)
         runtime(process).remove(container)
-        process.print(f"{word}")
+        process.print(word)
 
 
 def _docker_pull(process: Process, tool: str, namespace: str) -> Steps:
@@ -333,7 +333,7 @@ def _run(process: Process, tool: str, namespace: str) -> Steps:
         process.machine.network, namespace, options.get("--name", ""), words[0], words[1:]
     )
     if "-d" in options or "--detach" in options:
-        process.print(f"{container.id}")
+        process.print(container.id)
         return 0
     code = yield from follow_log(process, container, "", True)
     if "--rm" in options:

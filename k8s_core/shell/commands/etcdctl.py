@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from k8s_core.shell.commands import etcdctl_snapshot
+from k8s_core.shell.commands.options import outcome
 from k8s_core.shell.fs import FileError
 from k8s_core.shell.pipes import Steps, Wait, Waiters
 from k8s_core.shell.process import Process
@@ -40,6 +41,10 @@ class Failure(Exception):
     def __init__(self, text: str, code: int = 1, log: str = "") -> None:
         super().__init__(text)
         self.code, self.log = code, log
+
+
+Form = Callable[[Message, "Client"], str | bytes]
+"""How an answer looks that is not asked for as JSON."""
 
 
 class Ask(NamedTuple):
@@ -108,7 +113,7 @@ ASKS = {
         "lease_leases", "LeaseLeases", lambda c, w: {},
         lambda c, a, w: f"found {len(a.leases)} leases\n" + "".join(f"{lease.ID:016x}\n" for lease in a.leases),
     ),
-    "member_list": Ask("member_list", "MemberList", lambda c, w: {}, lambda c, a, w: c.show.members(a, c)),
+    "member_list": Ask("member_list", "MemberList", lambda c, w: {}, lambda c, a, w: c.shown(a, c.show.members)),
     "member_add": Ask(
         "member_add", "MemberAdd", lambda c, w: {"peerURLs": _urls(c), "isLearner": c.flag("learner")},
         lambda c, a, w: f"{'Learner member' if a.member.isLearner else 'Member'} {a.member.ID:16x} added to cluster "
@@ -249,7 +254,7 @@ class Client:
             if name in ASKS:
                 return (yield from self._ask(ASKS[name], words))
             if command := getattr(self, f"do_{name}", None):
-                return (yield from command(words)) or 0
+                return (yield from outcome(self.process, command(words)))
         if not name:
             self.process.out("NAME:\n\tetcdctl - A simple command line client for etcd3.\n")
             return 0
@@ -270,6 +275,13 @@ class Client:
     def out(self, text: str | bytes) -> None:
         self.process.out(text)
 
+    def shown(self, answer: Message, form: Form) -> str | bytes:
+        """An answer as JSON, if that is asked for, or in a form of its own."""
+        return self.show.dumps(self.show.as_json(answer)) if self.format == "json" else form(answer, self)
+
+    def tell(self, answer: Message, form: Form) -> None:
+        self.out(self.shown(answer, form))
+
     @property
     def format(self) -> str:
         return self.options.get("write-out", "simple")
@@ -280,10 +292,8 @@ class Client:
     def number(self, name: str) -> int:
         return _number(self.options.get(name, "0"))
 
-    def do_version(self, words: list[str]) -> Steps:
+    def do_version(self, words: list[str]) -> None:
         self.out(VERSION)
-        return 0
-        yield 0.0
 
     def span(self, words: list[str]) -> dict[str, bytes]:
         """Key and range end of a command's words and flags."""
@@ -309,8 +319,7 @@ class Client:
             sort_target=targets.index(self.options.get("sort-by", "KEY").upper()),
             keys_only=self.flag("keys-only"), count_only=self.flag("count-only"),
         )  # fmt: skip
-        answer = yield from self.call("range", request)
-        self.out(self.show.get(answer, self))
+        self.tell((yield from self.call("range", request)), self.show.get)
         return 0
 
     def do_put(self, words: list[str]) -> Steps:
@@ -322,14 +331,14 @@ class Client:
             prev_kv=self.flag("prev-kv"), ignore_value=self.flag("ignore-value"),
             ignore_lease=self.flag("ignore-lease"),
         )  # fmt: skip
-        self.out(self.show.put((yield from self.call("put", request)), self))
+        self.tell((yield from self.call("put", request)), self.show.put)
         return 0
 
     def do_del(self, words: list[str]) -> Steps:
         if not words:
             raise Failure("del command needs one argument as key and an optional argument as range_end", 128)
         request = self.show.rpc.DeleteRangeRequest(**self.span(words), prev_kv=self.flag("prev-kv"))
-        self.out(self.show.delete((yield from self.call("delete_range", request)), self))
+        self.tell((yield from self.call("delete_range", request)), self.show.delete)
         return 0
 
     def do_defrag(self, words: list[str]) -> Steps:
@@ -340,8 +349,7 @@ class Client:
 
     def do_txn(self, words: list[str]) -> Steps:
         text = (yield from self.stdin()).decode()
-        answer = yield from self.call("txn", self.show.parse_txn(text))
-        self.out(self.show.txn(answer, self))
+        self.tell((yield from self.call("txn", self.show.parse_txn(text))), self.show.txn)
         return 0
 
     def do_watch(self, words: list[str]) -> Steps:
@@ -421,10 +429,8 @@ class Client:
     def do_snapshot_save(self, words: list[str]) -> Steps:
         return (yield from etcdctl_snapshot.save(self, words))
 
-    def do_snapshot_status(self, words: list[str]) -> Steps:
+    def do_snapshot_status(self, words: list[str]) -> int:
         return etcdctl_snapshot.deprecated(etcdctl_snapshot.status, self, words)
-        yield 0.0
 
-    def do_snapshot_restore(self, words: list[str]) -> Steps:
+    def do_snapshot_restore(self, words: list[str]) -> int:
         return etcdctl_snapshot.deprecated(etcdctl_snapshot.restore, self, words)
-        yield 0.0

@@ -84,19 +84,14 @@ def _centre(text: str, width: int) -> str:
 
 # --- keys -------------------------------------------------------------------------------------------------------
 def get(answer: Message, client: "Client") -> str | bytes:
-    match client.format:
-        case "json":
-            return dumps(as_json(answer))
-        case "fields":
-            kvs = "".join(_fields(kv, KEY_VALUE) for kv in answer.kvs)
-            more = "true" if answer.more else "false"
-            return f'{_fields(answer.header, HEADER)}{kvs}"More" : {more}\n"Count" : {answer.count}\n'
+    if client.format == "fields":
+        kvs = "".join(_fields(kv, KEY_VALUE) for kv in answer.kvs)
+        more = "true" if answer.more else "false"
+        return f'{_fields(answer.header, HEADER)}{kvs}"More" : {more}\n"Count" : {answer.count}\n'
     return b"".join(_pair(kv, client) for kv in answer.kvs)
 
 
 def put(answer: Message, client: "Client") -> str | bytes:
-    if client.format == "json":
-        return dumps(as_json(answer))
     if client.format == "fields":
         return _fields(answer.header, HEADER)
     previous = _pair(answer.prev_kv, client) if answer.HasField("prev_kv") else b""
@@ -104,16 +99,12 @@ def put(answer: Message, client: "Client") -> str | bytes:
 
 
 def delete(answer: Message, client: "Client") -> str | bytes:
-    if client.format == "json":
-        return dumps(as_json(answer))
     if client.format == "fields":
         return f'{_fields(answer.header, HEADER)}"Deleted" : {answer.deleted}\n'
     return f"{answer.deleted}\n".encode() + b"".join(_pair(kv, client) for kv in answer.prev_kvs)
 
 
 def txn(answer: Message, client: "Client") -> str | bytes:
-    if client.format == "json":
-        return dumps(as_json(answer))
     lines = b"SUCCESS\n" if answer.succeeded else b"FAILURE\n"
     printers = {"response_range": get, "response_put": put, "response_delete_range": delete}
     for response in answer.responses:
@@ -148,8 +139,6 @@ def time_to_live(answer: Message, client: "Client") -> str:
 
 # --- members ----------------------------------------------------------------------------------------------------
 def members(answer: Message, client: "Client") -> str:
-    if client.format == "json":
-        return dumps(as_json(answer))
     rows = [
         [f"{m.ID:x}", "started" if m.name else "unstarted", m.name, ",".join(m.peerURLs), ",".join(m.clientURLs),
          "true" if m.isLearner else "false"]

@@ -111,7 +111,7 @@ def ip(process: Process) -> int | None:
             via = f"via {out.split('via ')[1].split()[0]} " if "via" in out else ""
             process.print(f"{only} {via}dev {device} src {network.address} uid 0 \n    cache ")
             return 0
-        process.print(*(f"{route}" for route in routes(network)))
+        process.print(*routes(network))
     elif what and ("address".startswith(what) or "link".startswith(what)):
         if words[1:2] and words[1] in ("add", "del", "delete", "set"):
             return _change(process)

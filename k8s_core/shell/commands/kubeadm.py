@@ -118,7 +118,7 @@ def _tokens(process: Process) -> int:
 def _version(process: Process) -> int:
     version = process.machine.extra["node"].kubelet.node.version
     if "-o" in process.argv and "short" in process.argv:
-        process.print(f"{version}")
+        process.print(version)
     else:
         major, minor = version.lstrip("v").split(".")[:2]
         process.out(

@@ -58,7 +58,7 @@ def pgrep(process: Process) -> int:
     for row in hits:
         shown = f"{row.pid} {' '.join(row.argv)}" if "-a" in flags or "-af" in flags else str(row.pid)
         shown = f"{row.pid} {row.argv[0].rsplit('/', 1)[-1]}" if "-l" in flags else shown
-        process.print(f"{shown}")
+        process.print(shown)
     return int(not hits)
 
 
