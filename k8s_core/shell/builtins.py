@@ -95,10 +95,18 @@ def _export(shell: "Shell", words: list[str]) -> int | None:
 
 
 @builtin("local")
-def _local(shell: "Shell", words: list[str]) -> None:
+def _local(shell: "Shell", words: list[str]) -> int | None:
+    if not shell.scopes:
+        shell.complain(
+            "local: can only be used in a function" if shell.flavour == "bash" else "local: not in a function"
+        )
+        return 1
     for word in words[1:]:
-        name, _, value = word.partition("=")
-        shell.set(name, value)
+        name, equals, value = word.partition("=")
+        shell.scopes[-1].setdefault(name, shell.variables.get(name))
+        if equals:
+            shell.set(name, value)
+    return None
 
 
 @builtin("unset")

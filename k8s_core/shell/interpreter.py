@@ -47,6 +47,7 @@ class Shell(Traps):
         child.fds = self.fds | (child.fds if process else {})
         child.variables, child.exported = dict(self.variables), set(self.exported)
         child.functions, child.options = dict(self.functions), dict(self.options)
+        child.scopes = [dict(scope) for scope in self.scopes]
         child.status, child.last_background = self.status, self.last_background
         child._calls, child._tested = self._calls, self._tested
         child.interactive = self.interactive
@@ -272,6 +273,7 @@ class Shell(Traps):
     def _call(self, body: Command, arguments: list[str]) -> Steps:
         self.enter()
         positional, self.positional = self.positional, arguments
+        self.scopes.append({})
         try:
             return (yield from self.run_command(body))
         except Leave as leave:
@@ -280,6 +282,9 @@ class Shell(Traps):
             return leave.value
         finally:
             self.positional = positional
+            for name, value in self.scopes.pop().items():
+                self.variables.pop(name, None)
+                self.variables |= {name: value} if value is not None else {}
             self.leave()
 
     def enter(self) -> None:

@@ -23,6 +23,8 @@ class Variables:
         self._size = 0
         self.exported = set(process.env)
         self.functions: dict[str, Command] = {}
+        self.scopes: list[dict[str, str | None]] = []
+        """What `local` has hidden in each function that is running."""
         self.options = dict.fromkeys(OPTIONS.values(), False)
         self.status = 0
         self.traps: dict[str, str] = {}

@@ -147,6 +147,10 @@ def output(script: str, **options: object) -> str:
             "3 0\nno\n6\na\nb\n",
         ),
         (
+            "x=out; f() { local x=in y=1; g; echo $x; }; g() { x=deep; }; f; echo $x,$y; local z=1; echo $?",
+            "deep\nout,\n1\nsh: local: not in a function\n",
+        ),
+        (
             "[[ abc == a* ]] && echo glob; [[ x12 =~ ^x[0-9]+$ ]] && echo regex; [[ a != a* ]] || echo same",
             "glob\nregex\nsame\n",
         ),
