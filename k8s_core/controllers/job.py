@@ -1,17 +1,18 @@
 """The Job controller: runs Pods until enough of them have succeeded, or too many have failed.
 
 Promises: parallelism and completions, counted or indexed; back-off between failures (10 s doubling to 10 min), the
-back-off limit, the active deadline; suspend and resume; every ended Pod is counted once, even if it is deleted: the
-finalizer batch.kubernetes.io/job-tracking keeps it until it is.
-Stands for pkg/controller/job; what is decided about Pods is in job_pods.py.
-Leaves out: success policies, back-off limits by index.
+back-off limit, also by index, success policies, the active deadline; suspend and resume; every ended Pod is counted
+once, even if it is deleted: the finalizer batch.kubernetes.io/job-tracking keeps it until it is.
+Stands for pkg/controller/job; what is decided about Pods is in job_pods.py, about indexes in job_policies.py.
 """
+
+from collections.abc import Iterable
 
 from k8s_core.api import Object
 from k8s_core.api.errors import StatusError, is_conflict, is_not_found
 from k8s_core.api.selectors import from_label_selector
 from k8s_core.client.informer import key_of, split_key
-from k8s_core.controllers import job_pods
+from k8s_core.controllers import job_pods, job_policies
 from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import (
     Controller,
@@ -103,6 +104,8 @@ class JobController(Controller):
         if job is None:
             self.expectations.forget(key)
             return
+        if not job_policies.is_ours(job):
+            return
         if finished(job):
             for pod in self.pods.by_index(podutil.BY_CONTROLLER, job["metadata"]["uid"]):
                 if job_pods.tracked(pod) and pod["metadata"]["uid"] not in self.released:
@@ -153,6 +156,12 @@ class JobController(Controller):
             if left <= 0:
                 return "Failed", "DeadlineExceeded", "Job was active longer than specified deadline"
             self.queue.add_after(key_of(job), left)
+        if by_index := job_policies.failed(job, count):
+            return by_index
+        if target := condition(status.get("conditions"), "SuccessCriteriaMet"):
+            return "Complete", target.get("reason", ""), target.get("message", "")
+        if early := job_policies.succeeded(job, count):
+            return early
         completions = spec.get("completions")
         if completions is None:
             done = count.succeeded > 0 and count.active == 0
@@ -193,7 +202,7 @@ class JobController(Controller):
         elif completions is None:
             wanted = min(count.active, parallelism) if count.succeeded else parallelism
         else:
-            wanted = min(parallelism, completions - count.succeeded)
+            wanted = min(parallelism, completions - count.succeeded - len(count.failed_indexes))
         surplus = count.active - max(0, wanted)
         if surplus > 0:
             order = podutil.first_to_delete(count.running, [], surplus, self.loop.now)
@@ -201,26 +210,31 @@ class JobController(Controller):
         if surplus < 0:
             if spec.get("podReplacementPolicy") == "Failed":
                 surplus += count.terminating
-            wait = job_pods.backoff_left(count, self.loop.now)
+            delayed = job_policies.delays(count, self.loop.now)
+            if delayed:
+                self.queue.add_after(key, min(delayed.values()))
+            wait = 0.0 if count.failures else job_pods.backoff_left(count, self.loop.now)
             if wait > 0:
                 self.queue.add_after(key, wait)
                 return count.active
-            return count.active + self.create_pods(key, job, count, min(-surplus, MAX_POD_CREATE_DELETE_PER_SYNC))
+            return count.active + self.create_pods(
+                key, job, count, min(-surplus, MAX_POD_CREATE_DELETE_PER_SYNC), delayed
+            )
         return count.active
 
-    def create_pods(self, key: str, job: Object, count: job_pods.Count, number: int) -> int:
+    def create_pods(self, key: str, job: Object, count: job_pods.Count, number: int, delayed: Iterable[int]) -> int:
         if number <= 0:
             return 0
-        indexes = iter(job_pods.missing_indexes(job, count, number)) if job_pods.is_indexed(job) else None
-        made = 0
-        if indexes is not None:
-            chosen = list(indexes)
+        indexes, made = None, 0
+        if job_pods.is_indexed(job):
+            chosen = job_pods.missing_indexes(job, count, number, delayed)
             number, indexes = len(chosen), iter(chosen)
 
         def create() -> None:
             nonlocal made
             index = next(indexes) if indexes is not None else None
-            self.pod_control.create(job_pods.job_pod(job, index), job)
+            failures = count.failures.get(-1 if index is None else index, (0, 0.0))[0]
+            self.pod_control.create(job_pods.job_pod(job, index, failures), job)
             made += 1
 
         self.expectations.expect_creations(key, number)
@@ -264,6 +278,8 @@ class JobController(Controller):
         status["uncountedTerminatedPods"] = {}
         if job_pods.is_indexed(job):
             status["completedIndexes"] = job_pods.ranges(count.completed)
+        if job["spec"].get("backoffLimitPerIndex") is not None:
+            status["failedIndexes"] = job_pods.ranges(count.failed_indexes)
         over = verdict and not status["active"] and not status["terminating"]
         if verdict and over:
             final = self.condition(*(verdict[0], "True", verdict[1], verdict[2]))
@@ -279,6 +295,7 @@ class JobController(Controller):
 
     def write(self, job: Object, status: Object) -> Object:
         kept = {"uncountedTerminatedPods": status.get("uncountedTerminatedPods", {}), "ready": status["ready"]}
+        kept |= {"failedIndexes": status["failedIndexes"]} if "failedIndexes" in status else {}
         clean = drop_empty(status) | kept | {"terminating": status["terminating"]}
         if clean == (job.get("status") or {}):
             return job

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from k8s_core.api import Object
+from k8s_core.controllers import job_policies
 from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import condition, is_deleting, seconds
 from k8s_core.limits import JOB_BACKOFF
@@ -28,6 +29,9 @@ class Count:
     succeeded_uids: list[str] = field(default_factory=list)
     failed_uids: list[str] = field(default_factory=list)
     completed: set[int] = field(default_factory=set)
+    failed_indexes: set[int] = field(default_factory=set)
+    failures: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """How often an index has failed, and when it last did; only with backoffLimitPerIndex."""
     succeeded: int = 0
     counted_failed: int = 0
     terminating: int = 0
@@ -57,7 +61,10 @@ def count(job: Object, pods: Iterable[Object], released: set[str]) -> Count:
     """Sort the Pods. One without the finalizer (or `released` of it) was counted, or its uid is in the status."""
     status = job.get("status") or {}
     waiting = status.get("uncountedTerminatedPods") or {}
-    found = Count(completed=parse_ranges(status.get("completedIndexes", "")))
+    found = Count(
+        completed=parse_ranges(status.get("completedIndexes", "")),
+        failed_indexes=parse_ranges(status.get("failedIndexes", "")),
+    )
     pods = list(pods)
     left = {pod["metadata"]["uid"] for pod in pods if tracked(pod)} - released
     # Let go, but the status that counts them was never written.
@@ -75,6 +82,7 @@ def count(job: Object, pods: Iterable[Object], released: set[str]) -> Count:
             continue
         if phase == "Failed":
             found.last_failures.append(ended_at(pod))
+            job_policies.note_failure(job, found, pod)
         elif phase == "Succeeded":
             last_success = max(last_success, ended_at(pod))
         # One that is deleted while it runs counts as failed once the kubelet is done with it.
@@ -189,14 +197,14 @@ def ranges(indexes: set[int]) -> str:
     return ",".join(texts)
 
 
-def missing_indexes(job: Object, found: Count, number: int) -> list[int]:
-    """The lowest indexes that are neither done nor being worked on."""
-    taken = found.completed | {index_of(pod) for pod in found.running}
+def missing_indexes(job: Object, found: Count, number: int, delayed: Iterable[int] = ()) -> list[int]:
+    """The lowest indexes that are neither done nor being worked on, nor have to wait."""
+    taken = found.completed | found.failed_indexes | {index_of(pod) for pod in found.running} | set(delayed)
     free = (each for each in range(job["spec"].get("completions") or 0) if each not in taken)
     return [each for each, _ in zip(free, range(number), strict=False)]
 
 
-def job_pod(job: Object, index: int | None) -> Object:
+def job_pod(job: Object, index: int | None, failures: int = 0) -> Object:
     """A Pod of the Job, tracked; an indexed one knows its index by annotation, label, host name and environment."""
     pod = podutil.from_template(job["spec"]["template"], job)
     metadata = {**pod["metadata"], "finalizers": [*(pod["metadata"].get("finalizers") or ()), TRACKING]}
@@ -205,6 +213,8 @@ def job_pod(job: Object, index: int | None) -> Object:
         name = job["metadata"]["name"]
         metadata["generateName"] = f"{name}-{index}-"
         metadata["annotations"] = {**(metadata.get("annotations") or {}), INDEX: str(index)}
+        if job["spec"].get("backoffLimitPerIndex") is not None:
+            metadata["annotations"][job_policies.FAILURES] = str(failures)
         metadata["labels"] = {**(metadata.get("labels") or {}), INDEX: str(index)}
         variable = {
             "name": "JOB_COMPLETION_INDEX",

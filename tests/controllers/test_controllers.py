@@ -1,9 +1,9 @@
 """Every controller by its cases: YAML that says what there is, what happens, and what there must be afterwards.
 
 A case: `what` holds; `controllers` that run; `given` objects; `steps` (create, patch, delete, advance seconds,
-settle, silence a node, load of so many thousandths
-of a processor on each Pod); `then` objects, each part of a different one that exists; `count` of objects by kind; `gone`
-objects; `events` in order (all, or of one kind with `events_of`). Hashes of Pod templates are called HASH1, HASH2 ...
+settle, silence a node, load of so many thousandths of a processor on each Pod); `then` objects, each part of a
+different one that exists; `count` of objects by kind; `gone` objects; `events` in order (all, or of one kind with
+`events_of`). Hashes of Pod templates are called HASH1, HASH2 ...
 """
 
 from pathlib import Path
