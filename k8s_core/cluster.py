@@ -239,8 +239,9 @@ class Cluster:
         guards = [EscalationCheck(authorizer)] if "RBAC" in options.authorization_mode else []
         enabled, disabled = options.enable_admission_plugins, options.disable_admission_plugins
         return Admission(
-            registry.reader, self.loop, enabled, disabled, guards=guards, authorizer=authorizer, backends=self.backends
-        )
+            registry.reader, self.loop, enabled, disabled, guards=guards, authorizer=authorizer,
+            backends=self.backends, configuration=options.admission_control_config_file,
+        )  # fmt: skip
 
     def _configure(self, options: Options) -> None:
         """kube-apiserver was started anew, maybe with other flags in its manifest."""

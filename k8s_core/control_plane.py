@@ -130,7 +130,7 @@ def _apiserver(server: "Server", configure: Configure) -> Command:
         address = state.address.split(":")[0]
         process.err(klog(process, f"options.go:263] external host was not specified, using {address}"))
         process.err(klog(process, 'server.go:147] "Golang settings" GOGC="" GOMAXPROCS="" GOTRACEBACK=""'))
-        options = _apiserver_options(given)
+        options = _apiserver_options(process, given)
         if not state.running:  # not the first one, which boot has started
             yield from _find_etcd(process, given)
             yield APISERVER_START_SECONDS
@@ -147,7 +147,7 @@ def _apiserver(server: "Server", configure: Configure) -> Command:
     return _program(run)
 
 
-def _apiserver_options(given: dict[str, str]) -> Options:
+def _apiserver_options(process: Process, given: dict[str, str]) -> Options:
     """What the flags ask for; raises Failure in the real one's words."""
     if not given.get("etcd-servers"):
         raise Failure("Error: --etcd-servers must be specified\n")
@@ -157,10 +157,13 @@ def _apiserver_options(given: dict[str, str]) -> Options:
     asked = {"authorization-mode": "AlwaysAllow", **given}
     try:
         return apiserver_options.from_flags(
-            parser.parse_args([f"--{k}={v}" for k, v in asked.items() if f"--{k}" in known])
+            parser.parse_args([f"--{k}={v}" for k, v in asked.items() if f"--{k}" in known]),
+            lambda path: process.fs.read(path).decode(errors="replace"),
         )
     except argparse.ArgumentError as error:
         raise Failure(f"Error: {error.message}\n") from None
+    except (FileError, ValueError) as error:
+        raise Failure(_failed(process, str(error))) from None
 
 
 def _find_etcd(process: Process, given: dict[str, str]) -> Steps:

@@ -2,14 +2,15 @@
 
 import argparse
 import ipaddress
-from collections.abc import Container
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 import yaml
 
+from k8s_core.api import Object
 from k8s_core.api.protobuf import MEDIA_TYPE
 from k8s_core.api.times import parse_duration
 from k8s_core.apiserver.admission import PLUGINS, UNBUILT
@@ -36,6 +37,8 @@ class Options:
     storage_media_type: str = JSON
     client_ca_file: Path | None = None
     service_account_issuer: str = ISSUER
+    admission_control_config_file: Mapping[str, Object] = field(default_factory=dict)
+    """What each plugin is told, by its name."""
 
     @property
     def allows_anonymous(self) -> bool:
@@ -78,15 +81,30 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--etcd-compaction-interval", type=parse_duration, default=ETCD_COMPACTION_INTERVAL, metavar="TIME", help=about
     )
+    about = "an AdmissionConfiguration: what EventRateLimit, PodSecurity and PodTolerationRestriction are told"
+    group.add_argument("--admission-control-config-file", default={}, metavar="FILE", help=about)
     about = "client certificates of this CA are good, too, beside the cluster's own"
     group.add_argument("--client-ca-file", type=Path, metavar="FILE", help=about)
     about = "what tokens of ServiceAccounts say of who made them (%(default)s)"
     group.add_argument("--service-account-issuer", default=ISSUER, metavar="URL", help=about)
 
 
-def from_flags(options: argparse.Namespace) -> Options:
-    """The options that a command line with `add_flags` gave."""
-    return Options(**{each.name: getattr(options, each.name) for each in fields(Options)})
+def _text(path: str) -> str:
+    return Path(path).read_text()
+
+
+def from_flags(options: argparse.Namespace, read: Callable[[str], str] = _text) -> Options:
+    """The options that a command line with `add_flags` gave; `read` gives the text of a file. OSError, ValueError."""
+    values = {each.name: getattr(options, each.name) for each in fields(Options)}
+    if path := values["admission_control_config_file"]:
+        try:
+            plugins = (yaml.safe_load(read(path)) or {}).get("plugins") or ()
+            values["admission_control_config_file"] = {
+                each["name"]: each.get("configuration") or yaml.safe_load(read(each["path"])) or {} for each in plugins
+            }
+        except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"failed to read plugin config: {error}") from None
+    return Options(**values)
 
 
 @cache

@@ -1,7 +1,9 @@
 """Admission plugins by kube-apiserver's names: the optional ones, those for certificates, classes and claims."""
 
+import argparse
 import base64
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from k8s_core.api import Object, errors
-from k8s_core.apiserver.options import Options
+from k8s_core.apiserver.options import Options, add_flags, from_flags
 from k8s_core.apiserver.request import Request
 from k8s_core.client import Client
 from k8s_core.cluster import Cluster
@@ -67,11 +69,65 @@ def test_what_is_denied(make_cluster: Start) -> None:
     assert "admission control is denying all modifications" in refusal(denied, "configmaps", settings)
 
 
+def test_what_a_namespace_is_made_by_and_lets_its_pods_tolerate(make_cluster: Start) -> None:
+    """A namespace comes with what is created in it; its annotations give tolerations, and forbid all others."""
+    client = start(make_cluster, "NamespaceAutoProvision", "PodTolerationRestriction").client()
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "new"}}
+    client.create("configmaps", settings)
+    assert client.get("namespaces", "new")["status"] == {"phase": "Active"}
+    given = '[{"key": "disk", "operator": "Exists", "effect": "NoSchedule"}]'
+    note = {"scheduler.alpha.kubernetes.io/defaultTolerations": given}
+    client.patch("namespaces", "default", "", {"metadata": {"annotations": note}})
+    memory = {"key": "node.kubernetes.io/memory-pressure", "operator": "Exists", "effect": "NoSchedule"}
+    asked = [{"key": "disk", "operator": "Equal", "value": "ssd", "effect": "NoSchedule"}]
+    wanted = pod(container={"resources": {"requests": {"cpu": "1"}}}, tolerations=asked)
+    found = client.create("pods", wanted)["spec"]["tolerations"]
+    assert found[0] == {"key": "disk", "operator": "Exists", "effect": "NoSchedule"} and memory in found
+    assert asked[0] not in found
+    note = {"scheduler.alpha.kubernetes.io/tolerationsWhitelist": given}
+    client.patch("namespaces", "default", "", {"metadata": {"annotations": note}})
+    assert refusal(client, "pods", pod("other", tolerations=[{"key": "gpu", "operator": "Exists"}])) == (
+        "pod tolerations (possibly merged with namespace default tolerations) conflict with its namespace whitelist"
+    )
+
+
+def test_what_a_configuration_file_says(make_cluster: Start, tmp_path: Path) -> None:
+    """--admission-control-config-file limits Events, and gives levels to namespaces without labels."""
+    (tmp_path / "events.yaml").write_text("{limits: [{type: Namespace, qps: 1, burst: 2}]}")
+    (tmp_path / "admission.yaml").write_text(f"""
+kind: AdmissionConfiguration
+plugins:
+- {{name: EventRateLimit, path: {tmp_path}/events.yaml}}
+- name: PodSecurity
+  configuration: {{defaults: {{enforce: baseline, warn: restricted}}, exemptions: {{namespaces: [kube-system]}}}}
+""")
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    flags = [f"--admission-control-config-file={tmp_path}/admission.yaml", "--enable-admission-plugins=EventRateLimit"]
+    options = from_flags(parser.parse_args(flags))
+    cluster = make_cluster(profile="bare", scheduler=False, kubelets=False, controllers=["serviceaccount"], options=options)
+    client = cluster.client()
+    privileged = pod(container={"securityContext": {"privileged": True}})
+    assert 'violates PodSecurity "baseline:latest": privileged' in refusal(client, "pods", privileged)
+    client.create("pods", {**privileged, "metadata": {"name": "web", "namespace": "kube-system"}})
+    about = {"kind": "Pod", "name": "web", "namespace": "default"}
+
+    def event(name: str) -> Object:
+        meta = {"name": name, "namespace": "default"}
+        return {"apiVersion": "v1", "kind": "Event", "metadata": meta, "involvedObject": about}
+
+    for name in ("a", "b"):
+        client.create("events", event(name))
+    assert refusal(client, "events", event("c")) == "limit reached on type Namespace for key default"
+    cluster.advance(1)
+    client.create("events", event("c"))
+
+
 def test_names_that_can_only_be_switched_off(make_cluster: Start) -> None:
     """A plugin that is not built here may be named in --disable-admission-plugins, where it means nothing."""
     start(make_cluster, disable_admission_plugins=("PersistentVolumeLabel",))
-    with pytest.raises(ValueError, match='admission plugin "EventRateLimit" is unknown'):
-        start(make_cluster, "EventRateLimit")
+    with pytest.raises(ValueError, match='admission plugin "ImagePolicyWebhook" is unknown'):
+        start(make_cluster, "ImagePolicyWebhook")
 
 
 def test_default_ingress_class(make_cluster: Start) -> None:

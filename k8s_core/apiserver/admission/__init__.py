@@ -6,7 +6,7 @@ A plugin reads the store through `Reader`, may ask the authorizer and webhooks, 
 every write, whatever is switched off.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from k8s_core.api import Object
 from k8s_core.apiserver.admission.certificates import (
@@ -16,6 +16,7 @@ from k8s_core.apiserver.admission.certificates import (
 )
 from k8s_core.apiserver.admission.default_classes import DefaultIngressClass, DefaultStorageClass
 from k8s_core.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from k8s_core.apiserver.admission.event_rate_limit import EventRateLimit
 from k8s_core.apiserver.admission.limit_ranger import LimitRanger
 from k8s_core.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from k8s_core.apiserver.admission.node_restriction import NodeRestriction
@@ -26,9 +27,11 @@ from k8s_core.apiserver.admission.optional import (
     DenyServiceExternalIPs,
     ExtendedResourceToleration,
     LimitPodHardAntiAffinityTopology,
+    NamespaceAutoProvision,
     NamespaceExists,
     OwnerReferencesPermissionEnforcement,
     PodNodeSelector,
+    PodTolerationRestriction,
 )
 from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin
 from k8s_core.apiserver.admission.pod_security import PodSecurity
@@ -49,6 +52,7 @@ from k8s_core.clock import Loop
 
 ORDER: tuple[type[Plugin], ...] = (
     AlwaysAdmit,
+    NamespaceAutoProvision,
     NamespaceLifecycle,
     NamespaceExists,
     LimitPodHardAntiAffinityTopology,
@@ -61,6 +65,8 @@ ORDER: tuple[type[Plugin], ...] = (
     PodNodeSelector,
     Priority,
     DefaultTolerationSeconds,
+    PodTolerationRestriction,
+    EventRateLimit,
     ExtendedResourceToleration,
     DefaultStorageClass,
     StorageObjectInUseProtection,
@@ -87,16 +93,18 @@ OFF_BY_DEFAULT = frozenset(
         AlwaysDeny,
         AlwaysPullImages,
         DenyServiceExternalIPs,
+        EventRateLimit,
         ExtendedResourceToleration,
         LimitPodHardAntiAffinityTopology,
+        NamespaceAutoProvision,
         NamespaceExists,
         OwnerReferencesPermissionEnforcement,
         PodNodeSelector,
+        PodTolerationRestriction,
     )
 )
 UNBUILT = frozenset(
-    ("ClusterTrustBundleAttest", "EventRateLimit", "ImagePolicyWebhook", "NamespaceAutoProvision",
-     "PersistentVolumeLabel", "PodTolerationRestriction", "PodTopologyLabels")
+    ("ClusterTrustBundleAttest", "ImagePolicyWebhook", "PersistentVolumeLabel", "PodTopologyLabels")
 )  # fmt: skip
 """Plugins that kube-apiserver has or had and this one does not: they can be switched off, but not on."""
 Guard = Callable[[Request, Object | None, Object | None], None]
@@ -114,6 +122,7 @@ class Admission:
         guards: Iterable[Guard] = (),
         authorizer: Authorizer | None = None,
         backends: Backends | None = None,
+        configuration: Mapping[str, Object] | None = None,
     ) -> None:
         enabled, disabled = set(enable), set(disable)
         if unknown := (enabled | disabled - UNBUILT) - set(PLUGINS):
@@ -121,6 +130,8 @@ class Admission:
             raise ValueError(f'admission plugin "{sorted(unknown)[0]}" is unknown, expected one of {known}')
         names = (set(PLUGINS) - OFF_BY_DEFAULT | enabled) - disabled
         self.plugins = [plugin(reader, loop, authorizer, backends) for plugin in ORDER if plugin.name in names]
+        for plugin in self.plugins:
+            plugin.configuration = (configuration or {}).get(plugin.name, {})
         self.guards = list(guards)
         self._chosen: dict[tuple[str, str], list[Plugin]] = {}
 

@@ -1,18 +1,22 @@
 """The plugins that are off unless `--enable-admission-plugins` names them; each is a few lines of policy.
 
-Left out: NamespaceAutoProvision, PodTolerationRestriction and the two that need a configuration file of their own,
-EventRateLimit and ImagePolicyWebhook.
+Left out: ImagePolicyWebhook, which asks another server about every image.
 """
 
 from collections.abc import Iterator
 from typing import ClassVar
 
+import orjson
+
 from k8s_core.api import Object, errors
+from k8s_core.api.validation.pods import qos_class
 from k8s_core.apiserver.admission.plugin import CREATE, DELETE, UPDATE, Plugin, forbidden
-from k8s_core.apiserver.request import Request
+from k8s_core.apiserver.request import Request, User
 
 PODS = frozenset({"pods"})
 HOSTNAME = "kubernetes.io/hostname"
+MEMORY_PRESSURE = {"key": "node.kubernetes.io/memory-pressure", "operator": "Exists", "effect": "NoSchedule"}
+APISERVER = User("system:apiserver", ("system:masters",))
 NODE_SELECTOR = "scheduler.alpha.kubernetes.io/node-selector"
 BLOCKED = "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: "
 
@@ -40,6 +44,25 @@ class AlwaysPullImages(Plugin):
         if request.subresource in ("", "ephemeralcontainers"):
             for container in _containers(obj["spec"]):
                 container["imagePullPolicy"] = "Always"
+
+
+class NamespaceAutoProvision(Plugin):
+    """What is created in a namespace that is not there makes it."""
+
+    name: ClassVar[str] = "NamespaceAutoProvision"
+    operations: ClassVar[frozenset[str]] = frozenset({CREATE})
+
+    def mutate(self, request: Request, obj: Object | None, old: Object | None) -> None:
+        assert request.resource is not None
+        if not request.resource.namespaced or request.dry_run or self.find("namespaces", request.namespace):
+            return
+        namespaces = self.reader.resource_of("", "v1", "Namespace")
+        assert self.backends is not None
+        made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": request.namespace}}
+        asked = Request(
+            verb="create", resource=namespaces, name=request.namespace, user=APISERVER, object=made, in_process=True
+        )
+        self.backends.registry.create(asked, made)
 
 
 class NamespaceExists(Plugin):
@@ -120,6 +143,72 @@ class PodNodeSelector(Plugin):
             raise forbidden(request, obj, "pod node label selector conflicts with its namespace node label selector")
         if wanted:
             obj["spec"]["nodeSelector"] = {**own, **wanted}
+
+
+class PodTolerationRestriction(Plugin):
+    """A namespace's annotations give its Pods tolerations, and say which ones they may have at most."""
+
+    name: ClassVar[str] = "PodTolerationRestriction"
+    resources: ClassVar[frozenset[str]] = PODS
+
+    def mutate(self, request: Request, obj: Object | None, old: Object | None) -> None:
+        assert obj is not None
+        if request.subresource:
+            return
+        spec, given = obj["spec"], self._annotated(request, "defaultTolerations", "default") if old is None else None
+        tolerations = merged(given or [], spec.get("tolerations") or [])
+        if qos_class(obj["spec"]) != "BestEffort":
+            tolerations = merged(tolerations, [MEMORY_PRESSURE])
+        if tolerations:
+            spec["tolerations"] = tolerations
+        self.validate(request, obj, old)
+
+    def validate(self, request: Request, obj: Object | None, old: Object | None) -> None:
+        assert obj is not None
+        allowed = self._annotated(request, "tolerationsWhitelist", "whitelist")
+        if request.subresource or not allowed:
+            return
+        if not all(any(covers(each, one) for each in allowed) for one in obj["spec"].get("tolerations") or ()):
+            why = "pod tolerations (possibly merged with namespace default tolerations) conflict with its namespace"
+            raise errors.StatusError(500, "", f"{why} whitelist")
+
+    def _annotated(self, request: Request, annotation: str, configured: str) -> list[Object] | None:
+        """What the namespace's annotation says, or else the configuration."""
+        namespace = self.find("namespaces", request.namespace) or {"metadata": {}}
+        text = (namespace["metadata"].get("annotations") or {}).get(f"scheduler.alpha.kubernetes.io/{annotation}")
+        if text is None:
+            return self.configuration.get(configured)
+        try:
+            return list(orjson.loads(text or "[]"))
+        except (ValueError, TypeError) as error:
+            raise errors.internal(f"cannot parse {annotation} of namespace {request.namespace}: {error}") from None
+
+
+def covers(wide: Object, narrow: Object) -> bool:
+    """Whether a toleration tolerates whatever another one does (isSuperset)."""
+    if wide == narrow:
+        return True
+    key, operator, effect = wide.get("key", ""), wide.get("operator", ""), wide.get("effect", "")
+    if key not in ("", narrow.get("key", "")) or (not key and operator != "Exists"):
+        return False
+    if effect not in ("", narrow.get("effect", "")):
+        return False
+    if effect == "NoExecute" and (most := wide.get("tolerationSeconds")) is not None:
+        seconds = narrow.get("tolerationSeconds")
+        if seconds is None or seconds > most:
+            return False
+    same = narrow.get("operator") == "Equal" and narrow.get("value", "") == wide.get("value", "")
+    return operator == "Exists" or (operator in ("", "Equal") and same)
+
+
+def merged(first: list[Object], second: list[Object]) -> list[Object]:
+    """Both, without those that another one covers."""
+    found = [*first, *second]
+    return [
+        one
+        for i, one in enumerate(found)
+        if not any(covers(other, one) and (j < i or other != one) for j, other in enumerate(found) if j != i)
+    ]
 
 
 class OwnerReferencesPermissionEnforcement(Plugin):

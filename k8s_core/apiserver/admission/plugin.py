@@ -24,6 +24,8 @@ class Plugin:
     name: ClassVar[str]
     resources: ClassVar[frozenset[str]] = frozenset()
     operations: ClassVar[frozenset[str]] = frozenset({CREATE, UPDATE})
+    configuration: Object = {}  # noqa: RUF012  replaced, never changed
+    """What --admission-control-config-file says of this plugin."""
 
     def __init__(
         self, reader: Reader, loop: Loop, authorizer: Authorizer | None = None, backends: Backends | None = None

@@ -79,8 +79,8 @@ class PodSecurity(Plugin):
 
     def _pod(self, request: Request, obj: Object, spec: Object, *, enforce: bool) -> None:
         namespace = self.find("namespaces", request.namespace)
-        labels = namespace["metadata"].get("labels") if namespace else None
-        if not labels or not any(key.startswith(PREFIX) for key in labels):
+        labels = {**self._defaults(), **((namespace["metadata"].get("labels") or {}) if namespace else {})}
+        if not any(key.startswith(PREFIX) for key in labels) or self._exempt(request, spec):
             return
         levels, _ = policy(labels)
         if enforce and (found := violations(levels["enforce"].level, spec)):
@@ -90,9 +90,23 @@ class PodSecurity(Plugin):
         if found := violations(levels["warn"].level, spec):
             request.warnings.append(f'would violate PodSecurity "{levels["warn"]}": {describe(found)}')
 
+    def _defaults(self) -> Object:
+        """The levels of a PodSecurityConfiguration, as the labels would say them."""
+        return {f"{PREFIX}{key}": level for key, level in (self.configuration.get("defaults") or {}).items()}
+
+    def _exempt(self, request: Request, spec: Object) -> bool:
+        """Whether the configuration lets the user, the namespace or the runtime class do as they like."""
+        asked = {
+            "usernames": request.user.name, "namespaces": request.namespace,
+            "runtimeClasses": spec.get("runtimeClassName"),
+        }  # fmt: skip
+        exemptions = self.configuration.get("exemptions") or {}
+        return any(value in (exemptions.get(kind) or ()) for kind, value in asked.items())
+
     def _namespace(self, request: Request, obj: Object, old: Object | None) -> None:
-        new, problems = policy(obj["metadata"].get("labels"))
-        before, had = policy(old["metadata"].get("labels")) if old else ({}, [])
+        defaults = self._defaults()
+        new, problems = policy({**defaults, **(obj["metadata"].get("labels") or {})})
+        before, had = policy({**defaults, **(old["metadata"].get("labels") or {})}) if old else ({}, [])
         if problems and problems != had:
             raise errors.invalid("Namespace", obj["metadata"].get("name", ""), problems)
         if old is None or new["enforce"] == before["enforce"] or new["enforce"].level == "privileged":
