@@ -105,7 +105,8 @@ plugins:
     add_flags(parser)
     flags = [f"--admission-control-config-file={tmp_path}/admission.yaml", "--enable-admission-plugins=EventRateLimit"]
     options = from_flags(parser.parse_args(flags))
-    cluster = make_cluster(profile="bare", scheduler=False, kubelets=False, controllers=["serviceaccount"], options=options)
+    bare = {"profile": "bare", "scheduler": False, "kubelets": False, "controllers": ["serviceaccount"]}
+    cluster = make_cluster(**bare, options=options)
     client = cluster.client()
     privileged = pod(container={"securityContext": {"privileged": True}})
     assert 'violates PodSecurity "baseline:latest": privileged' in refusal(client, "pods", privileged)
