@@ -10,11 +10,11 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from course.checks import Look, Points, Rule, point
+from course.checks import Look, Points, point
 from course.checks.rules import show
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 
-_ANOTHER = Rule("another text (ask the server)", lambda value: False)
+_ANOTHER = "another text (ask the server)"
 _KINDS = (("services", "svc"), ("configmaps", "cm"), ("namespaces", "ns"), ("nodes", "no"), ("endpoints", "ep"))
 
 
@@ -48,14 +48,8 @@ def facts(see: Look, v: Values) -> Points:
         ),
     )
     for key, path, right, why in pages:
-        told = str(answer[f"data.{key}"] or "").strip()
-        yield point(
-            f"{key}, from {path}",
-            told,
-            told if right and told == right else _ANOTHER,
-            f"kubectl get --raw {path}",
-            why=why,
-        )
+        get = f"kubectl get --raw {path}"
+        yield objects.answer(f"{key}, from {path}", answer[f"data.{key}"], right, get, why=why, untold=_ANOTHER)
 
 
 def _version(see: Look) -> str:
@@ -202,21 +196,17 @@ def refused(see: Look, v: Values) -> Points:
 
 
 def _refused_begin(v: Values) -> str:
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": v.program}}
-    role = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "Role",
-        "metadata": {"name": v.rights},
-        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "watch"]}],
-    }
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": v.rights},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": v.rights},
-        "subjects": [{"kind": "ServiceAccount", "name": v.other, "namespace": "default"}],
-    }
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [account, role, binding]})
+    group = "rbac.authorization.k8s.io"
+    rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "watch"]}]
+    binding = objects.of(
+        f"{group}/v1",
+        "RoleBinding",
+        v.rights,
+        roleRef={"apiGroup": group, "kind": "Role", "name": v.rights},
+        subjects=[{"kind": "ServiceAccount", "name": v.other, "namespace": "default"}],
+    )
+    role = objects.of(f"{group}/v1", "Role", v.rights, rules=rules)
+    return objects.many(objects.of("v1", "ServiceAccount", v.program), role, binding)
 
 
 def certificate(see: Look, v: Values) -> Points:
@@ -314,8 +304,7 @@ def own_patch(see: Look, v: Values) -> Points:
 
 
 def _thing(v: Values) -> str:
-    meta = {"name": v.thing}
-    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"colour": v.colour}})
+    return objects.many(objects.config(v.thing, {"colour": v.colour}))
 
 
 TASKS = {

@@ -6,14 +6,14 @@ from typing import Any
 
 import yaml
 
-from course.checks import Look, Points, Rule, Seen, at_least, point, same_items
+from course.checks import Look, Points, Seen, at_least, point, same_items
 from course.checks.rules import show
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 from course.widgets.merge import LAST_APPLIED, last_applied
 
 _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "islet", "jetty", "knoll", "linden")
 _KEYS = ("colour", "limit", "region", "theme", "cache", "proxy", "level", "batch")
-_ANOTHER = Rule("something else (try it with a file of your own)", lambda value: False)
+_ANOTHER = "something else (try it with a file of your own)"
 
 
 def values(draw: random.Random) -> Values:
@@ -74,7 +74,7 @@ def predict(see: Look, v: Values) -> Points:
         (v.changed, w[1], "The file says something new, so it becomes that."),
     ):
         told = answer[f"data.{key}"]
-        yield point(f"what becomes of {key}", told, told if str(told).strip() == right else _ANOTHER, get, why=why)
+        yield objects.answer(f"what becomes of {key}", told, right, get, why=why, untold=_ANOTHER)
 
 
 # --- write: the learner's own three-way merge -------------------------------------------------------------------------
@@ -219,23 +219,12 @@ def own_apply(see: Look, v: Values) -> Points:
 
 
 def _config(name: str, data: dict[str, str]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": data}
+    return objects.within("default", objects.config(name, data))[0]
 
 
 def _deployment(name: str, image: str, replicas: int) -> dict[str, Any]:
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {
-                "metadata": {"labels": {"app": name}},
-                "spec": {"containers": [{"name": "main", "image": image}]},
-            },
-        },
-    }
+    """As it stands in a file, so with its namespace."""
+    return objects.within("default", objects.deployment(name, replicas, image))[0]
 
 
 def _wanted(v: Values) -> dict[str, Any]:
@@ -252,19 +241,19 @@ def _reset_begin(v: Values) -> str:
     made = _deployment(v.shop, v.old, v.few)
     live = _deployment(v.shop, v.old, v.many)
     live["metadata"]["annotations"] = {LAST_APPLIED: json.dumps(made)}
-    return json.dumps(live)
+    return objects.many(live)
 
 
 TASKS = {
     "own-apply": Exercise(own_apply),
     "predict": Exercise(
-        predict, owns=("configmaps/forecast", "configmaps/{settings}"), begin=lambda v: json.dumps(_live(v))
+        predict, owns=("configmaps/forecast", "configmaps/{settings}"), begin=lambda v: objects.many(_live(v))
     ),
     "write": Exercise(write),
     "conflict": Exercise(
         conflict,
         owns=("deployments/{web}",),
-        begin=lambda v: json.dumps(_deployment(v.web, v.old, v.wish)),
+        begin=lambda v: objects.many(_deployment(v.web, v.old, v.wish)),
         then=('patch deployment {web} --type=merge -p \'{"spec":{"replicas":{seen}}}\' --field-manager={robot}',),
     ),
     "reset": Exercise(reset, owns=("deployments/{shop}",), begin=_reset_begin),

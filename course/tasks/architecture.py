@@ -1,11 +1,10 @@
 """Chapter 01: the components. Practice with a Deployment, the order of things, dead components by their symptoms."""
 
-import json
 import random
 from itertools import pairwise
 
 from course.checks import Look, Points, Rule, Seen, point
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 
 STEPS = (
     "the apiserver writes the Deployment into etcd",
@@ -45,10 +44,6 @@ def values(draw: random.Random) -> Values:
     )
 
 
-def _ready(pod: Seen) -> bool:
-    return pod["status.conditions[type=Ready].status"] == "True" and not pod["metadata.deletionTimestamp"]
-
-
 def two_replicas(see: Look, v: Values) -> Points:
     deployment = see.get("deployments.apps", v.name)
     get = f"kubectl get deployment {v.name}"
@@ -74,29 +69,29 @@ def order(see: Look, v: Values) -> Points:
     whole = sorted(said) == list(_LETTERS)
     for before, after in pairwise(STEPS):
         pair = sorted((letters[before], letters[after]))
-        yield point(
+        yield objects.answer(
             f"{pair[0]} and {pair[1]} stand in the right order",
             "".join(letter for letter in said if letter in pair) if whole else said,
-            letters[before] + letters[after] if whole else "each of the seven letters once",
+            letters[before] + letters[after],
             _ORDER,
             why="Who acts has learned of something that was written before. What must be there for each of the two?",
+            untold="the other order" if whole else "each of the seven letters once",
         )
 
 
 def dead(see: Look, v: Values) -> Points:
-    said = see.get("configmaps", "dead")
-    for key, symptom in (("first", v.symptom1), ("second", v.symptom2), ("third", v.symptom3)):
-        yield point(
-            f"{key}: {symptom.replace('`', '').replace('*', '')}",
-            said[f"data.{key}"],
-            SYMPTOMS[symptom],
-            "kubectl get configmap dead -o yaml",
-            why="Whose work is missing? What still works was done by somebody who is alive.",
-        )
+    yield from objects.choices(
+        see.get("configmaps", "dead"),
+        {"first": v.symptom1, "second": v.symptom2, "third": v.symptom3},
+        SYMPTOMS,
+        "kubectl get configmap dead -o yaml",
+        why="Whose work is missing? What still works was done by somebody who is alive.",
+        untold="another component (stop one, and look)",
+    )
 
 
 def broken(see: Look, v: Values) -> Points:
-    pods = [pod for pod in see.list("pods", f"app={v.wish}") if _ready(pod)]
+    pods = [pod for pod in see.list("pods", f"app={v.wish}") if objects.ready(pod)]
     get = f"kubectl get deployments,replicasets,pods -l app={v.wish} -o wide"
     owners = [pod["metadata.ownerReferences[0].kind"] for pod in pods]
     yield point(
@@ -129,22 +124,18 @@ def _about(event: Seen) -> tuple[str, str]:
     return str(event["involvedObject.name"]), str(event["message"] or " ").split(" ")[-1]
 
 
-def _wish(name: str, count: int) -> str:
-    labels = {"app": name}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "nginx"}]}}
-    spec = {"replicas": count, "selector": {"matchLabels": labels}, "template": template}
-    metadata = {"name": name, "labels": labels}
-    return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
-
-
 TASKS = {
     "two-replicas": Exercise(two_replicas, owns=("deployments.apps/{name}",)),
-    "order": Exercise(order, owns=("configmap/order", "deployment/{shown}"), begin=lambda v: _wish(v.shown, 1)),
+    "order": Exercise(
+        order,
+        owns=("configmap/order", "deployment/{shown}"),
+        begin=lambda v: objects.many(objects.deployment(v.shown, 1)),
+    ),
     "dead": Exercise(dead, owns=("configmap/dead",)),
     "broken": Exercise(
         broken,
         owns=("deployment/{wish}", "pods/app={wish}"),
-        begin=lambda v: _wish(v.wish, v.count),
+        begin=lambda v: objects.many(objects.deployment(v.wish, v.count)),
         stops=("{gone}",),
     ),
 }

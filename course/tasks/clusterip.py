@@ -1,11 +1,9 @@
 """Chapter 12: Services of type ClusterIP. A port by its name, no selector, headless, and one that leads nowhere."""
 
 import random
-from typing import Any
 
 from course.checks import Look, Points, Seen, contains, point, same_items
-from course.tasks import Exercise, Values
-from course.tasks.kube_proxy import _deployment, _list, _pod, _service
+from course.tasks import Exercise, Values, objects
 
 _CLIENT = "busybox"
 
@@ -160,29 +158,23 @@ def first_service(see: Look, v: Values) -> Points:
 
 
 def _named(v: Values) -> str:
-    pods = _deployment(v.api, 2)
-    pods["spec"]["template"]["spec"]["containers"] = [
-        {
-            "name": "echo",
-            "image": "hashicorp/http-echo",
-            "args": ["-text=served", f"-listen=:{v.number}"],
-            "ports": [{"name": v.portname, "containerPort": v.number}],
-        }
-    ]
-    return _list(pods, _caller(v))
-
-
-def _caller(v: Values) -> dict[str, Any]:
-    return _pod(v.caller, _CLIENT, command=["sleep", "86400"])
+    ports = [{"name": v.portname, "containerPort": v.number}]
+    arguments = ["-text=served", f"-listen=:{v.number}"]
+    pods = objects.deployment(v.api, 2, "hashicorp/http-echo", args=arguments, ports=ports)
+    return objects.many(pods, objects.client(v.caller))
 
 
 def _lost(v: Values) -> str:
-    pods = _deployment(v.lost, 2)
+    pods = objects.deployment(v.lost, 2)
     for labels in (pods["spec"]["selector"]["matchLabels"], pods["spec"]["template"]["metadata"]["labels"]):
         labels["tier"] = v.tier
-    service = _service(v.lost, 80, 8080)
+    service = objects.service(v.lost, 80, 8080)
     service["spec"]["selector"] = {"app": v.lost, "tier": f"{v.tier}s"}
-    return _list(pods, service, _caller(v))
+    return objects.many(pods, service, objects.client(v.caller))
+
+
+def _headless(v: Values) -> str:
+    return objects.many(objects.deployment(v.members, 3), objects.service(v.members), objects.client(v.caller))
 
 
 TASKS = {
@@ -192,7 +184,7 @@ TASKS = {
     "headless": Exercise(
         headless,
         owns=("services/{members}", "deployments/{members}"),
-        begin=lambda v: _list(_deployment(v.members, 3), _service(v.members), _caller(v)),
+        begin=_headless,
     ),
     "lost": Exercise(lost, owns=("services/{lost}", "deployments/{lost}"), begin=_lost),
 }

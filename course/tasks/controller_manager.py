@@ -4,8 +4,8 @@ import json
 import random
 from typing import Any
 
-from course.checks import Look, Points, Rule, Seen, excludes, point, same_items
-from course.tasks import Exercise, Values
+from course.checks import Look, Points, Rule, excludes, point, same_items
+from course.tasks import Exercise, Values, objects
 
 LOOPS = {
     "a Deployment `web` exists, but no ReplicaSet for it": "deployment-controller",
@@ -42,26 +42,21 @@ def values(draw: random.Random) -> Values:
     )
 
 
-def _ready(pod: Seen) -> bool:
-    return pod["status.conditions[type=Ready].status"] == "True" and not pod["metadata.deletionTimestamp"]
-
-
 def tidy(see: Look, v: Values) -> Points:
-    pods = [pod for pod in see.list("pods", "app=hello") if _ready(pod)]
+    pods = [pod for pod in see.list("pods", "app=hello") if objects.ready(pod)]
     get = "kubectl get pods -l app=hello"
     yield point("four Pods of hello are ready", len(pods), 4, get, why="Change the wish, not the Pods.")
 
 
 def whose(see: Look, v: Values) -> Points:
-    said = see.get("configmaps", "whose")
-    for key, symptom in (("first", v.symptom1), ("second", v.symptom2), ("third", v.symptom3)):
-        yield point(
-            f"{key}: {symptom.replace('`', '')}",
-            said[f"data.{key}"],
-            LOOPS[symptom],
-            "kubectl get configmap whose -o yaml",
-            why="Each loop is named for what it looks after. Who makes or removes what is missing? Use its full name.",
-        )
+    yield from objects.choices(
+        see.get("configmaps", "whose"),
+        {"first": v.symptom1, "second": v.symptom2, "third": v.symptom3},
+        LOOPS,
+        "kubectl get configmap whose -o yaml",
+        why="Each loop is named for what it looks after. Who makes or removes what is missing? Use its full name.",
+        untold="another loop",
+    )
 
 
 def _pods(text: str) -> list[dict[str, Any]]:
@@ -163,7 +158,7 @@ def orphans(see: Look, v: Values) -> Points:
     )
     yield point(
         f"the Pods of {v.keep} still run",
-        sum(_ready(pod) for pod in see.list("pods", f"app={v.keep}")) if gone else None,
+        sum(objects.ready(pod) for pod in see.list("pods", f"app={v.keep}")) if gone else None,
         v.count,
         f"kubectl get pods -l app={v.keep}",
         why="The ReplicaSet looks after them. As long as it is there, they are.",
@@ -179,7 +174,7 @@ def orphans(see: Look, v: Values) -> Points:
 
 
 def silent(see: Look, v: Values) -> Points:
-    pods = [pod for pod in see.list("pods", f"app={v.silent}") if _ready(pod)]
+    pods = [pod for pod in see.list("pods", f"app={v.silent}") if objects.ready(pod)]
     owners = {str(pod["metadata.ownerReferences[0].kind"]) for pod in pods}
     get = f"kubectl get pods -l app={v.silent}"
     yield point(
@@ -215,8 +210,7 @@ def _whole(kind: str, version: str, name: str, spec: dict[str, Any]) -> dict[str
 
 
 def _two(v: Values) -> str:
-    items = [_whole("Deployment", "apps/v1", name, {"replicas": v.count}) for name in (v.keep, v.drop)]
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    return objects.many(*(objects.deployment(name, v.count) for name in (v.keep, v.drop)))
 
 
 TASKS = {

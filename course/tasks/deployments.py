@@ -3,10 +3,9 @@
 import json
 import math
 import random
-from typing import Any
 
-from course.checks import Look, Points, Rule, Seen, at_least, contains, point
-from course.tasks import Exercise, Values
+from course.checks import Look, Points, Seen, at_least, contains, point
+from course.tasks import Exercise, Values, objects
 
 _CAUSES = ("first release", "faster search", "new colours", "less memory", "dark mode", "shorter log", "new prices")
 _MODES = ("plain", "fast", "safe", "quiet", "verbose", "strict")
@@ -37,24 +36,6 @@ def values(draw: random.Random) -> Values:
         good=draw.choice(("httpd:2.4.58", "httpd:2.4.59", "httpd:2.4.61")),
         typo=draw.choice(("httpd:2.4.62-typo", "httpd:2.4.63-missing", "httpd:2.4.62-broken")),
     )
-
-
-_ANOTHER = Rule("another number (find it by trying)", lambda value: False)
-
-
-def _deployment(name: str, image: str, replicas: int, **more: Any) -> dict[str, Any]:
-    container = {"name": "main", "image": image, **({"env": more.pop("env")} if "env" in more else {})}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}},
-            **more,
-        },
-    }
 
 
 def _images(see: Look, app: str) -> list[str]:
@@ -133,9 +114,7 @@ def surge(see: Look, v: Values) -> Points:
         ),
     ):
         told = answer[f"data.{key}"]
-        # The right number stays untold: the learner finds it by trying.
-        right = str(told or "").strip() == str(number)
-        yield point(what, told, told if right else _ANOTHER, get, why=why)
+        yield objects.answer(what, told, number, get, why=why, untold="another number (find it by trying)")
 
 
 def past(see: Look, v: Values) -> Points:
@@ -237,14 +216,15 @@ def _template(number: int) -> str:
 
 
 def _past_begin(v: Values) -> str:
-    made = _deployment(v.ledger, v.image1, 3, env=[{"name": "MODE", "value": v.mode1}])
+    made = objects.deployment(v.ledger, 3, v.image1, env=[{"name": "MODE", "value": v.mode1}])
     made["metadata"]["annotations"] = {"kubernetes.io/change-cause": v.cause1}
-    return json.dumps(made)
+    return objects.many(made)
 
 
 def _zero_begin(v: Values) -> str:
-    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 2}}
-    return json.dumps(_deployment(v.shop, v.old, v.count, strategy=strategy))
+    made = objects.deployment(v.shop, v.count, v.old)
+    made["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 2}}
+    return objects.many(made)
 
 
 def _past_then() -> tuple[str, ...]:
@@ -266,7 +246,7 @@ TASKS = {
     "stuck": Exercise(
         stuck,
         owns=("deployments/{stuck}",),
-        begin=lambda v: json.dumps(_deployment(v.stuck, v.good, v.size)),
+        begin=lambda v: objects.many(objects.deployment(v.stuck, v.size, v.good)),
         then=("set image deployment/{stuck} main={typo}",),
     ),
 }

@@ -6,9 +6,7 @@ import random
 
 from course.checks import Look, Points, Rule, contains, point, present, same_items
 from course.checks.rules import show
-from course.tasks import Exercise, Values
-from course.tasks.kube_proxy import _deployment, _list, _pod, _ready, _service
-from course.tasks.namespaces import _in, _namespace
+from course.tasks import Exercise, Values, objects
 
 _PAIRS: tuple[tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]], ...] = (
     (
@@ -189,7 +187,7 @@ def inside(see: Look, v: Values) -> Points:
 
 
 def _inside(v: Values) -> str:
-    return _list(_deployment(v.inner, 2), _pod("inner-client", "busybox", command=["sleep", "86400"]))
+    return objects.many(objects.deployment(v.inner, 2), objects.client("inner-client"))
 
 
 # --- elder: a ReplicationController that counts a Pod which it has not made -----------------------------------------
@@ -224,9 +222,9 @@ def elder(see: Look, v: Values) -> Points:
 
 
 def _elder(v: Values) -> str:
-    pod = _pod(v.stray, "nginx")
+    pod = objects.pod(v.stray)
     pod["metadata"]["labels"] = {"run": v.stray}
-    return _list(pod)
+    return objects.many(pod)
 
 
 # --- doctrine (break and fix): set up by the notes ------------------------------------------------------------------
@@ -236,7 +234,7 @@ def doctrine(see: Look, v: Values) -> Points:
     pods = [p["metadata.name"] for p in near.list("pods", f"app={v.asker}") if not p["metadata.deletionTimestamp"]]
     log = near.logs(pods[0]).strip().splitlines() if pods else []
     addresses = [p["status.podIP"] for p in far.list("pods", f"app={v.db}")]
-    behind = _ready(far, v.db)
+    behind = objects.endpoints(far, v.db)
     yield point(
         f"behind the Service {v.db} are its two Pods",
         behind,
@@ -268,19 +266,14 @@ _ASK = "while true; do wget -T 2 -qO- http://$TARGET > /dev/null && echo got it 
 
 
 def _doctrine(v: Values) -> str:
-    service = _service(v.db, 80, 9376)
+    service = objects.service(v.db, 80, 9376)
     del service["spec"]["selector"]
-    asker = _deployment(v.asker, 1)
-    asker["spec"]["template"]["spec"]["containers"] = [
-        {
-            "name": "main",
-            "image": "busybox",
-            "env": [{"name": "TARGET", "value": f"{v.db}.{v.far}.service.cluster.local"}],
-            "command": ["sh", "-c", _ASK],
-        }
-    ]
-    spaces = (_namespace(v.near), _namespace(v.far))
-    return _list(*spaces, *_in(v.far, _deployment(v.db, 2), service), *_in(v.near, asker))
+    env = [{"name": "TARGET", "value": f"{v.db}.{v.far}.service.cluster.local"}]
+    asker = objects.deployment(v.asker, 1, "busybox", env=env, command=["sh", "-c", _ASK])
+    spaces = (objects.namespace(v.near), objects.namespace(v.far))
+    return objects.many(
+        *spaces, *objects.within(v.far, objects.deployment(v.db, 2), service), *objects.within(v.near, asker)
+    )
 
 
 def own_verdict(see: Look, v: Values) -> Points:

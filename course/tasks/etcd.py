@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from course.checks import Look, Points, point
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 
 _PKI = "/etc/kubernetes/pki/etcd"
 _V3 = f"--cacert {_PKI}/ca.crt --cert {_PKI}/server.crt --key {_PKI}/server.key"
@@ -156,16 +156,12 @@ def _stored(see: Look, v: Values) -> Any:
         return None
 
 
-def _config(name: str, **data: str) -> str:
-    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
-
-
 TASKS = {
     "first-key": Exercise(first_key),
     "both": Exercise(
         both,
         owns=("configmaps/wishes",),
-        begin=lambda v: _config("wishes", key=v.key, new=v.new, old=v.old),
+        begin=lambda v: objects.many(objects.config("wishes", {"key": v.key, "new": v.new, "old": v.old})),
         then=(
             f'exec etcd-cp -n kube-system -- sh -c "etcdctl del {{key}} {_V3}"',
             f'exec etcd-cp -n kube-system -- sh -c "ETCDCTL_API=2 etcdctl {_V2} rm /{{key}} || true"',
@@ -174,19 +170,19 @@ TASKS = {
     "numbers": Exercise(
         numbers,
         owns=("configmaps/{config}", "configmaps/found"),
-        begin=lambda v: _config(v.config, size="1"),
+        begin=lambda v: objects.many(objects.config(v.config, {"size": "1"})),
         then=tuple(f'patch configmap {{config}} -p \'{{"data":{{"size":"{size}"}}}}\'' for size in (2, 3, 5)),
     ),
     "recover": Exercise(
         recover,
         owns=("configmaps/{vault}",),
-        begin=lambda v: _config(v.vault, word=v.word, owner=v.owner),
+        begin=lambda v: objects.many(objects.config(v.vault, {"word": v.word, "owner": v.owner})),
         then=('patch configmap {vault} --type=merge -p \'{"data":{"word":"oops","owner":null}}\'',),
     ),
     "follow": Exercise(
         follow,
         owns=("configmaps/story",),
-        begin=lambda v: _config(v.diary, line=v.line0),
+        begin=lambda v: objects.many(objects.config(v.diary, {"line": v.line0})),
         then=(
             *(f'patch configmap {{diary}} -p \'{{"data":{{"line":"{{line{n}}}"}}}}\'' for n in range(1, LINES)),
             "delete configmap {diary}",

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 from course.checks import Look, Points, Rule, Seen, at_least, point
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 from course.widgets.merge import last_applied
 
 _COMMANDS, _FILES, _DECLARATIVE = "commands", "files", "declarative"
@@ -17,7 +17,7 @@ _WAYS = {
     "apply-f": (_DECLARATIVE, "You only say how it shall be. kubectl finds out whether to create or to change."),
     "apply-folder": (_DECLARATIVE, "You only say how all of them shall be."),
 }
-_ANOTHER = Rule("another of: commands, files, declarative", lambda value: False)
+_ANOTHER = "another of: commands, files, declarative"
 
 
 def values(draw: random.Random) -> Values:
@@ -72,9 +72,8 @@ def twice(see: Look, v: Values) -> Points:
 def classify(see: Look, v: Values) -> Points:
     answer = see.get("configmaps", "ways")
     for key, (way, why) in _WAYS.items():
-        told = str(answer[f"data.{key}"] or "").strip()
         get = f"kubectl get configmap ways -o jsonpath='{{.data.{key}}}'"
-        yield point(key, told, way if told == way else _ANOTHER, get, why=why)
+        yield objects.answer(key, answer[f"data.{key}"], way, get, why=why, untold=_ANOTHER)
 
 
 def move(see: Look, v: Values) -> Points:
@@ -163,26 +162,10 @@ def own_file(see: Look, v: Values) -> Points:
     )
 
 
-def _deployment(name: str, image: str, replicas: int, **container: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {
-                "metadata": {"labels": {"app": name}},
-                "spec": {"containers": [{"name": "main", "image": image, **container}]},
-            },
-        },
-    }
-
-
 def _program(v: Values) -> dict[str, Any]:
     script = f'[ -n "${v.setting}" ] || {{ echo "fatal: {v.setting} is not set" >&2; exit 1; }}; sleep 86400'
     env = [{"name": v.setting, "value": v.address}]
-    return _deployment(v.app, v.old, v.full, command=["sh", "-c", script], env=env)
+    return objects.deployment(v.app, v.full, v.old, command=["sh", "-c", script], env=env)
 
 
 _REPLACED = json.dumps(
@@ -200,13 +183,13 @@ TASKS = {
     "move": Exercise(
         move,
         owns=("deployments/{grown}",),
-        begin=lambda v: json.dumps(_deployment(v.grown, v.runs, 1)),
+        begin=lambda v: objects.many(objects.deployment(v.grown, 1, v.runs)),
         then=("scale deployment {grown} --replicas={many}",),
     ),
     "lost": Exercise(
         lost,
         owns=("deployments/{app}",),
-        begin=lambda v: json.dumps(_program(v)),
+        begin=lambda v: objects.many(_program(v)),
         then=(f"patch deployment {{app}} --type=json -p '{_REPLACED}'",),
     ),
 }

@@ -1,11 +1,10 @@
 """Chapter 08: kube-proxy. Odds in a chain, a packet's end, clients that stay, and a node whose rules grow old."""
 
-import json
 import random
 from typing import Any
 
 from course.checks import Look, Points, Rule, Seen, contains, point
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 from k8s_core.network.proxy import chain_name
 
 _RULES = "kubectl exec -n kube-system ds/kube-proxy -- iptables-save -t nat"
@@ -115,17 +114,11 @@ def sticky(see: Look, v: Values) -> Points:
     )
     yield point(
         "the Service still leads to its Pods",
-        len(_ready(see, v.cart)) if service["spec.sessionAffinity"] == "ClientIP" else None,
+        len(objects.endpoints(see, v.cart)) if service["spec.sessionAffinity"] == "ClientIP" else None,
         2,
         f"kubectl get endpointslices -l kubernetes.io/service-name={v.cart}",
         why="Change the Service that is there, not its selector or its Pods.",
     )
-
-
-def _ready(see: Look, service: str) -> list[str]:
-    slices = see.list("endpointslices.discovery.k8s.io", f"kubernetes.io/service-name={service}")
-    found = [each for piece in slices for each in piece["endpoints"] or []]
-    return [a for each in found if each.get("conditions", {}).get("ready") for a in each["addresses"]]
 
 
 def stale(see: Look, v: Values) -> Points:
@@ -174,45 +167,14 @@ def first_rule(see: Look, v: Values) -> Points:
     yield point("its port is 80", service["spec.ports[0].port"], 80, get)
 
 
-def _list(*items: dict[str, Any]) -> str:
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(items)})
-
-
-def _deployment(name: str, replicas: int) -> dict[str, Any]:
-    labels = {"app": name}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "web", "image": "nginx"}]},
-            },
-        },
-    }
-
-
-def _service(name: str, port: int = 80, target: int = 80) -> dict[str, Any]:
-    spec = {"selector": {"app": name}, "ports": [{"port": port, "targetPort": target}]}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}
-
-
-def _pod(name: str, image: str, **more: Any) -> dict[str, Any]:
-    spec = {**more.pop("spec", {}), "containers": [{"name": "main", "image": image, **more}]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
-
-
 def _ledger(v: Values) -> str:
-    pod = _pod(v.ledger, "hashicorp/http-echo", args=["-text=paid", f"-listen=:{v.port}"])
-    return _list(pod, _service(v.ledger, 80, v.port))
+    pod = objects.pod(v.ledger, "hashicorp/http-echo", args=["-text=paid", f"-listen=:{v.port}"])
+    return objects.many(pod, objects.service(v.ledger, 80, v.port))
 
 
 def _stale(v: Values) -> str:
-    caller = _pod(v.caller, "busybox", command=["sleep", "86400"], spec={"nodeName": v.node})
-    return _list(caller, _deployment(v.desk, 2))
+    caller = objects.client(v.caller, nodeName=v.node)
+    return objects.many(caller, objects.deployment(v.desk, 2))
 
 
 _AFFINITY = (
@@ -225,13 +187,13 @@ TASKS = {
     "odds": Exercise(
         odds,
         owns=("configmaps/{ring}-odds", "services/{ring}", "deployments/{ring}"),
-        begin=lambda v: _list(_deployment(v.ring, v.count), _service(v.ring)),
+        begin=lambda v: objects.many(objects.deployment(v.ring, v.count), objects.service(v.ring)),
     ),
     "trace": Exercise(trace, owns=("configmaps/{ledger}-trace", "services/{ledger}", "pods/{ledger}"), begin=_ledger),
     "sticky": Exercise(
         sticky,
         owns=("services/{cart}", "deployments/{cart}"),
-        begin=lambda v: _list(_deployment(v.cart, 2), _service(v.cart)),
+        begin=lambda v: objects.many(objects.deployment(v.cart, 2), objects.service(v.cart)),
     ),
     "stale": Exercise(
         stale,

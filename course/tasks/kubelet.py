@@ -1,11 +1,9 @@
 """Chapter 07: the kubelet. A static Pod, a back-off explained, a program that wakes slowly, a node that is silent."""
 
-import json
 import random
-from typing import Any
 
 from course.checks import Look, Points, Rule, Seen, one_of, point
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 
 NOTICED = 20
 """Seconds in which a hang must be noticed."""
@@ -47,10 +45,6 @@ _MENDED = (
 )
 
 
-def _ready(pod: Seen) -> bool:
-    return pod["status.conditions[type=Ready].status"] == "True" and not pod["metadata.deletionTimestamp"]
-
-
 def asked(see: Look, v: Values) -> Points:
     pod = see.get("pods", "asked")
     probe = "spec.containers[0].readinessProbe"
@@ -59,7 +53,7 @@ def asked(see: Look, v: Values) -> Points:
     yield point("every 5 seconds", pod[f"{probe}.periodSeconds"] if pod[probe] else None, 5, get)
     yield point(
         "it is ready",
-        _ready(pod) if pod[probe] else None,
+        objects.ready(pod) if pod[probe] else None,
         True,
         "kubectl describe pod asked",
         why="A Pod is ready when the probe gets a yes: a code from 200 to 399.",
@@ -101,35 +95,38 @@ def crash(see: Look, v: Values) -> Points:
     said = see.get("configmaps", "report")
     get = "kubectl get configmap report -o yaml"
     pod = f"kubectl get pod {v.crash} -o yaml"
-    yield point(
+    yield objects.answer(
         "code: with what its program ends",
         said["data.code"],
-        str(v.code),
+        v.code,
         pod,
+        untold="another number",
         why="lastState.terminated of the container's status has the exit code of the run before.",
     )
-    yield point(
+    yield objects.answer(
         "file: what it misses",
         str(said["data.file"] or "").rsplit("/", 1)[-1],
         v.file,
-        f"kubectl logs {v.crash} --previous",
+        untold="another file",
+        command=f"kubectl logs {v.crash} --previous",
         why="A program that fails mostly says why. Read the last line.",
     )
-    yield point(
+    yield objects.answer(
         f"wait: the seconds after end number {v.end}",
         said["data.wait"],
         one_of(str(v.wait), f"{v.wait}s"),
         get,
+        untold="another number (count the ends)",
         why="None after the first end, 10 after the second. Then it doubles, up to 300.",
     )
 
 
 def slow(see: Look, v: Values) -> Points:
     pods = [pod for pod in see.list("pods", f"app={v.slow}") if pod["metadata.ownerReferences[0].kind"] == "ReplicaSet"]
-    steady = [pod for pod in pods if _ready(pod) and pod["status.containerStatuses[0].restartCount"] == 0]
+    steady = [pod for pod in pods if objects.ready(pod) and pod["status.containerStatuses[0].restartCount"] == 0]
     yield point(
         f"a Pod of {v.slow} is ready, and was never started again",
-        [f"{pod['status.containerStatuses[0].restartCount']} restarts" for pod in pods if _ready(pod)]
+        [f"{pod['status.containerStatuses[0].restartCount']} restarts" for pod in pods if objects.ready(pod)]
         or "none is ready",
         Rule("one that is ready, with 0 restarts", lambda value: "0 restarts" in value),
         f"kubectl get pods -l app={v.slow}",
@@ -156,7 +153,7 @@ def slow(see: Look, v: Values) -> Points:
 
 
 def dark(see: Look, v: Values) -> Points:
-    pods = [pod for pod in see.list("pods", f"app={v.pinned}") if _ready(pod)]
+    pods = [pod for pod in see.list("pods", f"app={v.pinned}") if objects.ready(pod)]
     yield point(
         f"{v.count} Pods of {v.pinned} are ready on {v.place}",
         [pod["spec.nodeName"] for pod in pods],
@@ -175,42 +172,20 @@ def dark(see: Look, v: Values) -> Points:
     )
 
 
-def _deployment(name: str, count: int, pod: dict[str, Any]) -> str:
-    labels = {"app": name}
-    spec = {
-        "replicas": count,
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": pod},
-    }
-    metadata = {"name": name, "labels": labels}
-    return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
-
-
 def _crash(v: Values) -> str:
     script = f"echo starting; sleep 2; echo cannot open /data/{v.file}: no such file; exit {v.code}"
-    spec = _at(v.home, {"name": "main", "image": "busybox", "command": ["sh", "-c", script]})
-    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": v.crash}, "spec": spec})
+    return objects.many(objects.pod(v.crash, "busybox", spec=objects.on(v.home), command=["sh", "-c", script]))
 
 
 def _slow(v: Values) -> str:
     script = f"echo reading; sleep {v.boot}; echo ready; exec nginx -g 'daemon off;'"
     probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 5, "failureThreshold": 3}
-    main = {
-        "name": "main",
-        "image": "nginx",
-        "command": ["sh", "-c", script],
-        "livenessProbe": probe,
-        "readinessProbe": probe,
-    }
-    return _deployment(v.slow, 1, _at(v.home, main))
+    main: objects.Object = {"command": ["sh", "-c", script], "livenessProbe": probe, "readinessProbe": probe}
+    return objects.many(objects.deployment(v.slow, 1, pod_spec=objects.on(v.home), **main))
 
 
 def _pinned(v: Values) -> str:
-    return _deployment(v.pinned, v.count, _at(v.place, {"name": "main", "image": "nginx"}))
-
-
-def _at(node: str, container: dict[str, Any]) -> dict[str, Any]:
-    return {"nodeSelector": {"kubernetes.io/hostname": node}, "containers": [container]}
+    return objects.many(objects.deployment(v.pinned, v.count, pod_spec=objects.on(v.place)))
 
 
 TASKS = {

@@ -5,8 +5,7 @@ import random
 import yaml
 
 from course.checks import Look, Points, contains, point, same_items
-from course.tasks import Exercise, Values
-from course.tasks.kube_proxy import _deployment, _list, _pod
+from course.tasks import Exercise, Values, objects
 
 
 def values(draw: random.Random) -> Values:
@@ -111,33 +110,24 @@ def balanced(see: Look, v: Values) -> Points:
 
 def _nested(v: Values) -> str:
     spec = {"type": "LoadBalancer", "selector": {"app": v.edge}, "ports": [{"port": 443, "targetPort": 80}]}
-    return _list({"apiVersion": "v1", "kind": "Service", "metadata": {"name": v.edge}, "spec": spec})
+    return objects.many(objects.of("v1", "Service", v.edge, spec=spec))
 
 
 def _outside(v: Values) -> str:
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": v.late},
-        "spec": {
-            "type": "LoadBalancer",
-            "clusterIP": "10.0.171.239",
-            "selector": {"app": v.late},
-            "ports": [{"port": 80, "targetPort": 9376}],
-        },
-        "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.127"}]}},
-    }
+    manifest = objects.service(v.late, 80, 9376)
+    manifest["spec"] = {"type": "LoadBalancer", "clusterIP": "10.0.171.239", **manifest["spec"]}
+    manifest["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.127"}]}}
     data = {"note": f"{v.late} needs a balancer. Found this on the web.", "service.yaml": yaml.dump(manifest)}
-    note = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": v.note}, "data": data}
-    caller = _pod(v.caller, "busybox", command=["sleep", "86400"])
-    return _list(note, _deployment(v.late, 2), caller)
+    return objects.many(objects.config(v.note, data), objects.deployment(v.late, 2), objects.client(v.caller))
 
 
 TASKS = {
     "balanced": Exercise(balanced),
     "nested": Exercise(nested, owns=("configmaps/{edge}-parts", "services/{edge}"), begin=_nested),
     "ranges": Exercise(
-        ranges, owns=("services/{shop}", "deployments/{shop}"), begin=lambda v: _list(_deployment(v.shop, 2))
+        ranges,
+        owns=("services/{shop}", "deployments/{shop}"),
+        begin=lambda v: objects.many(objects.deployment(v.shop, 2)),
     ),
     "outside": Exercise(outside, owns=("services/{late}", "deployments/{late}", "configmaps/{note}"), begin=_outside),
 }

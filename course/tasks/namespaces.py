@@ -1,11 +1,9 @@
 """Chapter 15: namespaces and names. Count look-ups, a name across namespaces, a quota."""
 
 import random
-from typing import Any
 
 from course.checks import Look, Points, contains, point, same_items
-from course.tasks import Exercise, Values
-from course.tasks.kube_proxy import _deployment, _list, _pod, _service
+from course.tasks import Exercise, Values, objects
 
 
 def values(draw: random.Random) -> Values:
@@ -25,25 +23,28 @@ def count(see: Look, v: Values) -> Points:
     told = see.get("configmaps", f"{v.asker}-count")
     get = f"kubectl get configmap {v.asker}-count -o yaml"
     resolv = f"kubectl exec {v.asker} -- cat /etc/resolv.conf"
-    yield point(
+    yield objects.answer(
         f"{v.api} is found at once",
         told["data.first"],
-        "1",
+        1,
         resolv,
+        untold="another number (count them)",
         why="The first domain of the search list is the Pod's own namespace.",
     )
-    yield point(
+    yield objects.answer(
         f"{v.api}.{v.team} takes one more",
         told["data.second"],
-        "2",
+        2,
         resolv,
+        untold="another number (count them)",
         why="First NAME.default.svc.cluster.local is tried, which does not exist, then NAME.svc.cluster.local.",
     )
-    yield point(
+    yield objects.answer(
         "example.com takes the whole list",
         told["data.third"],
-        "4",
+        4,
         get,
+        untold="another number (count them)",
         why="It has one dot, fewer than five. So all three domains are tried before the name as it is.",
     )
 
@@ -120,29 +121,19 @@ def own_namespace(see: Look, v: Values) -> Points:
     yield point("it runs", pod["status.phase"], "Running", get)
 
 
-def _namespace(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-
-def _in(namespace: str, *objects: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in objects]
-
-
-def _asker(v: Values) -> dict[str, Any]:
-    return _pod(v.asker, "busybox", command=["sleep", "86400"])
-
-
 def _count(v: Values) -> str:
-    return _list(_asker(v), _service(v.api), _namespace(v.team), *_in(v.team, _service(v.api)))
+    api = objects.service(v.api)
+    return objects.many(objects.client(v.asker), api, objects.namespace(v.team), *objects.within(v.team, api))
 
 
 def _across(v: Values) -> str:
-    return _list(_asker(v), _namespace(v.other), *_in(v.other, _deployment(v.shop, 1), _service(v.shop)))
+    shop = objects.within(v.other, objects.deployment(v.shop, 1), objects.service(v.shop))
+    return objects.many(objects.client(v.asker), objects.namespace(v.other), *shop)
 
 
 TASKS = {
     "own-namespace": Exercise(own_namespace),
     "count": Exercise(count, owns=("configmaps/{asker}-count",), begin=_count),
     "across": Exercise(across, owns=("services/{shop}", "namespaces/{other}"), begin=_across),
-    "quota": Exercise(quota, owns=("namespaces/{team}",), begin=lambda v: _list(_namespace(v.team))),
+    "quota": Exercise(quota, owns=("namespaces/{team}",), begin=lambda v: objects.many(objects.namespace(v.team))),
 }

@@ -6,8 +6,7 @@ from typing import Any
 import yaml
 
 from course.checks import Look, Points, Rule, contains, point, same_items
-from course.tasks import Exercise, Values
-from course.tasks.kube_proxy import _deployment, _list, _pod, _ready
+from course.tasks import Exercise, Values, objects
 
 RANGE = (30000, 32767)
 
@@ -80,7 +79,7 @@ def source(see: Look, v: Values) -> Points:
         get,
         why="Change the Service in place. A new one gets another port unless you say which.",
     )
-    ready = _ready(see, v.visits)
+    ready = objects.endpoints(see, v.visits)
     nodes = {p["spec.nodeName"] for p in see.list("pods", f"app={v.visits}") if p["status.podIP"] in ready}
     yield point(
         "every worker answers",
@@ -124,50 +123,34 @@ def gate(see: Look, v: Values) -> Points:
     get = "kubectl get service gate"
     yield point("a Service has the name gate", bool(service), True, get)
     yield point("its node port is 30100", service["spec.ports[0].nodePort"], 30100, get)
-    yield point("it leads to Pods", bool(_ready(see, "gate")), True, "kubectl get endpointslices")
-
-
-def _caller(v: Values) -> dict[str, Any]:
-    return _pod(v.caller, "busybox", command=["sleep", "86400"])
+    yield point("it leads to Pods", bool(objects.endpoints(see, "gate")), True, "kubectl get endpointslices")
 
 
 def _ports(v: Values) -> str:
-    pods = _deployment(v.app, 2)
     arguments = ["-text=served", f"-listen=:{v.target}"]
-    pods["spec"]["template"]["spec"]["containers"] = [
-        {"name": "echo", "image": "hashicorp/http-echo", "args": arguments, "ports": [{"containerPort": v.target}]}
-    ]
-    return _list(pods, _caller(v))
+    ports = [{"containerPort": v.target}]
+    pods = objects.deployment(v.app, 2, "hashicorp/http-echo", args=arguments, ports=ports)
+    return objects.many(pods, objects.client(v.caller))
 
 
 def _source(v: Values) -> str:
     spec = {"type": "NodePort", "selector": {"app": v.visits}, "ports": [{"port": 80, "nodePort": v.visitport}]}
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": v.visits}, "spec": spec}
-    pods = _deployment(v.visits, 2)
+    service = objects.of("v1", "Service", v.visits, spec=spec)
     spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"}
-    pods["spec"]["template"]["spec"]["topologySpreadConstraints"] = [
-        {**spread, "nodeTaintsPolicy": "Honor", "labelSelector": {"matchLabels": {"app": v.visits}}}
-    ]
-    return _list(pods, service)
+    apart = [{**spread, "nodeTaintsPolicy": "Honor", "labelSelector": {"matchLabels": {"app": v.visits}}}]
+    return objects.many(objects.deployment(v.visits, 2, pod_spec={"topologySpreadConstraints": apart}), service)
 
 
 def _refused(v: Values) -> str:
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": v.late},
-        "spec": {
-            "type": "NodePort",
-            "selector": {"run": v.late},
-            "ports": [{"port": 80, "targetPort": 80, "nodePort": 3000}],
-        },
-    }
+    ports = [{"port": 80, "targetPort": 80, "nodePort": 3000}]
+    manifest = objects.of(
+        "v1", "Service", v.late, spec={"type": "NodePort", "selector": {"run": v.late}, "ports": ports}
+    )
     data = {
         "note": f"Please open {v.late} on every node. The file is ready, just apply it.",
         "service.yaml": yaml.dump(manifest),
     }
-    note = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": v.note}, "data": data}
-    return _list(note, _deployment(v.late, 2), _caller(v))
+    return objects.many(objects.config(v.note, data), objects.deployment(v.late, 2), objects.client(v.caller))
 
 
 TASKS = {

@@ -1,12 +1,11 @@
 """Chapter 09: Pods. Four mandatory fields, a helper container, init containers, and a Pod that crashes."""
 
-import json
 import random
 from typing import Any
 
 from course.checks import Look, Points, Rule, Seen, contains, point, present, same_items
 from course.status import pod_status
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 
 _APPS = (
     # the Pod's name, the variable it wants, the variable's value
@@ -179,12 +178,7 @@ def _broken(v: Values) -> dict[str, Any]:
         f'if [ -z "${v.setting}" ]; then echo "fatal: {v.setting} is not set (use {v.address})" >&2; exit 1; fi; '
         f'echo "using ${v.setting}"; sleep 86400'
     )
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": v.broken, "labels": {"app": v.broken}},
-        "spec": {"containers": [{"name": "app", "image": "busybox:1.37", "command": ["sh", "-c", script]}]},
-    }
+    return objects.pod(v.broken, "busybox:1.37", name="app", command=["sh", "-c", script])
 
 
 def first_pod(see: Look, v: Values) -> Points:
@@ -206,5 +200,5 @@ TASKS = {
     "fields": Exercise(fields, owns=("pods/{pod}",)),
     "sidecar": Exercise(sidecar, owns=("pods/{pair}",)),
     "init": Exercise(init, owns=("pods/{batch}",)),
-    "crash": Exercise(crash, owns=("pods/{broken}",), begin=lambda v: json.dumps(_broken(v))),
+    "crash": Exercise(crash, owns=("pods/{broken}",), begin=lambda v: objects.many(_broken(v))),
 }

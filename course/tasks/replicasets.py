@@ -1,13 +1,12 @@
 """Chapter 10: ReplicaSets. Adopt Pods, let one go, inherit from an old controller, and a manifest that is refused."""
 
-import json
 import random
 from typing import Any
 
 import yaml
 
 from course.checks import Look, Points, Seen, at_least, point, same_items
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 
 _OWNERS = "kubectl get pods -o custom-columns=POD:.metadata.name,OWNER:.metadata.ownerReferences[0].name"
 
@@ -31,10 +30,6 @@ def values(draw: random.Random) -> Values:
     )
 
 
-def _ready(pod: Seen) -> bool:
-    return pod["status.conditions[type=Ready].status"] == "True" and not pod["metadata.deletionTimestamp"]
-
-
 def _owner(pod: Seen) -> str | None:
     owner = pod["metadata.ownerReferences[0]"]
     return f"{owner['kind']} {owner['name']}" if owner else None
@@ -42,7 +37,7 @@ def _owner(pod: Seen) -> str | None:
 
 def _of(pods: list[Seen], name: str) -> list[Seen]:
     """The ready Pods that belong to the ReplicaSet."""
-    return [pod for pod in pods if _owner(pod) == f"ReplicaSet {name}" and _ready(pod)]
+    return [pod for pod in pods if _owner(pod) == f"ReplicaSet {name}" and objects.ready(pod)]
 
 
 def _made_by(pods: list[Seen], name: str) -> list[Seen]:
@@ -106,7 +101,7 @@ def quarantine(see: Look, v: Values) -> Points:
     )
     yield point(
         "it still runs",
-        any(_ready(pod) for pod in free),
+        any(objects.ready(pod) for pod in free),
         True,
         show,
         why="It was not to be deleted: somebody wants to look at it.",
@@ -176,17 +171,12 @@ def refused(see: Look, v: Values) -> Points:
     )
 
 
-def _pod(name: str, labels: dict[str, str]) -> dict[str, Any]:
-    spec = {"containers": [{"name": "web", "image": "nginx"}]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
-
-
 def _controller(kind: str, name: str, replicas: int, image: str) -> dict[str, Any]:
     modern, labels = kind == "ReplicaSet", {"app": name}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]}}
     selector = {"matchLabels": labels} if modern else labels
     spec = {"replicas": replicas, "selector": selector, "template": template}
-    return {"apiVersion": "apps/v1" if modern else "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+    return objects.of("apps/v1" if modern else "v1", kind, name, spec=spec)
 
 
 def _note(v: Values) -> dict[str, Any]:
@@ -195,12 +185,14 @@ def _note(v: Values) -> dict[str, Any]:
     manifest["spec"]["template"]["metadata"]["labels"] = {"role": v.wrong}
     text = f"Three Pods please, with the label role={v.role}. The cluster does not take it, and I do not know why."
     data = {"note": text, "manifest": yaml.safe_dump(manifest, sort_keys=False)}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": v.note}, "data": data}
+    return objects.config(v.note, data)
 
 
 def _pods(v: Values) -> str:
-    items = [_pod(name, {"team": v.team}) for name in (v.one, v.two)]
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    pods = [objects.pod(name) for name in (v.one, v.two)]
+    for pod in pods:
+        pod["metadata"]["labels"] = {"team": v.team}
+    return objects.many(*pods)
 
 
 TASKS = {
@@ -209,12 +201,12 @@ TASKS = {
     "quarantine": Exercise(
         quarantine,
         owns=("rs/{shop}", "pods/quarantine=true"),
-        begin=lambda v: json.dumps(_controller("ReplicaSet", v.shop, 3, "nginx")),
+        begin=lambda v: objects.many(_controller("ReplicaSet", v.shop, 3, "nginx")),
     ),
     "heir": Exercise(
         heir,
         owns=("rs/{heir}", "rc/{old}", "pods/app={old}"),
-        begin=lambda v: json.dumps(_controller("ReplicationController", v.old, 2, "httpd:2.4")),
+        begin=lambda v: objects.many(_controller("ReplicationController", v.old, 2, "httpd:2.4")),
     ),
-    "refused": Exercise(refused, owns=("rs/{late}", "configmap/{note}"), begin=lambda v: json.dumps(_note(v))),
+    "refused": Exercise(refused, owns=("rs/{late}", "configmap/{note}"), begin=lambda v: objects.many(_note(v))),
 }

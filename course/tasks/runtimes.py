@@ -1,11 +1,9 @@
 """Chapter 02: container runtimes. Containers by their ids, the tool for each job, a kubelet without a runtime."""
 
-import json
 import random
-from typing import Any
 
 from course.checks import Look, Points, Rule, Seen, point
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 
 JOBS = {
     "On a node with CRI-O you want to see which containers run": "crictl",
@@ -45,10 +43,6 @@ def _jobs(draw: random.Random) -> list[str]:
     return [draw.choice([job for job, tool in JOBS.items() if tool == each]) for each in tools]
 
 
-def _ready(pod: Seen) -> bool:
-    return pod["status.conditions[type=Ready].status"] == "True" and not pod["metadata.deletionTimestamp"]
-
-
 def restarted(see: Look, v: Values) -> Points:
     pod = see.get("pods", "duo")
     helper = pod["status.containerStatuses[name=helper]"] or {}
@@ -76,29 +70,29 @@ def ids(see: Look, v: Values) -> Points:
             f"kubectl get pod {v.pod} -o yaml",
             why="crictl ps --pod lists the containers of one Pod. A container that was started again has a new id.",
         )
-    yield point(
+    yield objects.answer(
         "stray: the container that belongs to no Pod",
         said["data.stray"],
         v.stray,
         "kubectl get configmap ids -o yaml",
+        untold="another name",
         why="CRI does not show it, and it is not in the namespace k8s.io. Where else does containerd keep containers?",
     )
 
 
 def tools(see: Look, v: Values) -> Points:
-    said = see.get("configmaps", "tools")
-    for key, job in (("first", v.job1), ("second", v.job2), ("third", v.job3)):
-        yield point(
-            f"{key}: {job.replace('`', '')}",
-            said[f"data.{key}"],
-            JOBS[job],
-            "kubectl get configmap tools -o yaml",
-            why="Whom do you have to ask: the apiserver, any CRI runtime, containerd itself, or dockerd?",
-        )
+    yield from objects.choices(
+        see.get("configmaps", "tools"),
+        {"first": v.job1, "second": v.job2, "third": v.job3},
+        JOBS,
+        "kubectl get configmap tools -o yaml",
+        why="Whom do you have to ask: the apiserver, any CRI runtime, containerd itself, or dockerd?",
+        untold="another tool (try it on a node)",
+    )
 
 
 def socket(see: Look, v: Values) -> Points:
-    pods = [pod for pod in see.list("pods", f"app={v.wish}") if _ready(pod)]
+    pods = [pod for pod in see.list("pods", f"app={v.wish}") if objects.ready(pod)]
     yield point(
         f"a Pod of {v.wish} is ready on {v.lost}",
         [pod["spec.nodeName"] for pod in pods],
@@ -126,23 +120,7 @@ def _kiosk(v: Values) -> str:
         {"name": v.first, "image": "nginx"},
         {"name": v.second, "image": "busybox", "command": ["sleep", "86400"]},
     ]
-    spec = {"nodeSelector": {"kubernetes.io/hostname": v.place}, "containers": containers}
-    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": v.pod}, "spec": spec})
-
-
-def _wish(v: Values) -> str:
-    labels = {"app": v.wish}
-    pod: dict[str, Any] = {
-        "nodeSelector": {"kubernetes.io/hostname": v.lost},
-        "containers": [{"name": "main", "image": "nginx"}],
-    }
-    spec = {
-        "replicas": 1,
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": pod},
-    }
-    metadata = {"name": v.wish, "labels": labels}
-    return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+    return objects.many(objects.pod(v.pod, spec={**objects.on(v.place), "containers": containers}))
 
 
 TASKS = {
@@ -157,7 +135,7 @@ TASKS = {
     "socket": Exercise(
         socket,
         owns=("deployment/{wish}", "pods/app={wish}"),
-        begin=_wish,
+        begin=lambda v: objects.many(objects.deployment(v.wish, 1, pod_spec=objects.on(v.lost))),
         typed=(("{lost}", f"sed -i s,{_SOCKET},{_OLD}, {_FLAGS}; systemctl restart kubelet"),),
         mended=(("{lost}", f"sed -i s,{_OLD},{_SOCKET}, {_FLAGS}; systemctl restart kubelet"),),
     ),

@@ -1,11 +1,10 @@
 """Chapter 06: kube-scheduler. Foretell a decision, place Pods by wishes, bind Pods by a rule of one's own, mend one."""
 
-import json
 import random
 from typing import Any
 
 from course.checks import Look, Points, Rule, Seen, point
-from course.tasks import Exercise, Values
+from course.tasks import Exercise, Values, objects
 
 _WIDE = "kubectl get pods -o wide"
 _CPU, _MEMORY = 4000, 8
@@ -73,13 +72,9 @@ def _other(worker: str) -> str:
     return "worker2" if worker == "worker1" else "worker1"
 
 
-def _ready(pod: Seen) -> bool:
-    return pod["status.conditions[type=Ready].status"] == "True" and not pod["metadata.deletionTimestamp"]
-
-
 def _place(pod: Seen) -> Any:
     """The node of a ready Pod."""
-    return pod["spec.nodeName"] if _ready(pod) else None
+    return pod["spec.nodeName"] if objects.ready(pod) else None
 
 
 def _bound(see: Look, pod: Seen) -> bool | None:
@@ -119,25 +114,28 @@ def predict(see: Look, v: Values) -> Points:
     said = see.get("configmaps", "forecast")
     refused, winner, score = foretold(v)
     get = "kubectl get configmap forecast -o yaml"
-    yield point(
+    yield objects.answer(
         "refused: the node that is filtered out",
         said["data.refused"],
         refused,
         get,
+        untold="another node",
         why="What counts is allocatable less requested. What is in use just now, the scheduler does not know.",
     )
-    yield point(
+    yield objects.answer(
         "winner: the node with the higher score",
         said["data.winner"],
         winner,
         get,
+        untold="another node",
         why="LeastAllocated likes the node of which most is left, counted by requests.",
     )
-    yield point(
+    yield objects.answer(
         "score: what NodeResourcesFit gives the winner",
         said["data.score"],
         number(score),
         get,
+        untold="another number",
         why="The new Pod counts, too. Percent left of cpu, percent left of memory, each rounded down; then their mean, "
         "rounded down.",
     )
@@ -233,7 +231,7 @@ def pilot(see: Look, v: Values) -> Points:
 
 
 def stuck(see: Look, v: Values) -> Points:
-    pods = [pod for pod in see.list("pods", f"app={v.stuck}") if _ready(pod)]
+    pods = [pod for pod in see.list("pods", f"app={v.stuck}") if objects.ready(pod)]
     yield point(
         f"a Pod of {v.stuck} is ready on {v.closed}",
         [pod["spec.nodeName"] for pod in pods],
@@ -259,36 +257,23 @@ def stuck(see: Look, v: Values) -> Points:
 
 
 def _waiting(v: Values) -> str:
-    spec = {"schedulerName": v.mine, "containers": [{"name": "main", "image": "nginx"}]}
-    items = [_object("v1", "Pod", name, {"labels": {"team": v.team}}, spec) for name in _team(v)]
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    pods = [objects.pod(name, spec={"schedulerName": v.mine}) for name in _team(v)]
+    for pod in pods:
+        pod["metadata"]["labels"] = {"team": v.team}
+    return objects.many(*pods)
 
 
 def _stuck(v: Values) -> str:
-    labels = {"app": v.stuck}
-    pod = {
-        "nodeSelector": {"kubernetes.io/hostname": v.closed},
-        "containers": [
-            {"name": "main", "image": "nginx", "resources": {"requests": {"cpu": str(v.need), "memory": "64Mi"}}}
-        ],
-    }
-    spec = {
-        "replicas": 1,
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": pod},
-    }
-    notes = {"annotations": {"measured": f"{v.need} millicores, 64 MiB"}}
-    return json.dumps(_object("apps/v1", "Deployment", v.stuck, notes, spec))
-
-
-def _object(version: str, kind: str, name: str, metadata: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec}
+    resources = {"requests": {"cpu": str(v.need), "memory": "64Mi"}}
+    made = objects.deployment(v.stuck, 1, pod_spec=objects.on(v.closed), resources=resources)
+    made["metadata"]["annotations"] = {"measured": f"{v.need} millicores, 64 MiB"}
+    return objects.many(made)
 
 
 def _inventory(v: Values) -> str:
     """What somebody wrote down about the machines."""
     data = {v.fast: f"a disk of the kind {v.disk}", v.closed: "a slow disk"}
-    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "inventory"}, "data": data})
+    return objects.many(objects.config("inventory", data))
 
 
 TASKS = {

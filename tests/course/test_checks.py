@@ -19,6 +19,7 @@ from course.checks import (
     run,
     same_items,
 )
+from course.tasks import objects
 
 POD: dict[str, Any] = {
     "metadata": {"name": "web", "labels": {"app.kubernetes.io/name": "web", "tier": "front"}},
@@ -177,3 +178,14 @@ def test_where_marks_are_given_a_function_is_asked_with_other_names() -> None:
     assert made["name"] not in ("a", "x")
     assert right == {made["name"]: made["labels"], "spec": 2}
     assert see.other_number(5) > 5
+
+
+def test_a_wrong_answer_is_not_told_the_right_one() -> None:
+    """What a learner shall find out stays untold until it is said; what is missing on both sides is no answer."""
+    wrong, right, none, absent = (
+        objects.answer("who", told, expected, "kubectl get pods", why="Look.", untold="another component")
+        for told, expected in (("etcd", "kubelet"), (" kubelet\n", "kubelet"), (None, "kubelet"), ("None", None))
+    )
+    assert [each.passed for each in (wrong, right, none, absent)] == [False, True, False, False]
+    assert wrong.expected == none.expected == "another component"
+    assert right.expected == "kubelet"
