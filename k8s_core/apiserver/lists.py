@@ -16,8 +16,16 @@ from k8s_core.api.selectors import parse_fields, parse_labels
 from k8s_core.apiserver.registry import Registry
 from k8s_core.apiserver.request import Request
 from k8s_core.apiserver.watch import Filter, Sink, Watch
+from k8s_core.etcd.store import EtcdError
 from k8s_core.limits import BOOKMARK_PERIOD
 
+TOO_OLD = "The resourceVersion for the provided list is too old."
+INCONSISTENT = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
+)
 # Fields that a selector may name, beside metadata.name and metadata.namespace.
 FIELDS: dict[str, set[str]] = {
     "pods": {
@@ -130,7 +138,13 @@ def list_objects(registry: Registry, request: Request) -> tuple[list[Object], Ob
             raise _too_large(int(asked), now)
         if match == "Exact" or (limit and match != "NotOlderThan"):
             revision = int(asked)
-    found = storage.select(resource.storage, wanted.namespace, after=after, revision=revision)
+    try:
+        found = storage.select(resource.storage, wanted.namespace, after=after, revision=revision)
+    except EtcdError:  # compacted
+        error = errors.expired(INCONSISTENT if after else TOO_OLD)
+        if after:
+            error.status["metadata"] = {"continue": _token(-1, after)}
+        raise error from None
     matching: Iterator[Object] = (obj for obj in found if wanted(obj))
     meta: Object = {"resourceVersion": str(revision or now)}
     if not limit:

@@ -133,19 +133,16 @@ class Storage:
         return found
 
     def select(self, prefix: str, namespace: str = "", *, after: str = "", revision: int = 0) -> Iterator[Object]:
-        """Objects in key order, from the key after `after` ("ns/name"); in the past when a revision is given."""
+        """Objects in key order, from the key after `after` ("ns/name"); in the past when a revision is given.
+
+        EtcdError when that is compacted.
+        """
         base = f"{ROOT}{prefix}/"
         scope = f"{base}{namespace}/" if namespace else base
         start = f"{base}{after}\0" if after else scope
         end = prefix_end(scope.encode()).decode()
         if revision and revision != self.store.revision:
-            try:
-                found = self.store.range(start.encode(), end.encode(), revision=revision)
-            except EtcdError as error:
-                raise errors.expired(
-                    f"The provided continue parameter is too old or the revision was compacted: {error.message}"
-                ) from error
-            return (decode(kv) for kv in found.kvs)
+            return map(decode, self.store.range(start.encode(), end.encode(), revision=revision).kvs)
         return self.cache(prefix).select(start, end)
 
     def changes_since(self, prefix: str, revision: int) -> list[Change]:

@@ -81,13 +81,22 @@ def test_a_list_comes_in_portions_of_one_revision(cluster: Cluster) -> None:
 
 
 def test_a_continue_token_expires_with_its_revision(cluster: Cluster) -> None:
-    """After a compaction the rest of the old list is 410 Expired."""
+    """After a compaction the rest of the old list is 410 Expired, with a token for the rest as it is now."""
     first = ask(cluster, CONFIGS + "?limit=1")
+    then = cluster.etcd.revision
     cluster.client().delete("configmaps", "c4", "default")
     cluster.etcd.compact(cluster.etcd.revision)
     assert first.object is not None
     answer = ask(cluster, f"{CONFIGS}?limit=1&continue={first.object['metadata']['continue']}")
     assert answer.code == 410 and answer.object is not None and answer.object["reason"] == "Expired"
+    assert answer.object["message"].endswith(
+        "between the time the first chunk was returned and now may show up in the list."
+    )
+    rest = ask(cluster, f"{CONFIGS}?continue={answer.object['metadata']['continue']}")
+    assert rest.object is not None and rest.object["metadata"]["resourceVersion"] == str(cluster.etcd.revision)
+    assert names(first) + names(rest) == names(ask(cluster, CONFIGS)) and "c4" not in names(rest)
+    past = ask(cluster, f"{CONFIGS}?resourceVersion={then}&resourceVersionMatch=Exact").object
+    assert past and (past["code"], past["message"]) == (410, "The resourceVersion for the provided list is too old.")
 
 
 def test_selectors_choose(cluster: Cluster) -> None:
