@@ -159,7 +159,8 @@ class Subresources:
         others = [c for c in status.get("conditions", ()) if c["type"] != "PodScheduled"]
         if not request.dry_run:  # past the strategies, as upstream: no new generation, no field manager
             bound = {**pod, "metadata": meta, "spec": {**spec, "nodeName": node}}
-            self.registry.rewrite(resource, {**bound, "status": {**status, "conditions": [*others, scheduled]}})
+            kept = {name: value for name, value in status.items() if name != "nominatedNodeName"}
+            self.registry.rewrite(resource, {**bound, "status": {**kept, "conditions": [*others, scheduled]}})
         return Response(201, _success(201))
 
     def evict(self, request: Request) -> Response:

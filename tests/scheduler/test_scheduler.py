@@ -140,7 +140,8 @@ def prioritize(desk: Desk) -> None:
 
 
 def test_the_more_important_pod_makes_room(desk: Desk) -> None:
-    """It is nominated, the lesser Pod is told why it goes, and the room is kept until it has gone."""
+    """It is nominated, the lesser Pod is told why it goes, and the room is kept until it has gone; once bound
+    it is nominated no longer."""
     prioritize(desk)
     for name in ("low-1", "low-2"):
         desk.create(name, cpu="800m", priority=1)
@@ -158,6 +159,7 @@ def test_the_more_important_pod_makes_room(desk: Desk) -> None:
     desk.client.delete("pods", victim, "default", grace_seconds=0)
     desk.create("sneaky-2", cpu="800m", priority=1)
     assert desk.on("high") == nominated
+    assert "nominatedNodeName" not in desk.pod("high")["status"]
     assert desk.on("sneaky-2") == ""
 
 
