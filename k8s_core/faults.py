@@ -94,7 +94,7 @@ class Faults:
             host = self._host(node)
             self._note("PoweredOff", node)
             host.power_off()
-            self.cluster.network.hosts[node].up = False
+            self.cluster.network.power_off(node)
             self.cluster.loop.run_ready()
 
     def node_up(self, node: str) -> None:
@@ -117,7 +117,7 @@ class Faults:
 
     def _power_off_after(self, host: "Host") -> None:
         host.power_off()
-        self.cluster.network.hosts[host.name].up = False
+        self.cluster.network.power_off(host.name)
 
     def cut(self, node: str) -> None:
         """The network cable is pulled: everything runs, nothing gets in or out."""

@@ -180,7 +180,7 @@ class KubeProxy:
         self.running = False
 
     def flush(self) -> None:
-        """The node starts anew: no rules are there until the proxy makes them."""
+        """The node is off: when it starts anew, no rules are there until the proxy makes them."""
         self._tables, self._version, self.host.backend = without_proxy(), -1, None
 
     def tables(self) -> Tables:

@@ -106,6 +106,14 @@ class Network:
         if namespace.host_ports:
             close_ports(self.hosts[namespace.node], _sandbox(namespace))
 
+    def power_off(self, node: str) -> None:
+        """A node's kernel goes, and with it all rules and memory of connections."""
+        host, proxy = self.hosts[node], self.proxies[node]
+        host.up = False
+        for memory in (host.tracked, host.recent, host.edits, host.policies, host.counts):
+            memory.clear()
+        proxy.flush()
+
     @property
     def tracker(self) -> ServiceTracker:
         if self._tracker is None:

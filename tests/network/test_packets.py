@@ -238,3 +238,16 @@ def test_rules_ask_by_which_interface_a_packet_comes_and_goes(world: World, rule
     found = world.send("box", world.address("web-2"), 80).result
     host.edit("filter", "FORWARD", "-D", drop)
     assert found == result
+
+
+def test_a_node_that_was_off_has_forgotten_its_rules(world: World) -> None:
+    """With the power goes what was typed and what was tracked; kube-proxy's rules come back with its Pod."""
+    host = world.network.hosts["worker2"]
+    host.edit("filter", "FORWARD", "-I", "-s 203.0.113.7/32 -j DROP")
+    assert world.send("outside", "10.0.0.6", 30080).result == "timeout"
+    world.cluster.faults.node_down("worker2")
+    assert not host.tracked
+    assert "KUBE-SERVICES" not in host.tables()["nat"]
+    world.cluster.faults.node_up("worker2")
+    world.cluster.advance("2m")
+    assert world.send("outside", "10.0.0.6", 30080).result == "connected"
