@@ -5,7 +5,6 @@ for Secret's `stringData`, which the v1 conversion folds into `data`.
 """
 
 import base64
-import copy
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -163,33 +162,6 @@ def _subjects(obj: Object) -> None:
             subject["apiGroup"] = "rbac.authorization.k8s.io"
 
 
-SCALE_UP: Final[Object] = {
-    "stabilizationWindowSeconds": 0,
-    "selectPolicy": "Max",
-    "policies": [
-        {"type": "Pods", "value": 4, "periodSeconds": 15},
-        {"type": "Percent", "value": 100, "periodSeconds": 15},
-    ],
-}
-SCALE_DOWN: Final[Object] = {
-    "selectPolicy": "Max",
-    "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
-}
-CPU_METRIC: Final[Object] = {
-    "type": "Resource",
-    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
-}
-
-
-def _autoscaler(obj: Object) -> None:
-    spec = _struct(obj, "spec")
-    if not spec.get("metrics"):
-        spec["metrics"] = [copy.deepcopy(CPU_METRIC)]
-    if (behavior := spec.get("behavior")) is not None:
-        _fill(_struct(behavior, "scaleUp"), copy.deepcopy(SCALE_UP))
-        _fill(_struct(behavior, "scaleDown"), copy.deepcopy(SCALE_DOWN))
-
-
 def _custom_resource_definition(obj: Object) -> None:
     names = _struct(_struct(obj, "spec"), "names")
     kind = names.get("kind") or ""
@@ -208,7 +180,6 @@ _BEFORE: Final[dict[tuple[str, str], Callable[[Object], None]]] = {
     ("v1", "Secret"): _secret,
     ("v1", "LimitRange"): _limit_range,
     ("networking.k8s.io/v1", "NetworkPolicy"): _network_policy,
-    ("autoscaling/v2", "HorizontalPodAutoscaler"): _autoscaler,
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): _custom_resource_definition,
 }
 _AFTER: Final[dict[tuple[str, str], Callable[[Object], None]]] = {

@@ -1,8 +1,8 @@
 """Constant defaults: kind -> path -> value, as table.yaml has them.
 
 In a path, `a.b` makes `a` when it is missing (a struct in Go), `a?.b` stops when it is missing (a pointer in Go)
-and `a[].b` goes through a list. A value that is missing, null or an empty string is filled in; for `a0` 0 counts as
-missing, too, for `a~` "" does not. `PodSpec` is for the specs of Pods, wherever they are.
+and `a[].b` goes through a list. A value that is missing, null or an empty string is filled in; for `a0` 0 or an empty
+list counts as missing, too, for `a~` "" does not. `PodSpec` is for the specs of Pods, wherever they are.
 """
 
 import copy
@@ -33,7 +33,7 @@ def _fill(node: Object, plan: Plan) -> None:
                     _fill(item, inner)
         elif not isinstance(inner, Plan):
             if value is None or (value == "" and mark != "~") or (mark == "0" and not value):
-                node[name] = copy.copy(inner)
+                node[name] = copy.deepcopy(inner)
         elif value is not None or mark != "?":
             if value is None:
                 value = node[name] = {}

@@ -4,7 +4,7 @@ from typing import Any
 
 from k8s_core.api import Object
 from k8s_core.api.field import duplicate, invalid, required
-from k8s_core.api.validation.common import Errors, bad, listed, strings, sub, text
+from k8s_core.api.validation.common import Errors, bad, earlier, listed, strings, sub, text
 from k8s_core.api.validation.formats import label_key
 
 
@@ -35,8 +35,8 @@ def different_constraint(constraint: Object | None, path: str, constraints: list
         return text(item or {}, "topologyKey"), text(item or {}, "whenUnsatisfiable")
 
     key, when = pair(constraint)
-    position = int(path[path.rindex("[") + 1 : -1])
-    if (key, when) in map(pair, constraints[position + 1 :]):
+    later = constraints[len(earlier(constraints, path)) + 1 :]
+    if (key, when) in map(pair, later):
         yield duplicate(f"{path}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {when}}}")
 
 

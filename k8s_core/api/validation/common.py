@@ -43,6 +43,11 @@ def each(node: Object, name: str, path: str) -> Iterator[tuple[str, Object]]:
         yield f"{path}.{name}[{index}]", item or {}
 
 
+def earlier(items: list[Any], path: str) -> list[Object]:
+    """The objects of a list before the one at this path."""
+    return [item or {} for item in items[: int(path[path.rindex("[") + 1 : -1])]]
+
+
 def text(node: Object, name: str) -> str:
     """A string field, or ""."""
     return node.get(name) or ""

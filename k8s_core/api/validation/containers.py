@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from k8s_core.api import Object, names
 from k8s_core.api.field import duplicate, invalid, not_found, not_supported, required
 from k8s_core.api.validation import resources
-from k8s_core.api.validation.common import Errors, bad, each, listed, number, text
+from k8s_core.api.validation.common import Errors, bad, each, earlier, listed, number, text
 
 
 class Context(NamedTuple):
@@ -29,18 +29,18 @@ class Context(NamedTuple):
 
 def init_name(container: Object | None, path: str, others: list[Any], context: Context) -> Errors:
     """No init container is called like another one or a regular one."""
-    position, name = int(path[path.rindex("[") + 1 : -1]), text(container or {}, "name")
-    taken = {text(c or {}, "name") for c in others[:position]} - {""}
+    name = text(container or {}, "name")
+    taken = {text(other, "name") for other in earlier(others, path)} - {""}
     if name in taken | {text(c or {}, "name") for c in listed(context.spec, "containers")}:
         yield duplicate(f"{path}.name", name)
 
 
 def ephemeral_name(container: Object | None, path: str, others: list[Any], context: Context) -> Errors:
     """No ephemeral container is called like another one; it may look into one that is there."""
-    node, position = container or {}, int(path[path.rindex("[") + 1 : -1])
+    node = container or {}
     known = {text(c or {}, "name") for kind in ("containers", "initContainers") for c in listed(context.spec, kind)}
     name, target = text(node, "name"), text(node, "targetContainerName")
-    if name in known | {text(c or {}, "name") for c in others[:position]}:
+    if name in known | {text(other, "name") for other in earlier(others, path)}:
         yield duplicate(f"{path}.name", name)
     if target and target not in known:
         yield not_found(f"{path}.targetContainerName", target)
@@ -67,10 +67,9 @@ def header_name(header: Object | None, path: str) -> Errors:
 def port_name(port: Object | None, path: str, ports: list[Any]) -> Errors:
     """A port's name, if it has one, is its own."""
     if name := text(port or {}, "name"):
-        position = int(path[path.rindex("[") + 1 : -1])
         if messages := names.port_name(name):
             yield from bad(f"{path}.name", name, messages)
-        elif name in (text(other or {}, "name") for other in ports[:position]):
+        elif name in (text(other, "name") for other in earlier(ports, path)):
             yield duplicate(f"{path}.name", name)
 
 

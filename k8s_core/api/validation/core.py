@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from k8s_core.api import Object, names
 from k8s_core.api.field import FieldError, duplicate, forbidden, invalid, required, too_long
 from k8s_core.api.validation import resources, tags
-from k8s_core.api.validation.common import Errors, bad, immutable, listed, sub, text
+from k8s_core.api.validation.common import Errors, bad, earlier, immutable, listed, sub, text
 from k8s_core.api.validation.formats import label_key
 
 MAX_DATA: Final = 1024 * 1024
@@ -168,9 +168,9 @@ def node_update(new: Object, old: Object) -> Errors:
 
 def taint(node: Object | None, path: str, taints: list[Any]) -> Errors:
     """No taint before has the same key and effect."""
-    this, position = node or {}, int(path[path.rindex("[") + 1 : -1])
+    this = node or {}
     own = (text(this, "key"), text(this, "effect"))
-    if own in ((text(t or {}, "key"), text(t or {}, "effect")) for t in taints[:position]):
+    if own in ((text(other, "key"), text(other, "effect")) for other in earlier(taints, path)):
         shown = {"Key": own[0], "Value": text(this, "value"), "Effect": own[1], "TimeAdded": this.get("timeAdded")}
         why = "taints must be unique by key and effect pair"
         yield FieldError("FieldValueDuplicate", path, why, shown)

@@ -5,7 +5,18 @@ from typing import Any, Final
 from k8s_core.api import Object, selectors
 from k8s_core.api.field import forbidden, invalid, required, too_long
 from k8s_core.api.validation import tags
-from k8s_core.api.validation.common import Errors, NameCheck, bad, immutable, in_order, number, strings, sub, text
+from k8s_core.api.validation.common import (
+    Errors,
+    NameCheck,
+    bad,
+    earlier,
+    immutable,
+    in_order,
+    number,
+    strings,
+    sub,
+    text,
+)
 from k8s_core.api.validation.formats import label_key, label_value
 
 ANNOTATIONS_SIZE: Final = 256 * 1024
@@ -80,10 +91,9 @@ def annotations(values: Any, path: str) -> Errors:
 
 def one_controller(owner: Object | None, path: str, owners: list[Object | None]) -> Errors:
     """At most one owner is the controller."""
-    position = int(path[path.rindex("[") + 1 : -1])
-    earlier = [item for item in owners[:position] if (item or {}).get("controller")]
-    if earlier and (owner or {}).get("controller"):
-        names = (f"{text(item or {}, 'kind')}/{text(item or {}, 'name')}" for item in (earlier[0], owner))
+    others = [item for item in earlier(owners, path) if item.get("controller")]
+    if others and (owner or {}).get("controller"):
+        names = (f"{text(item or {}, 'kind')}/{text(item or {}, 'name')}" for item in (others[0], owner))
         why = 'Only one reference can have Controller set to true. Found "true" in references for '
         shown = [in_order(item or {}, OWNER) for item in owners]
         yield invalid(path.rpartition("[")[0], shown, why + " and ".join(names))

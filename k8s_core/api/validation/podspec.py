@@ -5,7 +5,7 @@ from typing import Any, Final
 from k8s_core.api import Object, names, quantity
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
 from k8s_core.api.validation import resources, tags, volumes
-from k8s_core.api.validation.common import MAX_INT32, Errors, bad, each, listed, number, strings, sub, text
+from k8s_core.api.validation.common import MAX_INT32, Errors, bad, each, earlier, listed, number, strings, sub, text
 from k8s_core.api.validation.containers import Context
 from k8s_core.api.validation.formats import ip, long_name, nanos, short_name, shown
 
@@ -37,11 +37,11 @@ def template(node: Object | None, path: str) -> Errors:
 
 def resource_claim(node: Object | None, path: str, claims: list[Any]) -> Errors:
     """A device that the Pod claims, by a claim or by a template for one."""
-    claim, position = node or {}, int(path[path.rindex("[") + 1 : -1])
+    claim = node or {}
     name = text(claim, "name")
     if not name:
         yield required(f"{path}.name")
-    elif name in (text(other or {}, "name") for other in claims[:position]):
+    elif name in (text(other, "name") for other in earlier(claims, path)):
         yield duplicate(f"{path}.name", name)
     else:
         yield from bad(f"{path}.name", name, short_name(name))

@@ -11,7 +11,7 @@ from k8s_core.api import Object, quantity
 from k8s_core.api.defaults.pods import TEMPLATES
 from k8s_core.api.field import quote
 from k8s_core.api.validation import tags
-from k8s_core.api.validation.common import each, listed, number, sub, text
+from k8s_core.api.validation.common import each, earlier, listed, number, sub, text
 from k8s_core.api.validation.formats import nanos, short_name, shown
 
 Warnings = Iterator[str]
@@ -111,19 +111,18 @@ def old_annotations(annotations: Object | None, path: str) -> Warnings:
 
 def repeated_address(alias: Object | None, path: str, aliases: list[Any]) -> Warnings:
     """An address has its names in one place."""
-    yield from _repeated(aliases, "ip", path)
+    yield from _repeated(alias, aliases, "ip", path)
 
 
 def repeated_name(secret: Object | None, path: str, secrets: list[Any]) -> Warnings:
     """A Secret is named once."""
-    yield from _repeated(secrets, "name", path)
+    yield from _repeated(secret, secrets, "name", path)
 
 
-def _repeated(items: list[Any], field: str, path: str) -> Warnings:
-    position = int(path[path.rindex("[") + 1 : -1])
-    values = [text(item or {}, field) for item in items[: position + 1]]
-    if values[-1] in values[:-1]:
-        yield f"{path}.{field}: duplicate {field} {quote(values[-1])}"
+def _repeated(item: Object | None, items: list[Any], field: str, path: str) -> Warnings:
+    own = text(item or {}, field)
+    if own in (text(other, field) for other in earlier(items, path)):
+        yield f"{path}.{field}: duplicate {field} {quote(own)}"
 
 
 def negative_grace(seconds: int | None, path: str) -> Warnings:
