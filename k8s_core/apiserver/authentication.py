@@ -23,7 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from k8s_core.api import errors
-from k8s_core.apiserver.authorization import Authorizer, aggregate, forbidden
+from k8s_core.apiserver.authorization import Authorizer, aggregate
 from k8s_core.apiserver.reader import Reader
 from k8s_core.apiserver.request import ANONYMOUS, Request, User
 from k8s_core.apiserver.tokens import CREDENTIAL_ID, Tokens
@@ -176,9 +176,7 @@ class Authenticator:
                 case "uids":
                     uid = each.name
             where = (each.group, each.resource, each.subresource, each.namespace, each.name)
-            allowed, reason = self._authorizer.authorize(requestor, "impersonate", *where)
-            if not allowed:
-                raise forbidden(requestor, "impersonate", *where, "", reason)
+            self._authorizer.check(requestor, "impersonate", *where)
         if name == ANONYMOUS.name:
             groups += [] if UNAUTHENTICATED in groups else [UNAUTHENTICATED]
         elif AUTHENTICATED not in groups and UNAUTHENTICATED not in groups:

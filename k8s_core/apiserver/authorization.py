@@ -13,7 +13,7 @@ from typing import NamedTuple
 from k8s_core.api import Object, errors
 from k8s_core.apiserver.node_authorizer import NodeAuthorizer
 from k8s_core.apiserver.reader import Reader
-from k8s_core.apiserver.request import User
+from k8s_core.apiserver.request import Asked, User
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 MAX_DECISIONS = 50_000  # names come from clients: the cache may not grow without end
@@ -45,7 +45,7 @@ class Authorizer:
         self, reader: Reader, nodes: NodeAuthorizer | None = None, modes: Sequence[str] = ("Node", "RBAC")
     ) -> None:
         self._reader, self._node_authorizer = reader, nodes
-        self._decisions: dict[tuple[str | tuple[str, ...], ...], Decision] = {}
+        self._decisions: dict[tuple[str, tuple[str, ...], Asked], Decision] = {}
         self._grants: dict[tuple[str, str], list[Grant]] | None = None
         self.configure(modes)
 
@@ -59,71 +59,43 @@ class Authorizer:
         self._decisions.clear()
         self._grants = None
 
-    def authorize(
-        self,
-        user: User,
-        verb: str,
-        group: str = "",
-        resource: str = "",
-        subresource: str = "",
-        namespace: str = "",
-        name: str = "",
-        path: str = "",
-        *,
-        field_selector: str | None = None,
-    ) -> tuple[bool, str]:
-        """Whether `user` may, and why (or why not). A request for no resource passes its `path`.
+    def authorize(self, user: User, *what: str, field_selector: str | None = None, **more: str) -> tuple[bool, str]:
+        """Whether `user` may do it (the fields of `Asked`), and why, or why not.
 
         `field_selector` is the request's own ("" for none); only the node authorizer asks for it, None exempts.
         """
+        asked = Asked(*what, **more)
         groups = user.groups
         if "system:masters" in groups:
             return True, ""
         node_reason = ""
         if self._nodes and "system:nodes" in groups:
-            allowed, node_reason = self._nodes.authorize(
-                user, verb, group, resource, subresource, namespace, name, path, field_selector
-            )
+            allowed, node_reason = self._nodes.authorize(user, asked, field_selector)
             if allowed:
                 return True, node_reason
-        key = (user.name, groups, verb, group, resource, subresource, namespace, path)
+        key = (user.name, groups, asked._replace(name=""))
         if "AlwaysAllow" in self._modes:
             return True, ""
         decision = self._decisions.get(key)
         if decision is None and "RBAC" not in self._modes:
             return False, "Everything is forbidden." if "AlwaysDeny" in self._modes else ""
         if decision is None:
-            decision = self._decide(user, verb, group, resource, subresource, namespace, path)
+            decision = self._decide(user, asked)
             if len(self._decisions) >= MAX_DECISIONS:
                 self._decisions.clear()
             self._decisions[key] = decision
-        if decision.names and name in decision.names:
-            return True, decision.names[name]
+        if decision.names and asked.name in decision.names:
+            return True, decision.names[asked.name]
         if node_reason and not decision.allowed:
             return False, "\n".join(filter(None, (node_reason, decision.reason)))
         return decision.allowed, decision.reason
 
-    def check(
-        self,
-        user: User,
-        verb: str,
-        group: str = "",
-        resource: str = "",
-        subresource: str = "",
-        namespace: str = "",
-        name: str = "",
-        path: str = "",
-        *,
-        field_selector: str | None = None,
-    ) -> None:
+    def check(self, user: User, *what: str, field_selector: str | None = None, **more: str) -> None:
         """Raise the apiserver's 403 unless `authorize` allows."""
-        allowed, reason = self.authorize(
-            user, verb, group, resource, subresource, namespace, name, path, field_selector=field_selector
-        )
+        allowed, reason = self.authorize(user, *what, field_selector=field_selector, **more)
         if not allowed:
-            raise forbidden(user, verb, group, resource, subresource, namespace, name, path, reason)
+            raise forbidden(user, Asked(*what, **more), reason)
 
-    # --- rules ----------------------------------------------------------------------------------------------
     def grants(self, user: User, namespace: str) -> Iterator[Grant]:
         """Every binding that applies to `user` in `namespace` ("": cluster-wide ones only), in upstream's order."""
         table = self._grants if self._grants is not None else self._index()
@@ -182,10 +154,8 @@ class Authorizer:
         self._grants = table
         return table
 
-    def _decide(
-        self, user: User, verb: str, group: str, resource: str, subresource: str, namespace: str, path: str
-    ) -> Decision:
-        combined = f"{resource}/{subresource}" if subresource else resource
+    def _decide(self, user: User, asked: Asked) -> Decision:
+        verb, group, resource, subresource, namespace, _, path = asked
         names: dict[str, str] = {}
         problems: list[str] = []
         for grant in self.grants(user, namespace):
@@ -198,7 +168,7 @@ class Authorizer:
                     matches = (
                         verb_matches(rule, verb)
                         and group_matches(rule, group)
-                        and resource_matches(rule, combined, subresource)
+                        and resource_matches(rule, asked.combined, subresource)
                     )
                 if not matches:
                     continue
@@ -236,24 +206,14 @@ def path_matches(rule: Object, path: str) -> bool:
 
 
 # --- words --------------------------------------------------------------------------------------------------------
-def forbidden(
-    user: User,
-    verb: str,
-    group: str,
-    resource: str,
-    subresource: str,
-    namespace: str,
-    name: str,
-    path: str,
-    reason: str,
-) -> errors.StatusError:
+def forbidden(user: User, asked: Asked, reason: str) -> errors.StatusError:
     """The 403 that the apiserver answers (endpoints/handlers/responsewriters)."""
+    verb, group, resource, _, namespace, name, path = asked
     if not resource:
         message = f'User "{user.name}" cannot {verb} path "{path}"'
     else:
         where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-        combined = f"{resource}/{subresource}" if subresource else resource
-        message = f'User "{user.name}" cannot {verb} resource "{combined}" in API group "{group}" {where}'
+        message = f'User "{user.name}" cannot {verb} resource "{asked.combined}" in API group "{group}" {where}'
     for char, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         message = message.replace(char, safe)
     if reason:

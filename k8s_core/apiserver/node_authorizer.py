@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from k8s_core.api import Object, errors
 from k8s_core.apiserver.reader import Reader
-from k8s_core.apiserver.request import User
+from k8s_core.apiserver.request import Asked, User
 
 PREFIX = "system:node:"
 OWN_OBJECT_VERBS = ("get", "create", "update", "patch", "delete")
@@ -42,19 +42,9 @@ class NodeAuthorizer:
                     self._rules.setdefault((group, resource), set()).update(rule["verbs"])
         self._witness: dict[tuple[str, str, str, str], str] = {}
 
-    def authorize(
-        self,
-        user: User,
-        verb: str,
-        group: str,
-        resource: str,
-        subresource: str,
-        namespace: str,
-        name: str,
-        path: str,
-        field_selector: str | None,
-    ) -> Answer:
+    def authorize(self, user: User, asked: Asked, field_selector: str | None) -> Answer:
         """(allowed, reason); not allowed means no opinion, RBAC is asked next."""
+        verb, group, resource, subresource, namespace, name, _ = asked
         node = node_name(user)
         if not node:
             return False, f'unknown node for user "{user.name}"'
