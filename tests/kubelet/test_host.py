@@ -1,5 +1,6 @@
 """What one types on a node: processes, services, the runtime's tools, certificates, kubectl."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -83,6 +84,17 @@ def test_each_tool_sees_its_own_namespace(cluster: Cluster) -> None:
         assert len(ran(cluster, f"{tool} {listing}", "worker1").splitlines()) == 1
         assert "nginx" in ran(cluster, f"{tool} -n k8s.io {listing}", "worker1")
     assert "k8s.io" in ran(cluster, "ctr namespaces ls")
+
+
+def test_containers_are_printed_as_a_template_says(cluster: Cluster) -> None:
+    """--format fills in fields, with a head for a table, as objects for json; a field that is none is refused."""
+    lines = ran(cluster, "nerdctl -n k8s.io ps --format '{{.Names}} {{.Status}}'", "worker1").splitlines()
+    assert "k8s://default/web/web Up" in lines
+    table = ran(cluster, "nerdctl -n k8s.io ps --format 'table {{.ID}}\\t{{.Image}}'", "worker1")
+    assert re.match(r"CONTAINER ID +IMAGE\n[0-9a-f]{12} +\S+\n", table)
+    objects = ran(cluster, "nerdctl -n k8s.io ps --format json", "worker1").splitlines()
+    assert [json.loads(each)["Names"] for each in objects] == [line.removesuffix(" Up") for line in lines]
+    assert cluster.node("worker1").run("nerdctl ps --format '{{.Nonsense}}'").code == 1
 
 
 def test_docker_run_is_nothing_to_the_kubelet(own: Cluster) -> None:

@@ -5,6 +5,8 @@ show when they are not told otherwise is in default. That is why `docker ps` sho
 cmd/ctr, nerdctl and docker's client. Left out: building, pushing, networks, volumes, compose.
 """
 
+import json
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -224,7 +226,7 @@ def _docker_like(process: Process, tool: str, namespace: str, words: list[str]) 
 
 
 def _ps(process: Process, tool: str, namespace: str) -> None:
-    options, _ = Spec("aqnf: all=a quiet=q no-trunc=n filter=f").parse(process)
+    options, _ = Spec("aqnf:F: all=a quiet=q no-trunc=n filter=f format=F").parse(process)
     sandboxes, found = _known(process, namespace)
     now, rows = process.machine.loop.now, list[tuple[float, tuple[str, ...]]]()
     for s in sandboxes:
@@ -247,8 +249,29 @@ def _ps(process: Process, tool: str, namespace: str) -> None:
     head = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
     if "q" in options:
         process.print(*(row[0] for _, row in rows))
+    elif template := str(options.get("F", "")):
+        process.out(_formatted(tool, template, head, [row for _, row in rows]))
     else:
         process.out(_tabbed(tool, [head, *(row for _, row in rows)]))
+
+
+FIELDS = ("ID", "Image", "Command", "CreatedAt", "Status", "Ports", "Names")
+
+
+def _formatted(tool: str, template: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """--format: json, or a line for each container with {{.Field}} filled in; "table" puts a head above."""
+    if template == "json":
+        return "".join(f"{json.dumps(dict(zip(FIELDS, row, strict=True)))}\n" for row in rows)
+    table = template.startswith("table ")
+    line = template.removeprefix("table ").replace("\\t", "\t")
+    unknown = [name for name in re.findall(r"\{\{\s*\.(\w+)\s*\}\}", line) if name not in FIELDS]
+    if unknown:
+        raise Refused(f"template: :1: can't evaluate field {unknown[0]}")
+    filled = [
+        re.sub(r"\{\{\s*\.(\w+)\s*\}\}", lambda m: row[FIELDS.index(m[1])], line)  # noqa: B023  used at once
+        for row in ([head, *rows] if table else rows)
+    ]
+    return _tabbed(tool, [each.split("\t") for each in filled]) if table else "".join(f"{each}\n" for each in filled)
 
 
 def _tabbed(tool: str, rows: Sequence[Sequence[str]]) -> str:
