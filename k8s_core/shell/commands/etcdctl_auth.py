@@ -6,6 +6,7 @@ import orjson
 from aetcd.rpc import auth_pb2, rpc_pb2
 
 from k8s_core.etcd.store import NO_END, prefix_end
+from k8s_core.shell.commands.etcdctl_asks import Failure
 from k8s_core.shell.commands.etcdctl_print import as_json
 from k8s_core.shell.pipes import Steps
 
@@ -59,8 +60,6 @@ def run(client: "Client", name: str, words: list[str]) -> Steps:
 
 
 def _need(words: list[str], count: int, message: str) -> None:
-    from k8s_core.shell.commands.etcdctl import Failure  # noqa: PLC0415  it imports this module
-
     if len(words) < count:
         raise Failure(message, 128)
 

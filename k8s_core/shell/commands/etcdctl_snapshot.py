@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from k8s_core.shell.commands.etcdctl_asks import Failure
 from k8s_core.shell.fs import Directory, FileError
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Process
@@ -29,7 +30,7 @@ UTL_VERSION = "etcdutl version: 3.5.12\nAPI version: 3.5\n"
 
 def etcdutl(process: Process) -> Steps:
     """What etcdctl 3.6 cannot do any more, because it needs no server."""
-    from k8s_core.shell.commands.etcdctl import Client, Failure  # noqa: PLC0415  it imports this module
+    from k8s_core.shell.commands.etcdctl import Client  # noqa: PLC0415  it imports this module
     from k8s_core.shell.commands.etcdctl_print import table  # noqa: F401, PLC0415  messages' classes come with it
 
     try:
@@ -55,7 +56,6 @@ def deprecated(command: Callable[["Client", list[str]], int], client: "Client", 
 
 
 def save(client: "Client", words: list[str]) -> Steps:
-    from k8s_core.shell.commands.etcdctl import Failure  # noqa: PLC0415  as above
     from k8s_core.shell.commands.etcdctl_print import size  # noqa: PLC0415
 
     if len(words) != 1:
@@ -85,7 +85,6 @@ def save(client: "Client", words: list[str]) -> Steps:
 def status(client: "Client", words: list[str]) -> int:
     from k8s_core.etcd import snapshot  # noqa: PLC0415  messages' classes come with it
     from k8s_core.etcd.store import EtcdError  # noqa: PLC0415
-    from k8s_core.shell.commands.etcdctl import Failure  # noqa: PLC0415
     from k8s_core.shell.commands.etcdctl_print import size, table  # noqa: PLC0415
 
     data = _source(client, words, "status", "stat")
@@ -111,7 +110,6 @@ def status(client: "Client", words: list[str]) -> int:
 def restore(client: "Client", words: list[str]) -> int:
     from k8s_core.etcd import snapshot  # noqa: PLC0415  as above
     from k8s_core.etcd.store import EtcdError  # noqa: PLC0415
-    from k8s_core.shell.commands.etcdctl import Failure  # noqa: PLC0415
 
     fs, cwd = client.process.fs, client.process.cwd
     given = DEFAULT | client.options
@@ -154,8 +152,6 @@ def restore(client: "Client", words: list[str]) -> int:
 
 
 def _source(client: "Client", words: list[str], command: str, verb: str) -> bytes:
-    from k8s_core.shell.commands.etcdctl import Failure  # noqa: PLC0415  as above
-
     if len(words) != 1:
         raise Failure(f"snapshot {command} requires exactly one argument", 128)
     try:

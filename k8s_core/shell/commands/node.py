@@ -84,12 +84,11 @@ def hostnamectl(process: Process) -> None:
 
 
 @OWN.plain("vi vim nano")
-def editor(process: Process) -> Steps:
+def editor(process: Process) -> int:
     """vi, nano: there is no screen here."""
     return process.fail(
         "there is no terminal to edit in. Open the file in JupyterLab (the node's root is a folder), or use sed -i."
     )
-    yield 0.0
 
 
 NODE: dict[str, Command] = {
