@@ -86,23 +86,6 @@ ORDER: tuple[type[Plugin], ...] = (
     AlwaysDeny,
 )
 PLUGINS = {plugin.name: plugin for plugin in ORDER}
-OFF_BY_DEFAULT = frozenset(
-    plugin.name
-    for plugin in (
-        AlwaysAdmit,
-        AlwaysDeny,
-        AlwaysPullImages,
-        DenyServiceExternalIPs,
-        EventRateLimit,
-        ExtendedResourceToleration,
-        LimitPodHardAntiAffinityTopology,
-        NamespaceAutoProvision,
-        NamespaceExists,
-        OwnerReferencesPermissionEnforcement,
-        PodNodeSelector,
-        PodTolerationRestriction,
-    )
-)
 UNBUILT = frozenset(
     ("ClusterTrustBundleAttest", "ImagePolicyWebhook", "PersistentVolumeLabel", "PodTopologyLabels")
 )  # fmt: skip
@@ -128,7 +111,7 @@ class Admission:
         if unknown := (enabled | disabled - UNBUILT) - set(PLUGINS):
             known = ", ".join(sorted(PLUGINS))
             raise ValueError(f'admission plugin "{sorted(unknown)[0]}" is unknown, expected one of {known}')
-        names = (set(PLUGINS) - OFF_BY_DEFAULT | enabled) - disabled
+        names = ({plugin.name for plugin in ORDER if plugin.by_default} | enabled) - disabled
         self.plugins = [plugin(reader, loop, authorizer, backends) for plugin in ORDER if plugin.name in names]
         for plugin in self.plugins:
             plugin.configuration = (configuration or {}).get(plugin.name, {})

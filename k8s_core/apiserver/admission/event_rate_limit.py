@@ -11,6 +11,7 @@ CACHE_SIZE = 4096  # defaultCacheSize: buckets kept for each limit
 
 class EventRateLimit(Plugin):
     name: ClassVar[str] = "EventRateLimit"
+    by_default: ClassVar[bool] = False
     resources: ClassVar[frozenset[str]] = frozenset({"events", "events.events.k8s.io"})
 
     def __init__(self, *parts: Any) -> None:

@@ -21,11 +21,15 @@ NODE_SELECTOR = "scheduler.alpha.kubernetes.io/node-selector"
 BLOCKED = "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: "
 
 
-class AlwaysAdmit(Plugin):
+class _Optional(Plugin):
+    by_default: ClassVar[bool] = False
+
+
+class AlwaysAdmit(_Optional):
     name: ClassVar[str] = "AlwaysAdmit"
 
 
-class AlwaysDeny(Plugin):
+class AlwaysDeny(_Optional):
     name: ClassVar[str] = "AlwaysDeny"
     operations: ClassVar[frozenset[str]] = frozenset({CREATE, UPDATE, DELETE})
 
@@ -33,7 +37,7 @@ class AlwaysDeny(Plugin):
         raise forbidden(request, obj, "admission control is denying all modifications")
 
 
-class AlwaysPullImages(Plugin):
+class AlwaysPullImages(_Optional):
     """Every container's imagePullPolicy is Always, so that a Pod proves it may have the image."""
 
     name: ClassVar[str] = "AlwaysPullImages"
@@ -46,7 +50,7 @@ class AlwaysPullImages(Plugin):
                 container["imagePullPolicy"] = "Always"
 
 
-class NamespaceAutoProvision(Plugin):
+class NamespaceAutoProvision(_Optional):
     """What is created in a namespace that is not there makes it."""
 
     name: ClassVar[str] = "NamespaceAutoProvision"
@@ -65,7 +69,7 @@ class NamespaceAutoProvision(Plugin):
         self.backends.registry.create(asked, made)
 
 
-class NamespaceExists(Plugin):
+class NamespaceExists(_Optional):
     name: ClassVar[str] = "NamespaceExists"
     operations: ClassVar[frozenset[str]] = frozenset({CREATE, UPDATE, DELETE})
 
@@ -75,7 +79,7 @@ class NamespaceExists(Plugin):
             raise errors.not_found("namespaces", request.namespace)
 
 
-class LimitPodHardAntiAffinityTopology(Plugin):
+class LimitPodHardAntiAffinityTopology(_Optional):
     """Required anti-affinity between Pods may name no wider topology than a node."""
 
     name: ClassVar[str] = "LimitPodHardAntiAffinityTopology"
@@ -93,7 +97,7 @@ class LimitPodHardAntiAffinityTopology(Plugin):
                 raise forbidden(request, obj, why)
 
 
-class DenyServiceExternalIPs(Plugin):
+class DenyServiceExternalIPs(_Optional):
     """Nobody adds external IPs to a Service; they may be taken away."""
 
     name: ClassVar[str] = "DenyServiceExternalIPs"
@@ -106,7 +110,7 @@ class DenyServiceExternalIPs(Plugin):
             raise forbidden(request, obj, "Use of external IPs is denied by admission control.")
 
 
-class ExtendedResourceToleration(Plugin):
+class ExtendedResourceToleration(_Optional):
     """A Pod that asks for a device tolerates the taint of the nodes that have it."""
 
     name: ClassVar[str] = "ExtendedResourceToleration"
@@ -126,7 +130,7 @@ class ExtendedResourceToleration(Plugin):
             spec["tolerations"] = tolerations
 
 
-class PodNodeSelector(Plugin):
+class PodNodeSelector(_Optional):
     """A namespace's annotation adds to its Pods' node selector."""
 
     name: ClassVar[str] = "PodNodeSelector"
@@ -145,7 +149,7 @@ class PodNodeSelector(Plugin):
             obj["spec"]["nodeSelector"] = {**own, **wanted}
 
 
-class PodTolerationRestriction(Plugin):
+class PodTolerationRestriction(_Optional):
     """A namespace's annotations give its Pods tolerations, and say which ones they may have at most."""
 
     name: ClassVar[str] = "PodTolerationRestriction"
@@ -211,7 +215,7 @@ def merged(first: list[Object], second: list[Object]) -> list[Object]:
     ]
 
 
-class OwnerReferencesPermissionEnforcement(Plugin):
+class OwnerReferencesPermissionEnforcement(_Optional):
     """Owner references are changed by those only who may delete the object, and block those who may finalize it."""
 
     name: ClassVar[str] = "OwnerReferencesPermissionEnforcement"

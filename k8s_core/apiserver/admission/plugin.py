@@ -22,6 +22,7 @@ class Plugin:
     """
 
     name: ClassVar[str]
+    by_default: ClassVar[bool] = True
     resources: ClassVar[frozenset[str]] = frozenset()
     operations: ClassVar[frozenset[str]] = frozenset({CREATE, UPDATE})
     configuration: Object = {}  # noqa: RUF012  replaced, never changed
