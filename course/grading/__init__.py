@@ -121,16 +121,19 @@ def verdicts(assignment: str) -> list[Verdict]:
 def feedback(assignment: str, *, release: bool = False) -> list[str]:
     """Make the feedback pages; `release` also puts them into the exchange.
 
-    Returns those for whom that cannot be done, because their submission did not come through it.
+    Returns those for whom that cannot be done, because their submission did not come through it. Where no page could
+    be made for somebody, the others have theirs before that is said.
     """
     nbgrader = api()
-    _done(nbgrader.generate_feedback(assignment), f"feedback for {assignment}")
+    made = nbgrader.generate_feedback(assignment)
     folders, others = nbgrader.coursedir, []
     for student in sorted(nbgrader.get_submitted_students(assignment)) if release else ():
-        if Path(folders.format_path(folders.feedback_directory, student, assignment), "timestamp.txt").exists():
+        folder = Path(folders.format_path(folders.feedback_directory, student, assignment))
+        if (folder / "timestamp.txt").is_file():
             _done(nbgrader.release_feedback(assignment, student), f"release feedback for {student}")
-        else:
+        elif any(folder.glob("*.html")):
             others.append(student)
+    _done(made, f"feedback for {assignment}")
     return others
 
 

@@ -176,6 +176,16 @@ def take_in(folder: Path, assignment: str, student: str, wanted: list[Source]) -
     return made
 
 
+def contents(folder: Path, messages: list[str]) -> Iterator[tuple[str, bytes]]:
+    """All that a folder has of a submission's files, by their paths in it."""
+    room = MAX_NOTEBOOK + MAX_FILE_BYTES
+    for name, path in _files(folder, messages):
+        content = _content(path, name, min(room, MAX_NOTEBOOK), messages)
+        if content is not None:
+            room -= len(content)
+            yield name, content
+
+
 def _files(folder: Path, messages: list[str]) -> Iterator[tuple[str, Path]]:
     """Every file, by its path in the folder; what is not looked at is named in a message."""
     if folder.is_symlink():

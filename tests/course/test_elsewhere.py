@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,21 +12,19 @@ import test_proofs as proofs
 from course import __main__ as command
 from course import elsewhere, environment, syllabus, tasks
 from course.elsewhere import Elsewhere
-from k8s_core.cluster import Cluster
 
-ALIKE = ("11-deployments", "15-namespaces", "17-apply", "18-errata")
-"""Chapters whose tasks are done here with kubectl alone, from their beginning to the reference solution."""
+ALIKE = [chapter.id for chapter in syllabus.chapters() if chapter.assignment]
 
 
 @pytest.fixture(scope="module")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cluster behind a kubeconfig with two contexts, of which the one that is wanted is not the current one."""
+    """Another process's cluster, in a kubeconfig with two contexts, of which the wanted one is not the current one."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    cluster = Cluster(clock="elastic", root=folder / "cluster")
-    cluster.settle()
-    door = cluster.serve()
     file = folder / "config"
-    file.write_text(cluster.pki.kubeconfig("admin", door.url))
+    command_line = [sys.executable, "-m", "k8s_core", "serve", "--write-kubeconfig", str(file)]
+    server = subprocess.Popen(command_line, cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    assert server.stdout.readline()  # it speaks when the file is there
     before = dict(os.environ)
     os.environ.update(environment.kubectl_variables(file, folder / "cache"))
     context = subprocess.check_output(["kubectl", "config", "current-context"], text=True).strip()
@@ -38,7 +37,8 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield file
     os.environ.clear()
     os.environ.update(before)
-    cluster.stop()
+    server.terminate()
+    server.communicate()
 
 
 def portable(chapter: str) -> list[str]:

@@ -93,7 +93,22 @@ def test_from_release_to_feedback(course: Course) -> None:
     shutil.copy(course.root / "nbgrader_config.py", learner)
     course.nbgrader("fetch_assignment", ASSIGNMENT, folder=learner)
     course.nbgrader("submit", ASSIGNMENT, "--student=eve", folder=learner)
+    inbound = course.root / ".course" / "exchange" / "kubernetes-apart" / "inbound"
+    for name in (
+        f"mallory+{ASSIGNMENT}+2026-01-01 00:00:00 UTC",
+        f"trudy+{ASSIGNMENT}+tomorrow",
+        f"trent+{ASSIGNMENT}+",
+    ):
+        shutil.copytree(next(inbound.glob("eve+*")), inbound / name)
+        os.mkfifo(inbound / name / "pipe")
+        (inbound / name / "link").symlink_to("/etc/passwd")
+        with (inbound / name / "hole").open("wb") as file:
+            file.truncate(1 << 40)
     course.nbgrader("collect", ASSIGNMENT)
+    for name in ("mallory", "trudy", "trent"):
+        found = course.root / "grading" / "submitted" / name / ASSIGNMENT
+        assert sorted(path.name for path in found.iterdir()) == ["pods.ipynb", "submission_secret.txt", "timestamp.txt"]
+        shutil.rmtree(found.parent)
     course.answered("ada", ("fields", "sidecar", "init", "crash", "why"))
     course.answered("grace", ("fields", "init"))
     course.nbgrader("autograde", ASSIGNMENT)
