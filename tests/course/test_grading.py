@@ -88,17 +88,31 @@ def rows(room: Classroom) -> dict[str, int]:
         }
 
 
-def killed_run(room: Classroom, after: int) -> None:
-    """Grade on the command line, and kill the grader once so many are recorded, whatever it is doing then."""
-    judged = room.root / "grading" / "judged" / ASSIGNMENT
-    done = len(list(judged.glob("*.json")))
+KILLED = """
+import itertools, os, signal, sys
+from course import __main__
+from course.grading import gradebook
+
+place, name, after, *words = sys.argv[1:]
+owner = {"module": gradebook, "ledger": gradebook.Ledger}[place]
+step, number = getattr(owner, name), itertools.count(1)
+
+def fatal(*given, **named):
+    if next(number) > int(after):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(*given, **named)
+
+setattr(owner, name, fatal)
+__main__.main(words)
+"""
+
+
+def killed_run(room: Classroom, after: int, place: str, name: str) -> None:
+    """Grade on the command line; the grader is killed when it has done a step of recording so many times."""
     variables = {**os.environ, "COURSE_ROOT": str(room.root), "COURSE_HOME": str(room.root / ".course")}
-    command = [sys.executable, "-m", "course", "grade", ASSIGNMENT, "--workers", "2"]
-    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) as grader:
-        while len(list(judged.glob("*.json"))) < done + after and grader.poll() is None:
-            os.sched_yield()
-        assert grader.poll() is None, "it was to be killed on the way"
-        grader.send_signal(signal.SIGKILL)
+    words = [sys.executable, "-c", KILLED, place, name, str(after), "grade", ASSIGNMENT, "--workers", "2"]
+    done = subprocess.run(words, env=variables, stdout=subprocess.DEVNULL, check=False)
+    assert done.returncode == -signal.SIGKILL
 
 
 def judging() -> list[str]:
@@ -117,8 +131,8 @@ def judging() -> list[str]:
 def test_killed_twice_nothing_is_lost_and_nothing_doubled(room: Classroom) -> None:
     """A grader that is killed leaves a gradebook that the next one completes, and no processes."""
     expected = a_class(room, 12)
-    for _ in range(2):
-        killed_run(room, after=2)
+    killed_run(room, 2, "module", "_replace")  # the marks are in the gradebook, and nothing says so yet
+    killed_run(room, 2, "ledger", "_mark")  # the folder is there, the marks are not
     results = grade(room)
     assert marks(room) == expected
     assert sum(not each.fresh for each in results.values()) >= 4, "what was recorded was not graded again"
