@@ -8,6 +8,7 @@ cluster's past, which a real one does not keep: a check that would need it says 
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -97,12 +98,14 @@ class Elsewhere:
         """Wait until every Deployment is observed and available, or for as long as a broken one may take."""
         deployments: dict[str, Any] = json.loads(self._run("kubectl get deployments -o json"))
         for each in deployments["items"]:
-            self._run(f"kubectl rollout status deployment/{each['metadata']['name']} --timeout=20s", fine="timed out")
+            self._run(
+                f"kubectl rollout status deployment/{each['metadata']['name']} --timeout=20s", fine="timed out|deadline"
+            )
 
     def _run(self, command: str, text: str = "", fine: str = "") -> str:
         done = subprocess.run(
             shlex.split(command), input=text, env=self._environment, capture_output=True, text=True, check=False
         )
-        if done.returncode and not (fine and fine in done.stderr):
+        if done.returncode and not (fine and re.search(fine, done.stderr)):
             raise ElsewhereError(f"{command}: {done.stderr.strip()}")
         return done.stdout
