@@ -37,7 +37,7 @@ class Aggregator:
             if resource is None:
                 continue  # a version without EndpointSlices
             hub = registry.storage.cache(resource.storage).hub
-            hub.add(Watch(hub, self.loop, Filter(), partial(self._changed, name), lambda: None))
+            hub.add(Watch(hub, self.loop, Filter(), partial(self._changed, name)))
 
     # --- requests -------------------------------------------------------------------------------------------
     def serve(self, request: Request) -> Response | None:

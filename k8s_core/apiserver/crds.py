@@ -33,7 +33,7 @@ class CustomResources:
         assert resource is not None
         self.resource = resource
         hub = registry.storage.cache(resource.storage).hub
-        watch = Watch(hub, self.loop, Filter(), self._on_event, lambda: None)
+        watch = Watch(hub, self.loop, Filter(), self._on_event)
         initial_events(watch, registry.storage.select(resource.storage))
         hub.add(watch)
 

@@ -96,7 +96,8 @@ class Storage:
         """The server ends: so do the watches of all its clients."""
         for cache in self._caches.values():
             for watch in cache.hub.all():
-                watch.end()
+                if watch.on_end:
+                    watch.end()
 
     def mutated(self) -> list[str]:
         """Keys whose cached object is not what etcd holds: somebody changed a shared object in place."""

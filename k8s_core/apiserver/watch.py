@@ -77,9 +77,14 @@ class Filter:
 
 
 class Watch:
-    """One client's watch. Events reach `on_event` from the loop; `cancel` is the client's, `end` the server's."""
+    """One client's watch. Events reach `on_event` from the loop; `cancel` is the client's, `end` the server's.
 
-    def __init__(self, hub: "Hub", loop: Loop, filter: Filter, on_event: Sink, on_end: Callable[[], None]):
+    Without `on_end` it is the server's own, and goes on when the server is started anew.
+    """
+
+    def __init__(
+        self, hub: "Hub", loop: Loop, filter: Filter, on_event: Sink, on_end: Callable[[], None] | None = None
+    ):
         self.hub, self.loop, self.filter = hub, loop, filter
         self.on_event, self.on_end = on_event, on_end
         self.revision = 0
@@ -128,7 +133,8 @@ class Watch:
         """The server closes the watch (time-out, shutdown)."""
         if self.active:
             self.cancel()
-            self.on_end()
+            if self.on_end:
+                self.on_end()
 
 
 class Hub:

@@ -117,6 +117,25 @@ def test_a_killed_apiserver_comes_back(cluster: Cluster) -> None:
     assert running(cluster) == (True, True, True) and restarts(cluster, "kube-apiserver-cp") == 1
 
 
+def test_kinds_can_be_defined_after_the_apiserver_came_back(cluster: Cluster) -> None:
+    """The server's own watches go on when it is started anew: a definition is served, and gone with its object."""
+    cluster.faults.kill("kube-apiserver")
+    cluster.advance("1m")
+    shape = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    served = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": shape}}
+    names = {"kind": "Boat", "plural": "boats", "singular": "boat"}
+    spec = {"group": "example.com", "names": names, "scope": "Cluster", "versions": [served]}
+    kind, version = "CustomResourceDefinition", "apiextensions.k8s.io/v1"
+    definition = {"apiVersion": version, "kind": kind, "metadata": {"name": "boats.example.com"}, "spec": spec}
+    client = cluster.client()
+    client.create("customresourcedefinitions.apiextensions.k8s.io", definition)
+    cluster.settle()
+    client.create("boats.example.com", {"apiVersion": "example.com/v1", "kind": "Boat", "metadata": {"name": "b"}})
+    client.delete("customresourcedefinitions.apiextensions.k8s.io", "boats.example.com")
+    cluster.settle()
+    assert cluster.apiserver.resources.find("boats.example.com") is None
+
+
 def test_a_wrong_etcd_address_takes_all_down_and_mending_it_brings_all_back(cluster: Cluster) -> None:
     """The apiserver gives up after 20 seconds; the others lose their lease, and come back after their back-off."""
     typed(cluster, f"sed -i 's/127.0.0.1:2379/127.0.0.1:2399/' {MANIFESTS}/kube-apiserver.yaml")
