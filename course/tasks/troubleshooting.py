@@ -4,14 +4,12 @@ The last three tasks break the cluster itself: DNS, a node, the control plane. E
 a learner gets one of them.
 """
 
-import json
 import random
 from typing import Any
 
 from course.checks import Look, Points, Rule, Seen, contains, point
 from course.tasks import Exercise, Values
-
-Object = dict[str, Any]
+from course.tasks.objects import Object, config, deployment, many, namespace, of, on, ready, service, within
 
 _NAMESPACES = (
     "image",
@@ -103,9 +101,7 @@ def _ready(look: Look, app: str) -> list[Seen]:
     return [
         pod
         for pod in look.list("pods", f"app={app}")
-        if pod["status.conditions[type=Ready].status"] == "True"
-        and not pod["metadata.deletionTimestamp"]
-        and pod["metadata.ownerReferences[0].kind"] == "ReplicaSet"
+        if ready(pod) and pod["metadata.ownerReferences[0].kind"] == "ReplicaSet"
     ]
 
 
@@ -392,54 +388,32 @@ def plane(see: Look, v: Values) -> Points:
 _SHARE = {"requests.cpu": "500m", "requests.memory": "1Gi"}
 
 
-def _deployment(
-    name: str, count: int = 1, pod: Object | None = None, labels: Object | None = None, **container: Any
-) -> Object:
-    """A Deployment of nginx, or of another container."""
-    labels = {"app": name, **(labels or {})}
-    spec = {"containers": [{"name": "main", "image": "nginx", **container}], **(pod or {})}
-    template: Object = {"metadata": {"labels": labels}, "spec": spec}
-    wish = {"replicas": count, "selector": {"matchLabels": {"app": name}}, "template": template}
-    return {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": name}, "spec": wish}
-
-
 def _asker(target: str, name: str = "asker", **labels: str) -> Object:
     command, env = ["sh", "-c", _ASK], [{"name": "TARGET", "value": target}]
-    return _deployment(name, labels=labels, image="busybox", command=command, env=env)
+    made = deployment(name, 1, "busybox", command=command, env=env)
+    made["spec"]["template"]["metadata"]["labels"].update(labels)
+    return made
 
 
-def _of(kind: str, version: str, name: str, **fields: Any) -> Object:
-    return {"kind": kind, "apiVersion": version, "metadata": {"name": name}, **fields}
-
-
-def _service(name: str, port: int = 80) -> Object:
-    ports = [{"port": 80, "targetPort": port}]
-    return _of("Service", "v1", name, spec={"selector": {"app": name}, "ports": ports})
-
-
-def _begin(namespace: str, *objects: Object) -> str:
-    placed = [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in objects]
-    return json.dumps({"kind": "List", "items": [_of("Namespace", "v1", namespace), *placed]})
-
-
-def _greedy() -> Object:
-    return _deployment("practice", resources={"requests": {"cpu": "4"}})
+def _begin(space: str, *objects: Object) -> str:
+    return many(namespace(space), *within(space, *objects))
 
 
 def _key(v: Values) -> str:
     reference = {"configMapKeyRef": {"name": "settings", "key": "color"}}
-    program = _deployment(
+    program = deployment(
         v.app,
-        image="busybox",
+        1,
+        "busybox",
         command=["sh", "-c", "echo painting in $COLOUR; exec sleep 86400"],
         env=[{"name": "COLOUR", "valueFrom": reference}],
     )
-    return _begin(v.key, _of("ConfigMap", "v1", "settings", data={"colour": v.shade}), program)
+    return _begin(v.key, config("settings", {"colour": v.shade}), program)
 
 
 def _memory(v: Values) -> str:
     size = {"memory": "64Mi"}
-    program = _deployment(v.app, resources={"requests": size, "limits": size})
+    program = deployment(v.app, 1, resources={"requests": size, "limits": size})
     behaviour = f"memory={v.need}Mi, log=I hold {v.need}Mi"
     program["spec"]["template"]["metadata"]["annotations"] = {"simulator/behaviour": behaviour}
     return _begin(v.memory, program)
@@ -448,30 +422,32 @@ def _memory(v: Values) -> str:
 def _spread(v: Values) -> str:
     apart = {"labelSelector": {"matchLabels": {"app": v.app}}, "topologyKey": "kubernetes.io/hostname"}
     affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}}
-    return _begin(v.spread, _deployment(v.app, 3, {"affinity": affinity}))
+    return _begin(v.spread, deployment(v.app, 3, pod_spec={"affinity": affinity}))
 
 
 def _deaf(v: Values) -> str:
     probe = {"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 5}
-    return _begin(v.deaf, _deployment(v.db, 2, readinessProbe=probe), _service(v.db, 8080), _asker(v.db))
+    return _begin(v.deaf, deployment(v.db, 2, readinessProbe=probe), service(v.db, target=8080), _asker(v.db))
 
 
 def _wall(v: Values) -> str:
     door = {"from": [{"podSelector": {"matchLabels": {"role": "front"}}}]}
     spec = {"podSelector": {"matchLabels": {"app": v.db}}, "ingress": [door]}
-    policy = _of("NetworkPolicy", "networking.k8s.io/v1", v.db, spec=spec)
+    policy = of("networking.k8s.io/v1", "NetworkPolicy", v.db, spec=spec)
     askers = _asker(v.db, role="frontend"), _asker(v.db, "stranger")
-    return _begin(v.wall, _deployment(v.db), _service(v.db), policy, *askers)
+    return _begin(v.wall, deployment(v.db, 1), service(v.db), policy, *askers)
 
 
 def _claim(v: Values) -> str:
-    stores = _of("StorageClass", "storage.k8s.io/v1", v.disk, provisioner="rancher.io/local-path")
+    stores = of("storage.k8s.io/v1", "StorageClass", v.disk, provisioner="rancher.io/local-path")
     stores["volumeBindingMode"] = "WaitForFirstConsumer"
     spec: Object = {"storageClassName": f"{v.disk}-disk", "accessModes": ["ReadWriteOnce"]}
     spec["resources"] = {"requests": {"storage": "1Gi"}}
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
-    program = _deployment(v.db, 1, {"volumes": [volume]}, volumeMounts=[{"name": "data", "mountPath": "/data"}])
-    return _begin(v.claim, stores, _of("PersistentVolumeClaim", "v1", "data", spec=spec), program)
+    program = deployment(v.db, 1, pod_spec={"volumes": [volume]}, volumeMounts=[{"name": "data", "mountPath": "/data"}])
+    return many(
+        namespace(v.claim), stores, *within(v.claim, of("v1", "PersistentVolumeClaim", "data", spec=spec), program)
+    )
 
 
 def _robot(v: Values) -> str:
@@ -483,18 +459,22 @@ def _robot(v: Values) -> str:
     }
     return _begin(
         v.robot,
-        _of("ServiceAccount", "v1", "robot"),
-        _of("Role", f"{group}/v1", "reader", rules=rules),
-        _of("RoleBinding", f"{group}/v1", "reader", **binding),
+        of("v1", "ServiceAccount", "robot"),
+        of(f"{group}/v1", "Role", "reader", rules=rules),
+        of(f"{group}/v1", "RoleBinding", "reader", **binding),
     )
 
 
 TASKS = {
-    "practice": Exercise(practice, owns=("deployments/practice",), begin=lambda v: _begin("default", _greedy())),
+    "practice": Exercise(
+        practice,
+        owns=("deployments/practice",),
+        begin=lambda v: many(deployment("practice", 1, resources={"requests": {"cpu": "4"}})),
+    ),
     "image": Exercise(
         image,
         owns=("namespaces/{image}",),
-        begin=lambda v: _begin(v.image, _deployment(v.app, v.few, image=v.misspelt)),
+        begin=lambda v: _begin(v.image, deployment(v.app, v.few, v.misspelt)),
     ),
     "key": Exercise(key, owns=("namespaces/{key}",), begin=_key),
     "memory": Exercise(memory, owns=("namespaces/{memory}",), begin=_memory, age="1m"),
@@ -510,7 +490,7 @@ TASKS = {
         none,
         owns=("namespaces/{none}",),
         begin=lambda v: _begin(
-            v.none, _of("ResourceQuota", "v1", "share", spec={"hard": _SHARE}), _deployment(v.app, v.few)
+            v.none, of("v1", "ResourceQuota", "share", spec={"hard": _SHARE}), deployment(v.app, v.few)
         ),
     ),
     "claim": Exercise(
@@ -520,7 +500,7 @@ TASKS = {
     "names": Exercise(
         names,
         owns=("namespaces/{names}",),
-        begin=lambda v: _begin(v.names, _deployment(v.db), _service(v.db), _asker(v.db)),
+        begin=lambda v: _begin(v.names, deployment(v.db, 1), service(v.db), _asker(v.db)),
         typed=(("cp", "{dns_fault}"),),
         mended=(("cp", _DNS_MENDED),),
         age="1m",
@@ -528,9 +508,7 @@ TASKS = {
     "node": Exercise(
         node,
         owns=("namespaces/{node}",),
-        begin=lambda v: _begin(
-            v.node, _deployment(v.app, v.few, {"nodeSelector": {"kubernetes.io/hostname": v.place}})
-        ),
+        begin=lambda v: _begin(v.node, deployment(v.app, v.few, pod_spec=on(v.place))),
         typed=(("{place}", "{node_fault}"),),
         mended=(("{place}", _NODE_MENDED),),
         age="1m",
@@ -538,7 +516,7 @@ TASKS = {
     "plane": Exercise(
         plane,
         owns=("namespaces/{plane}",),
-        begin=lambda v: _begin(v.plane, _deployment(v.app, v.few)),
+        begin=lambda v: _begin(v.plane, deployment(v.app, v.few)),
         typed=(("cp", "{plane_fault}; sleep 30"),),
         mended=(("cp", f"{_PLANE_MENDED}; sleep 40"),),
     ),

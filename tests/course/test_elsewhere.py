@@ -14,7 +14,7 @@ from course import __main__ as command
 from course import elsewhere, environment, syllabus, tasks
 from course.elsewhere import Elsewhere
 
-ALIKE = ("11-deployments", "15-namespaces", "17-apply", "18-errata")
+ALIKE = ("11-deployments", "15-namespaces", "17-apply", "18-errata", "19-troubleshooting")
 """Chapters whose tasks are done here with kubectl alone, from their beginning to the reference solution."""
 ON_NODES = re.compile(r"\$NODES|\blab\b|iptables")
 """Solutions that log in to a node, or read its rules at the right moment: elsewhere that is done otherwise."""
