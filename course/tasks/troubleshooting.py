@@ -91,7 +91,7 @@ def values(draw: random.Random) -> Values:
 
 
 _ONCE = "wget -T 2 -qO- http://$TARGET > /dev/null && echo got it || echo no answer"
-_ASK = f"while true; do {_ONCE}; sleep 5; done"
+_ASK = f"while true; do {_ONCE}; sleep 20; done"
 _ANSWER = contains("Welcome to nginx")
 
 
