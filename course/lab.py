@@ -11,6 +11,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from course.widgets.state import Moments
 from course.wire import Answer, Wire
 from k8s_core.api.errors import StatusError, is_not_found
 from k8s_core.cluster import Cluster
-from k8s_core.faults import Faults
+from k8s_core.faults import STATIC, Faults, NoSuchFault
 from k8s_core.kubelet.host import Host
 from k8s_core.kubelet.units import Systemd, Unit
 
@@ -180,7 +181,10 @@ class Lab(Views, Traffic):
         return self.cluster.faults
 
     def stop(self, component: str) -> None:
-        """Stop "kube-scheduler", "kube-controller-manager" or the "kubelet" of a node ("kubelet worker1")."""
+        """Take away a part of the control plane ("kube-scheduler"), or stop a node's kubelet ("kubelet worker1").
+
+        The part's manifest is put aside, and its Pod ends.
+        """
         with self.cluster.lock:
             self._component(component).stop()
 
@@ -192,10 +196,9 @@ class Lab(Views, Traffic):
             part.start()
             self.cluster.loop.run_ready()
 
-    def _component(self, name: str) -> Any:
-        parts: dict[str, Any] = {
-            "kube-scheduler": self.cluster.scheduler,
-            "kube-controller-manager": self.cluster.controller_manager,
+    def _component(self, name: str) -> "Manifest | Service":
+        parts: dict[str, Manifest | Service] = {
+            **{static: Manifest(self.cluster, static) for static in STATIC},
             **{
                 f"kubelet {node}": Service(host.systemd, host.kubelet_unit) for node, host in self.cluster.hosts.items()
             },
@@ -361,6 +364,23 @@ class Lab(Views, Traffic):
         except KeyError:
             known = ", ".join(task.id for task in self.chapter.tasks)
             raise LabError(f'There is no task "{id}" in chapter {self.chapter.id}. There are: {known}.') from None
+
+
+class Manifest:
+    """A part of the control plane, by its manifest in the folder from which the kubelet starts it."""
+
+    def __init__(self, cluster: Cluster, name: str):
+        self.cluster, self.name = cluster, name
+
+    def start(self) -> None:
+        with suppress(NoSuchFault):  # it is there
+            self.cluster.faults.start(self.name)
+        self.cluster.settle()
+
+    def stop(self) -> None:
+        with suppress(NoSuchFault):  # it was stopped before
+            self.cluster.faults.stop(self.name)
+        self.cluster.settle()
 
 
 class Service:

@@ -130,8 +130,9 @@ def test_a_command_can_be_followed(lab: Lab) -> None:
 
 
 def test_a_component_can_be_taken_out(lab: Lab) -> None:
-    """Without a scheduler Pods wait; with it they run."""
+    """Without a scheduler Pods wait, and its own Pod is gone; with it they run."""
     lab.stop("kube-scheduler")
+    assert "kube-scheduler" not in shell("kubectl get pods -n kube-system -o name")
     shell("kubectl run lonely --image=nginx")
     lab.advance("1m")
     assert shell("kubectl get pod lonely -o jsonpath={.status.phase}{.spec.nodeName}") == "Pending"
