@@ -5,6 +5,7 @@ in its log, and systemd starts it again every ten seconds. Only the fields below
 """
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +30,22 @@ class BadConfig(Exception):
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """Of evictionHard, or with a grace period (seconds) of evictionSoft."""
+
+    signal: str
+    value: str
+    grace: float | None = None
+
+
+@dataclass(frozen=True)
 class Config:
     """What the kubelet goes by."""
 
     endpoint: str = f"unix://{SOCKET}"
     static_pod_path: str = "/etc/kubernetes/manifests"
-    eviction_hard: tuple[tuple[str, str], ...] = tuple(EVICTION_HARD.items())
+    eviction: tuple[Threshold, ...] = tuple(Threshold(*each) for each in EVICTION_HARD.items())
+    eviction_max_pod_grace: float = 0.0
     shutdown_grace: float = 0.0
     shutdown_grace_critical: float = 0.0
     max_pods: int = 110
@@ -72,7 +83,8 @@ def read(fs: FileSystem) -> Config:
         return Config(
             endpoint=endpoint,
             static_pod_path=str(told.get("staticPodPath") or ""),
-            eviction_hard=tuple({**EVICTION_HARD, **(told.get("evictionHard") or {})}.items()),
+            eviction=tuple(_thresholds(told)),
+            eviction_max_pod_grace=float(told.get("evictionMaxPodGracePeriod") or 0),
             shutdown_grace=parse_duration(str(told.get("shutdownGracePeriod") or "0s")),
             shutdown_grace_critical=parse_duration(str(told.get("shutdownGracePeriodCriticalPods") or "0s")),
             max_pods=int(told.get("maxPods") or 110),
@@ -80,6 +92,19 @@ def read(fs: FileSystem) -> Config:
         )
     except (TypeError, ValueError) as error:
         raise BadConfig(f"failed to load kubelet config file, path: {path}, error: {error}") from None
+
+
+def _thresholds(told: dict[str, Any]) -> Iterator[Threshold]:
+    """The hard ones first: who meets one of them meets the soft one, too."""
+    for signal, value in {**EVICTION_HARD, **(told.get("evictionHard") or {})}.items():
+        yield Threshold(signal, value)
+    graces = told.get("evictionSoftGracePeriod") or {}
+    for signal, value in (told.get("evictionSoft") or {}).items():
+        if signal not in graces:
+            raise BadConfig(
+                f"failed to run Kubelet: grace period must be specified for the soft eviction threshold {signal}"
+            )
+        yield Threshold(signal, value, parse_duration(str(graces[signal])))
 
 
 def _kubelet_configuration(fs: FileSystem, path: str) -> dict[str, Any]:

@@ -1,15 +1,17 @@
 """The eviction manager: when the node runs short of memory or disk, it says so and ends Pods, the greediest first.
 
-Stands for pkg/kubelet/eviction. Every ten seconds it compares what is available with evictionHard; while a threshold
-is met the node has a pressure condition (and for five minutes after), and one Pod a time is evicted: first those that
-use more than they asked for, then by priority, then by how much more. Pods that are critical stay. Left out: soft
-thresholds, PIDs, inodes, and images that could be removed before.
+Stands for pkg/kubelet/eviction. Every ten seconds it compares what is available with evictionHard and evictionSoft;
+while a threshold is met the node has a pressure condition (and for five minutes after), and one Pod a time is evicted,
+by a soft threshold only when that has been met for its grace period: first those that use more than they asked for,
+then by priority, then by how much more. Pods that are critical stay. Left out: PIDs, inodes, and images that could be
+removed before.
 """
 
 from typing import TYPE_CHECKING
 
 from k8s_core import limits
 from k8s_core.api import Object, quantity
+from k8s_core.kubelet.config import Threshold
 from k8s_core.kubelet.status import qos
 from k8s_core.shell.fs import Directory, File, Node
 
@@ -32,6 +34,8 @@ class EvictionManager:
         self.kubelet = kubelet
         self._seen: dict[str, float] = {}
         """Condition -> when its threshold was met last."""
+        self._since: dict[Threshold, float] = {}
+        """Threshold -> since when it has been met."""
         self._told: set[str] = set()
 
     @property
@@ -53,12 +57,11 @@ class EvictionManager:
             if worker.running() and not worker.terminating and (why := self._too_much_written(worker)):
                 worker.evict(why)
         kubelet, before = self.kubelet, self._told
-        left, thresholds = self.available(), dict(kubelet.config.eviction_hard)
-        met = []
-        for signal, (condition, _, _) in SIGNALS.items():
-            if signal in thresholds and left[signal] < self._bytes(signal, thresholds[signal]):
-                self._seen[condition] = kubelet.client.loop.now
-                met.append(signal)
+        left, time = self.available(), kubelet.client.loop.now
+        low = [each for each in kubelet.config.eviction if each.signal in SIGNALS and left[each.signal] < _bytes(each)]
+        self._since = {each: self._since.get(each, time) for each in low}
+        self._seen.update({SIGNALS[each.signal][0]: time for each in low})
+        met = [each for each in low if time - self._since[each] >= (each.grace or 0.0)]
         now = self.pressures
         if now != before:
             kubelet.node.pressures = self._told = now
@@ -69,12 +72,12 @@ class EvictionManager:
                 word = {"MemoryPressure": "NodeHasSufficientMemory", "DiskPressure": "NodeHasNoDiskPressure"}[kind]
                 kubelet.node.event("Normal", word, f"Node {kubelet.name} status is now: {word}")
             kubelet.node.report()
-        for signal in met[:1]:
-            resource = SIGNALS[signal][1]
+        for threshold in met[:1]:
+            resource = SIGNALS[threshold.signal][1]
             kubelet.node.event("Warning", "EvictionThresholdMet", f"Attempting to reclaim {resource}")
             what = f'"Eviction manager: attempting to reclaim" resourceName="{resource}"'
             kubelet.log("W", "eviction_manager.go:376", what)
-            self._evict(signal, thresholds[signal], left[signal])
+            self._evict(threshold, left[threshold.signal])
 
     def _too_much_written(self, worker: "PodWorker") -> str:
         """Which limit a Pod's files exceed, in the words of its eviction; "" if none."""
@@ -90,23 +93,15 @@ class EvictionManager:
                 return f'Container {spec["name"]} exceeded its local ephemeral storage limit "{limit}". '
         return ""
 
-    def _bytes(self, signal: str, threshold: str) -> int:
-        if threshold.endswith("%"):
-            whole = "memory" if signal.startswith("memory") else "ephemeral-storage"
-            return int(quantity.value(limits.NODE_CAPACITY[whole]) * float(threshold[:-1]) / 100)
-        return quantity.value(threshold)
-
-    def _evict(self, signal: str, threshold: str, left: int) -> None:
-        resource = SIGNALS[signal][1]
+    def _evict(self, threshold: Threshold, left: int) -> None:
+        resource = SIGNALS[threshold.signal][1]
         candidates = [w for w in self.kubelet.workers.values() if self._may_go(w)]
         if not candidates:
             what = '"Eviction manager: eviction thresholds have been met, but no pods are active to evict"'
             self.kubelet.log("E", "eviction_manager.go:427", what)
             return
         worker = min(candidates, key=lambda w: self._rank(w, resource))
-        shown = threshold
-        if threshold.endswith("%"):
-            shown = quantity_text(self._bytes(signal, threshold))
+        shown = quantity_text(_bytes(threshold)) if threshold.value.endswith("%") else threshold.value
         message = f"The node was low on resource: {resource}. Threshold quantity: {shown}, available: {_kibi(left)}. "
         for name, used, asked in self._used(worker, resource):
             if used > asked:
@@ -115,7 +110,8 @@ class EvictionManager:
                     f"Container {name} was using {_kibi(used)}, request is {request}, has larger consumption of "
                     f"{resource}. "
                 )
-        worker.evict(message)
+        most = 0.0 if threshold.grace is None else self.kubelet.config.eviction_max_pod_grace
+        worker.evict(message, min(most, float(worker.spec.get("terminationGracePeriodSeconds", 30) or 0)))
 
     def _may_go(self, worker: "PodWorker") -> bool:
         static = worker.uid in self.kubelet.static.pods
@@ -153,6 +149,13 @@ class EvictionManager:
                 return None
         names = " ".join(sorted(pressures))
         return "Evicted", f"Pod was rejected: The node had condition: [{names}]. "
+
+
+def _bytes(threshold: Threshold) -> int:
+    if threshold.value.endswith("%"):
+        whole = "memory" if threshold.signal.startswith("memory") else "ephemeral-storage"
+        return int(quantity.value(limits.NODE_CAPACITY[whole]) * float(threshold.value[:-1]) / 100)
+    return quantity.value(threshold.value)
 
 
 def tree_size(node: Node) -> int:

@@ -56,7 +56,8 @@ class PodWorker:
         self.retry_at = 0.0
         self.terminating = self._sandbox_pending = False
         self._grace_until = float("inf")
-        self._evicted = False
+        self._evicted: float | None = None
+        """Seconds of grace that its eviction leaves it."""
         self._attempt = 0
         self._longest_grace = float("inf")
 
@@ -373,17 +374,17 @@ class PodWorker:
         self.statuses.disrupted(message)
         self.kubelet.enqueue(self.uid)
 
-    def evict(self, message: str) -> None:
-        """The node is short of something: the Pod ends at once and is Failed."""
-        self.failed, self._evicted = ("Evicted", message), True
+    def evict(self, message: str, grace: float = 0.0) -> None:
+        """The node is short of something: the Pod ends and is Failed."""
+        self.failed, self._evicted = ("Evicted", message), grace
         self.statuses.disrupted(message)
         self.event("Warning", "Evicted", message)
         self.kubelet.enqueue(self.uid)
 
     def _grace(self) -> float:
         meta = self.pod["metadata"]
-        if self._evicted:
-            return 0.0
+        if self._evicted is not None:
+            return self._evicted
         if self.removed and not meta.get("deletionTimestamp"):
             return limits.MINIMUM_GRACE_PERIOD
         if meta.get("deletionGracePeriodSeconds") is not None:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from node_world import World
 
+from k8s_core.cluster import Cluster
+from k8s_core.kubelet.config import Config, Threshold
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
@@ -45,6 +48,33 @@ def test_the_greediest_is_evicted(world: World) -> None:
     assert world.condition("greedy", "DisruptionTarget")["reason"] == "TerminationByKubelet"
     assert any(reason == "Evicted" for reason, _ in world.events("greedy"))
     assert node_condition(world, "MemoryPressure") == ("True", "KubeletHasInsufficientMemory")
+
+
+def test_a_soft_threshold_waits(world: World) -> None:
+    """The node says at once that it is short; after the grace period the Pod is evicted, with time to end."""
+    soft = Threshold("memory.available", "50%", 60.0)
+    world.kubelet.config = Config(eviction=(*Config().eviction, soft), eviction_max_pod_grace=20.0)
+    deaf = {"image": "busybox", "command": ["sh", "-c", "trap '' TERM; while true; do sleep 1; done"]}
+    hog(world, "greedy", "memory=2350Mi", container=deaf)
+    world.loop.advance(30)
+    assert node_condition(world, "MemoryPressure") == ("True", "KubeletHasInsufficientMemory")
+    assert world.phase("greedy") == "Running"
+    world.loop.advance(45)
+    assert world.state("greedy")["state"].keys() == {"running"}
+    assert any(reason == "Evicted" for reason, _ in world.events("greedy"))
+    world.loop.advance(25)
+    assert world.phase("greedy") == "Failed"
+    assert "Threshold quantity: 1920Mi, available: " in world.pod("greedy")["status"]["message"]
+
+
+def test_a_soft_threshold_needs_its_grace_period() -> None:
+    """The kubelet does not start without."""
+    with Cluster() as cluster:
+        cluster.settle()
+        host = cluster.node("worker1")
+        host.run("printf 'evictionSoft:\\n  memory.available: 1Gi\\n' >> /var/lib/kubelet/config.yaml")
+        told = host.run("systemctl restart kubelet; journalctl -u kubelet --no-pager | grep run.go | tail -1").output
+        assert "grace period must be specified for the soft eviction threshold memory.available" in told
 
 
 def test_under_pressure_best_effort_pods_are_not_taken(world: World) -> None:
