@@ -54,6 +54,8 @@ Tag = Callable[[Any, Any, str], Check]
 """Makes a check of a tag's value, the rule that it stands in and the name of the file."""
 
 FOLDER: Final = Path(__file__).parent
+_silent: Final[set[Check]] = set()
+"""Checks that say nothing of a value that is missing, as most are: then they need not be asked."""
 
 
 def validate(name: str, node: Object | None, path: str, context: Any = None) -> list[FieldError]:
@@ -114,56 +116,63 @@ def type_named(name: str) -> Check:
 
 def _fields(body: Any, module: str) -> Check:
     parts = body if isinstance(body, list) else [body]
-    steps = [
-        _field(path.strip(), _rule(rule, module))
-        for part in parts
-        for paths, rule in part.items()
-        for path in paths.split(",")
-    ]
-
-    def run(node: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
-        for step in steps:
-            step(node or {}, path, within, context, errors)
-
-    return run
+    return _walk(
+        [
+            _step(path.strip(), _rule(rule, module))
+            for part in parts
+            for paths, rule in part.items()
+            for path in paths.split(",")
+        ]
+    )
 
 
-def _field(field: str, check: Check) -> Check:
-    """A check of an object that looks at one field of it."""
+def _step(field: str, check: Check) -> tuple[str, str, bool, Check]:
+    """(the name of a field, its marks, whether it may be missing, what looks at it); no name for the object itself."""
     if field == ".":
-        return lambda node, path, _, context, errors: check(node, path, node, context, errors)
+        return "", "", check in _silent, check
     first, _, rest = field.partition(".")
     name = first.rstrip("?[]{}")
     marks = first[len(name) :]
-    if rest:
-        check = _below(_field(rest, check))
-
-    def one(node: Any, path: str, _: Any, context: Any, errors: list[Any]) -> None:
-        value = node.get(name)
-        if value is not None or not marks:
-            check(value, f"{path}.{name}" if path else name, node, context, errors)
-
-    def several(node: Any, path: str, _: Any, context: Any, errors: list[Any]) -> None:
-        if not (values := node.get(name)):
-            return
-        place = f"{path}.{name}" if path else name
-        for key, item in enumerate(values) if marks == "[]" else values.items():
-            check(item, f"{place}[{key}]", values, context, errors)
-
-    return one if marks in ("", "?") else several
+    below = _walk([_step(rest, check)]) if rest else check
+    return name, marks, bool(marks) or below in _silent, below
 
 
-def _below(check: Check) -> Check:
-    return lambda value, path, within, context, errors: check(value or {}, path, within, context, errors)
+def _walk(steps: list[tuple[str, str, bool, Check]]) -> Check:
+    """A check of an object, field by field."""
+
+    def run(node: Any, path: str, within: Any, context: Any, errors: list[Any]) -> None:
+        node = node or {}
+        for name, marks, passed_over, check in steps:
+            if not name:
+                check(node, path, node, context, errors)
+                continue
+            value = node.get(name)
+            if value is None and passed_over:
+                continue
+            place = f"{path}.{name}" if path else name
+            if marks in ("", "?"):
+                check(value, place, node, context, errors)
+            else:
+                for key, item in enumerate(value) if marks == "[]" else value.items():
+                    check(item, f"{place}[{key}]", value, context, errors)
+
+    return _silently(run, all(passed_over for _, _, passed_over, _ in steps))
+
+
+def _silently(check: Check, silent: bool = True) -> Check:
+    if silent:
+        _silent.add(check)
+    return check
 
 
 def _rule(rule: Any, module: str) -> Check:
     if isinstance(rule, list):
         checks = [_rule(part, module) for part in rule]
-        return lambda *call: _all(checks, call)
+        return _silently(lambda *call: _all(checks, call), _silent.issuperset(checks))
     words = [_word(word) for word in rule.split()] if isinstance(rule, str) else [*(rule or {}).items()]
     wording = dict(words)
-    checks = [TAGS[tag](value, wording, module) for tag, value in words if tag not in WORDING]
+    named = [(tag, value) for tag, value in words if tag not in WORDING]
+    checks = [TAGS[tag](value, wording, module) for tag, value in named]
     if len(checks) == 1 and "at" not in wording:
         return checks[0]
 
@@ -174,7 +183,9 @@ def _rule(rule: Any, module: str) -> Check:
             if check(value, path, within, context, errors):
                 return
 
-    return run
+    pairs = zip(named, checks, strict=True)
+    last = next((tag for (tag, _), check in pairs if tag == "optional" or check not in _silent), "optional")
+    return _silently(run, last == "optional")
 
 
 def _all(checks: list[Check], call: Any) -> None:
@@ -223,7 +234,7 @@ def _when(conditions: Any, rule: Any, module: str) -> Check:
                 return True
         return False
 
-    return run
+    return _silently(run)
 
 
 def _fits(found: Any, want: Any) -> bool:
@@ -253,7 +264,7 @@ def _simple(zero: Any, complaints: Callable[[Any, Any], Iterable[str]]) -> Tag:
             value = rule.get("shown", value)
             errors += [invalid(path, value, message or each) for each in found]
 
-        return run
+        return _silently(run, not [*complaints(zero, argument)])
 
     return make
 
@@ -271,7 +282,7 @@ def _enum(allowed: Any, rule: Any, module: str) -> Check:
         if (value or "") not in allowed:
             errors.append(not_supported(path, value or "", allowed))
 
-    return run
+    return _silently(run, "" in allowed)
 
 
 def _limit(error: Callable[[str, int, int], FieldError]) -> Tag:
@@ -280,7 +291,7 @@ def _limit(error: Callable[[str, int, int], FieldError]) -> Tag:
             if len(value or ()) > limit:
                 errors.append(error(path, len(value), limit))
 
-        return run
+        return _silently(run)
 
     return make
 
@@ -330,7 +341,7 @@ def _each_key(rule: Any, _: Any, module: str) -> Check:
         for key in value or ():
             check(key, f"{path}[{key}]", value, context, errors)
 
-    return run
+    return _silently(run)
 
 
 def _unchanged(
@@ -374,7 +385,7 @@ def _type(name: Any, rule: Any, module: str) -> Check:
 TAGS: Final[dict[str, Tag]] = {
     "required": _required,
     "present": functools.partial(_required, present=True),
-    "optional": lambda argument, rule, module: lambda value, *_: not value,
+    "optional": lambda argument, rule, module: _silently(lambda value, *_: not value),
     "when": _when,
     "warn": _flat(lambda path, message: f"{path}: {message}"),
     "missing": _flat(required),
