@@ -11,6 +11,7 @@ kube-proxy's rules (network.py). `etcd`: speed beside the real etcd, and what te
 `grading`: a submission on four ways, and a class of two hundred whose grader is killed twice (grading.py).
 """
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -123,7 +124,12 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
 
 
 def main() -> None:
-    for name in sys.argv[1:] or BENCHMARKS:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure; without names, everything.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(f"unknown: {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+    for name in names or BENCHMARKS:
         print(name)
         show(BENCHMARKS[name]())
 
