@@ -8,23 +8,10 @@ import random
 from typing import Any
 
 from course.checks import Look, Points, Rule, Seen, contains, point
-from course.tasks import Exercise, Values
-from course.tasks.objects import Object, config, deployment, many, namespace, of, on, ready, service, within
+from course.tasks import Exercise, Values, breakages
+from course.tasks.objects import deployment, many, of, on, ready, service
 
-_NAMESPACES = (
-    "image",
-    "key",
-    "memory",
-    "spread",
-    "deaf",
-    "wall",
-    "none",
-    "claim",
-    "robot",
-    "names",
-    "node",
-    "plane",
-)
+_NAMESPACES = ("image", "key", "memory", "spread", "deaf", "wall", "none", "claim", "robot", "names", "node", "plane")
 """Each task has a namespace; the value of that name is the namespace's."""
 TOWNS = (
     *("aarhus", "bergen", "cadiz", "dover", "essen", "faro", "ghent", "hobart", "izmir", "jena", "kobe", "leeds"),
@@ -33,46 +20,10 @@ TOWNS = (
 MOST_MEMORY = 512
 """Mi that a program which needs less than half of it may be given."""
 
-# --- what may be broken in the cluster itself -----------------------------------------------------------------------
-_DNS = "kubectl -n kube-system"
-_COREFILE = (
-    f"{_DNS} get configmap coredns -o yaml | sed 's/kubernetes {{0}} /kubernetes {{1}} /' | {_DNS} replace -f -; "
-    f"{_DNS} delete pods -l k8s-app=kube-dns"
-)
-_DNS_FAULTS = (
-    f"{_DNS} scale deployment coredns --replicas=0",
-    f"{_DNS} set selector service kube-dns k8s-app=coredns",
-    _COREFILE.format("cluster.local", "cluster.locale"),
-)
-_DNS_MENDED = (
-    f"{_DNS} scale deployment coredns --replicas=2; {_DNS} set selector service kube-dns k8s-app=kube-dns; "
-    + _COREFILE.format("cluster.locale", "cluster.local")
-)
-_NODE_FAULTS = (
-    "systemctl disable --now containerd",
-    "systemctl disable --now kubelet",
-    "sed -i 's#pki/ca.crt#pki/ca.cert#' /var/lib/kubelet/config.yaml; systemctl restart kubelet",
-    "sed -i 's/:6443/:6444/' /etc/kubernetes/kubelet.conf; systemctl restart kubelet",
-)
-_NODE_MENDED = (
-    "sed -i 's#pki/ca.cert#pki/ca.crt#' /var/lib/kubelet/config.yaml; "
-    "sed -i 's/:6444/:6443/' /etc/kubernetes/kubelet.conf; "
-    "systemctl enable --now containerd; systemctl enable kubelet; systemctl restart kubelet"
-)
-_MANIFESTS = "/etc/kubernetes/manifests"
-_PLANE_FAULTS = {
-    "kube-scheduler": ("- kube-scheduler$", "- kube-schedular"),
-    "kube-controller-manager": ("--kubeconfig=.*", "--kubeconfig=/etc/kubernetes/controller-manager.config"),
-}
-_PLANE_MENDED = (
-    f"sed -i 's/- kube-schedular$/- kube-scheduler/' {_MANIFESTS}/kube-scheduler.yaml; "
-    f"sed -i 's/manager.config/manager.conf/' {_MANIFESTS}/kube-controller-manager.yaml"
-)
-
 
 def values(draw: random.Random) -> Values:
     """Names, numbers and faults that differ from learner to learner."""
-    component, (right, wrong) = draw.choice(sorted(_PLANE_FAULTS.items()))
+    component, (right, wrong) = draw.choice(sorted(breakages.PLANE_FAULTS.items()))
     return Values(
         **dict(zip(_NAMESPACES, draw.sample(TOWNS, len(_NAMESPACES)), strict=True)),
         app=draw.choice(("shop", "blog", "forum")),
@@ -83,15 +34,13 @@ def values(draw: random.Random) -> Values:
         need=draw.randint(90, 180),
         disk=draw.choice(("fast", "local", "plain")),
         place=draw.choice(("worker1", "worker2")),
-        dns_fault=draw.choice(_DNS_FAULTS),
-        node_fault=draw.choice(_NODE_FAULTS),
+        dns_fault=draw.choice(breakages.DNS_FAULTS),
+        node_fault=draw.choice(breakages.NODE_FAULTS),
         component=component,
-        plane_fault=f"sed -i 's#{right}#{wrong}#' {_MANIFESTS}/{component}.yaml",
+        plane_fault=f"sed -i 's#{right}#{wrong}#' {breakages.MANIFESTS}/{component}.yaml",
     )
 
 
-_ONCE = "wget -T 2 -qO- http://$TARGET > /dev/null && echo got it || echo no answer"
-_ASK = f"while true; do {_ONCE}; sleep 20; done"
 _ANSWER = contains("Welcome to nginx")
 
 
@@ -278,7 +227,7 @@ def none(see: Look, v: Values) -> Points:
     yield point(
         "their share is as large as before",
         look.get("resourcequotas", "share")["spec.hard"] if len(pods) == v.few else None,
-        _SHARE,
+        breakages.SHARE,
         f"kubectl describe quota -n {v.none}",
         why="The quota belongs to somebody else.",
     )
@@ -344,9 +293,9 @@ def names(see: Look, v: Values) -> Points:
     )
     yield point(
         "asker gets an answer again",
-        look.exec(asker[0], "main", "sh", "-c", f"{_ONCE}") if asker else "",
+        look.exec(asker[0], "main", "sh", "-c", f"{breakages.ONCE}") if asker else "",
         contains("got it"),
-        f"kubectl exec -n {v.names} deployment/asker -- sh -c '{_ONCE}'",
+        f"kubectl exec -n {v.names} deployment/asker -- sh -c '{breakages.ONCE}'",
     )
 
 
@@ -384,87 +333,6 @@ def plane(see: Look, v: Values) -> Points:
     )
 
 
-# --- beginnings -----------------------------------------------------------------------------------------------------
-_SHARE = {"requests.cpu": "500m", "requests.memory": "1Gi"}
-
-
-def _asker(target: str, name: str = "asker", **labels: str) -> Object:
-    command, env = ["sh", "-c", _ASK], [{"name": "TARGET", "value": target}]
-    made = deployment(name, 1, "busybox", command=command, env=env)
-    made["spec"]["template"]["metadata"]["labels"].update(labels)
-    return made
-
-
-def _begin(space: str, *objects: Object) -> str:
-    return many(namespace(space), *within(space, *objects))
-
-
-def _key(v: Values) -> str:
-    reference = {"configMapKeyRef": {"name": "settings", "key": "color"}}
-    program = deployment(
-        v.app,
-        1,
-        "busybox",
-        command=["sh", "-c", "echo painting in $COLOUR; exec sleep 86400"],
-        env=[{"name": "COLOUR", "valueFrom": reference}],
-    )
-    return _begin(v.key, config("settings", {"colour": v.shade}), program)
-
-
-def _memory(v: Values) -> str:
-    size = {"memory": "64Mi"}
-    program = deployment(v.app, 1, resources={"requests": size, "limits": size})
-    behaviour = f"memory={v.need}Mi, log=I hold {v.need}Mi"
-    program["spec"]["template"]["metadata"]["annotations"] = {"simulator/behaviour": behaviour}
-    return _begin(v.memory, program)
-
-
-def _spread(v: Values) -> str:
-    apart = {"labelSelector": {"matchLabels": {"app": v.app}}, "topologyKey": "kubernetes.io/hostname"}
-    affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}}
-    return _begin(v.spread, deployment(v.app, 3, pod_spec={"affinity": affinity}))
-
-
-def _deaf(v: Values) -> str:
-    probe = {"httpGet": {"path": "/healthz", "port": 80}, "periodSeconds": 5}
-    return _begin(v.deaf, deployment(v.db, 2, readinessProbe=probe), service(v.db, target=8080), _asker(v.db))
-
-
-def _wall(v: Values) -> str:
-    door = {"from": [{"podSelector": {"matchLabels": {"role": "front"}}}]}
-    spec = {"podSelector": {"matchLabels": {"app": v.db}}, "ingress": [door]}
-    policy = of("networking.k8s.io/v1", "NetworkPolicy", v.db, spec=spec)
-    askers = _asker(v.db, role="frontend"), _asker(v.db, "stranger")
-    return _begin(v.wall, deployment(v.db, 1), service(v.db), policy, *askers)
-
-
-def _claim(v: Values) -> str:
-    stores = of("storage.k8s.io/v1", "StorageClass", v.disk, provisioner="rancher.io/local-path")
-    stores["volumeBindingMode"] = "WaitForFirstConsumer"
-    spec: Object = {"storageClassName": f"{v.disk}-disk", "accessModes": ["ReadWriteOnce"]}
-    spec["resources"] = {"requests": {"storage": "1Gi"}}
-    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
-    program = deployment(v.db, 1, pod_spec={"volumes": [volume]}, volumeMounts=[{"name": "data", "mountPath": "/data"}])
-    return many(
-        namespace(v.claim), stores, *within(v.claim, of("v1", "PersistentVolumeClaim", "data", spec=spec), program)
-    )
-
-
-def _robot(v: Values) -> str:
-    rules = [{"apiGroups": [""], "resources": ["pod"], "verbs": ["get", "list"]}]
-    group = "rbac.authorization.k8s.io"
-    binding = {
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": "reader"},
-        "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "default"}],
-    }
-    return _begin(
-        v.robot,
-        of("v1", "ServiceAccount", "robot"),
-        of(f"{group}/v1", "Role", "reader", rules=rules),
-        of(f"{group}/v1", "RoleBinding", "reader", **binding),
-    )
-
-
 TASKS = {
     "practice": Exercise(
         practice,
@@ -474,50 +342,50 @@ TASKS = {
     "image": Exercise(
         image,
         owns=("namespaces/{image}",),
-        begin=lambda v: _begin(v.image, deployment(v.app, v.few, v.misspelt)),
+        begin=lambda v: breakages.begin(v.image, deployment(v.app, v.few, v.misspelt)),
     ),
-    "key": Exercise(key, owns=("namespaces/{key}",), begin=_key),
-    "memory": Exercise(memory, owns=("namespaces/{memory}",), begin=_memory, age="1m"),
+    "key": Exercise(key, owns=("namespaces/{key}",), begin=breakages.key),
+    "memory": Exercise(memory, owns=("namespaces/{memory}",), begin=breakages.memory, age="1m"),
     "spread": Exercise(
         spread,
         owns=("namespaces/{spread}",),
-        begin=_spread,
+        begin=breakages.spread,
         mended=(("cp", "kubectl taint node cp node-role.kubernetes.io/control-plane:NoSchedule --overwrite"),),
     ),
-    "deaf": Exercise(deaf, owns=("namespaces/{deaf}",), begin=_deaf, age="30s"),
-    "wall": Exercise(wall, owns=("namespaces/{wall}",), begin=_wall, age="30s"),
+    "deaf": Exercise(deaf, owns=("namespaces/{deaf}",), begin=breakages.deaf, age="30s"),
+    "wall": Exercise(wall, owns=("namespaces/{wall}",), begin=breakages.wall, age="30s"),
     "none": Exercise(
         none,
         owns=("namespaces/{none}",),
-        begin=lambda v: _begin(
-            v.none, of("v1", "ResourceQuota", "share", spec={"hard": _SHARE}), deployment(v.app, v.few)
+        begin=lambda v: breakages.begin(
+            v.none, of("v1", "ResourceQuota", "share", spec={"hard": breakages.SHARE}), deployment(v.app, v.few)
         ),
     ),
     "claim": Exercise(
-        claim, owns=("namespaces/{claim}", "storageclasses/{disk}", "storageclasses/{disk}-disk"), begin=_claim
+        claim, owns=("namespaces/{claim}", "storageclasses/{disk}", "storageclasses/{disk}-disk"), begin=breakages.claim
     ),
-    "robot": Exercise(robot, owns=("namespaces/{robot}",), begin=_robot),
+    "robot": Exercise(robot, owns=("namespaces/{robot}",), begin=breakages.robot),
     "names": Exercise(
         names,
         owns=("namespaces/{names}",),
-        begin=lambda v: _begin(v.names, deployment(v.db, 1), service(v.db), _asker(v.db)),
+        begin=lambda v: breakages.begin(v.names, deployment(v.db, 1), service(v.db), breakages.asker(v.db)),
         typed=(("cp", "{dns_fault}"),),
-        mended=(("cp", _DNS_MENDED),),
+        mended=(("cp", breakages.DNS_MENDED),),
         age="1m",
     ),
     "node": Exercise(
         node,
         owns=("namespaces/{node}",),
-        begin=lambda v: _begin(v.node, deployment(v.app, v.few, pod_spec=on(v.place))),
+        begin=lambda v: breakages.begin(v.node, deployment(v.app, v.few, pod_spec=on(v.place))),
         typed=(("{place}", "{node_fault}"),),
-        mended=(("{place}", _NODE_MENDED),),
+        mended=(("{place}", breakages.NODE_MENDED),),
         age="1m",
     ),
     "plane": Exercise(
         plane,
         owns=("namespaces/{plane}",),
-        begin=lambda v: _begin(v.plane, deployment(v.app, v.few)),
+        begin=lambda v: breakages.begin(v.plane, deployment(v.app, v.few)),
         typed=(("cp", "{plane_fault}; sleep 30"),),
-        mended=(("cp", f"{_PLANE_MENDED}; sleep 40"),),
+        mended=(("cp", f"{breakages.PLANE_MENDED}; sleep 40"),),
     ),
 }
