@@ -33,6 +33,8 @@ RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
 
 MASKS: list[tuple[str, str]] = [
     (r"^Waiting for .*\n", ""),  # how much of a rollout kubectl sees under way depends on how quick the machine is
+    # client-go's own log: whether kubectl's time is up while a watch begins depends on the machine.
+    (r"^[EW]\d{4} [\d:.]+ +\d+ reflector\.go:.*\n", ""),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
