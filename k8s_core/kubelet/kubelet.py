@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING
 
 from k8s_core import limits
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import StatusError
 from k8s_core.client.workqueue import WorkQueue
 from k8s_core.kubelet import admission, network_files, node_files
-from k8s_core.kubelet import environment as variables
 from k8s_core.kubelet.addresses import Addresses
 from k8s_core.kubelet.config import Config
 from k8s_core.kubelet.container import Mount, Sandbox
-from k8s_core.kubelet.environment import ConfigError
 from k8s_core.kubelet.eviction import CRITICAL_PRIORITY, EvictionManager
-from k8s_core.kubelet.images import Image
 from k8s_core.kubelet.journal import Journal, klog, quoted
+from k8s_core.kubelet.lookups import Lookups
 from k8s_core.kubelet.node import NodeReporter
 from k8s_core.kubelet.pod_worker import PodWorker
 from k8s_core.kubelet.pod_writer import PodWriter
@@ -95,7 +93,8 @@ class Kubelet:
         )
         self.node.get = lambda: self._nodes.get(name) if self._nodes else None
         self.node.log = self.log
-        self.volumes = Volumes(self.fs, self._get, self._token, address)
+        self.lookups = Lookups(self)
+        self.volumes = Volumes(self.fs, self.lookups.get, self.lookups.token, address)
         self.actions = Actions(
             client.loop, self.runtime, NetworkNamespace(address, self.fabric, hostname=name, node=name, quiet=True)
         )
@@ -109,7 +108,6 @@ class Kubelet:
         self.running = False
         self.pods: Informer | None = None
         self._nodes: Informer | None = None
-        self._services: Informer | None = None
         self._queue = WorkQueue(client.loop, self._sync, name="kubelet")
         self._timers: list[Timer] = []
         self._names: dict[str, str] = {}  # namespace/name -> uid of the newest worker
@@ -231,7 +229,8 @@ class Kubelet:
         self._queue.stop()
         self.references.clear()
         self.client.stop()
-        self.pods = self._nodes = self._services = None
+        self.lookups.services = None
+        self.pods = self._nodes = None
 
     def node_uid(self) -> str:
         node = self.node.get()
@@ -387,37 +386,6 @@ class Kubelet:
                 pod = mirror
         self.recorder.event(pod, type, reason, message, field_path=field_path)
 
-    def network_for(self, pod: Object) -> NetworkNamespace:
-        """A new Pod's network: the node's own, or a namespace with an address of the node's podCIDR."""
-        if pod["spec"].get("hostNetwork"):
-            return self.network
-        address = self.addresses.take(self.node.get(), pod)
-        meta = pod["metadata"]
-        hostname = str(pod["spec"].get("hostname") or meta["name"])
-        resolv_conf = self.resolv_conf(pod)
-        network = NetworkNamespace(
-            address,
-            self.fabric,
-            hostname=hostname,
-            pod_namespace=meta["namespace"],
-            node=self.name,
-            pod=meta["name"],
-            resolv_conf=lambda: resolv_conf,
-        )
-        network.host_ports = [
-            (port.get("protocol", "TCP").lower(), port.get("hostIP", ""), port["hostPort"], port["containerPort"])
-            for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ()))
-            for port in container.get("ports") or ()
-            if port.get("hostPort")
-        ]
-        self.fabric.attach(network)
-        return network
-
-    def release_network(self, network: NetworkNamespace) -> None:
-        if network is not self.network:
-            self.fabric.detach(network)
-            self.addresses.release(network.address)
-
     def network_files(self, pod: Object, sandbox: Sandbox) -> list[Mount]:
         """/etc/hosts, /etc/hostname and /etc/resolv.conf of a container."""
         own = pod["spec"].get("hostNetwork")
@@ -427,53 +395,3 @@ class Kubelet:
     def resolv_conf(self, pod: Object) -> str:
         """A new Pod's /etc/resolv.conf."""
         return network_files.resolv_conf(pod, self.cluster_dns, network_files.node_resolv_conf(self.fs))
-
-    def environment(
-        self, pod: Object, container: Object, status: Object, image: Image, sandbox: Sandbox | None
-    ) -> dict[str, str]:
-        """The variables of a container's first process; raises ConfigError."""
-        namespace = pod["metadata"]["namespace"]
-        if self._services is None:
-            self._services = self.client.informer("services")
-        links = pod["spec"].get("enableServiceLinks", True)
-        services = [
-            s
-            for s in self._services.list(namespace)
-            if links or (namespace == "default" and s["metadata"]["name"] == "kubernetes")
-        ]
-        master = self._services.get("kubernetes", "default")
-        if master and namespace != "default":
-            services.append(master)
-        return variables.build(
-            pod,
-            container,
-            status,
-            get=lambda kind, name: self._get(kind, name, namespace),
-            services=variables.service_variables(sorted(services, key=lambda s: s["metadata"]["name"])),
-            node_ip=self.address,
-            image_env=image.data.get("env", {}),
-            hostname=sandbox.hostname if sandbox else str(pod["metadata"]["name"]),
-        )
-
-    def _get(self, kind: str, name: str, namespace: str) -> Object | None:
-        try:
-            return self.client.get(kind, name, namespace)
-        except StatusError as error:
-            if is_not_found(error):
-                return None
-            raise ConfigError(str(error)) from None
-
-    def _token(self, pod: Object, source: Object) -> str:
-        meta = pod["metadata"]
-        reference = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
-        spec: Object = {"expirationSeconds": source.get("expirationSeconds", 3600), "boundObjectRef": reference}
-        if source.get("audience"):
-            spec["audiences"] = [source["audience"]]
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        account = pod["spec"].get("serviceAccountName") or "default"
-        try:
-            made = self.client.create_sub("serviceaccounts", account, meta["namespace"], "token", body)
-        except StatusError as error:
-            self.log("E", "token_manager.go:122", f'"Couldn\'t update token" err={quoted(error)}')
-            return ""
-        return str(made["status"]["token"])

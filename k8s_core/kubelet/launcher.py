@@ -101,7 +101,7 @@ class Launcher:
             worker.statuses.write()
             worker.kubelet.requeue(worker.uid, limits.PLEG_RELIST_PERIOD)
 
-        known, missing = credentials.of(worker.pod, worker.kubelet._get)
+        known, missing = credentials.of(worker.pod, worker.kubelet.lookups.get)
         if missing:
             text = (
                 f"Unable to retrieve some image pull secrets ({', '.join(missing)}); attempting to pull the image may "
@@ -156,7 +156,7 @@ class Launcher:
     def _config(self, container: Object, image: Image, attempt: int) -> ContainerConfig:
         worker = self.worker
         spec = worker.spec
-        env = worker.kubelet.environment(worker.pod, container, worker.status, image, worker.sandbox)
+        env = worker.kubelet.lookups.environment(worker.pod, container, worker.status, image, worker.sandbox)
         security = {**(worker.spec.get("securityContext") or {}), **(container.get("securityContext") or {})}
         if security.get("runAsNonRoot") and security.get("runAsUser", image.data.get("uid", 0)) == 0:
             explicit = "runAsUser" in security

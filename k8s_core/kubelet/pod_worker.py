@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from k8s_core import limits
 from k8s_core.api import Object
-from k8s_core.kubelet import admission
+from k8s_core.kubelet import admission, pod_network
 from k8s_core.kubelet import status as make
 from k8s_core.kubelet.container import EXITED, RUNNING, Container, Sandbox
 from k8s_core.kubelet.container_state import BackOff, ContainerState
@@ -217,7 +217,7 @@ class PodWorker:
     def _sandbox_lost(self, sandbox: Sandbox) -> None:
         """The node was switched off, or somebody stopped the sandbox: all begins anew, with the init containers."""
         self.event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
-        self.kubelet.release_network(sandbox.network)
+        pod_network.release(self.kubelet, sandbox.network)
         self.sandbox, self._attempt = None, self._attempt + 1
         self._launcher.cancel()
         for state in self.states.values():
@@ -234,7 +234,7 @@ class PodWorker:
             self.event("Warning", "FailedCreatePodSandBox", text)
             self.retry(limits.POD_RETRY_PERIOD)
             return
-        network = self.kubelet.network_for(self.pod)
+        network = pod_network.attach(self.kubelet, self.pod)
         host_name = (
             self.kubelet.name if self.spec.get("hostNetwork") else (str(self.spec.get("hostname") or self.name)[:63])
         )
@@ -253,7 +253,9 @@ class PodWorker:
     def _unknown_handler(self) -> str:
         """The RuntimeClass's handler, if the node's containerd has no such."""
         name = self.spec.get("runtimeClassName")
-        found = self.kubelet._get("runtimeclasses.node.k8s.io", name, "") if name and not self.runtime.fake else None
+        found = (
+            self.kubelet.lookups.get("runtimeclasses.node.k8s.io", name, "") if name and not self.runtime.fake else None
+        )
         return found["handler"] if found and found["handler"] != RUNTIME_HANDLER else ""
 
     def retry(self, seconds: float) -> None:
@@ -430,7 +432,7 @@ class PodWorker:
     def _release(self) -> None:
         if self.sandbox and self.sandbox.ready:
             self.runtime.stop_sandbox(self.sandbox)
-            self.kubelet.release_network(self.sandbox.network)
+            pod_network.release(self.kubelet, self.sandbox.network)
             if not self.pod["metadata"].get("deletionTimestamp"):
                 self.statuses.write()
 
