@@ -79,6 +79,28 @@ def _create_pod(obj: Object, request: "Request") -> None:
         gated: Object = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
         gated |= {"message": "Scheduling is blocked due to non-empty scheduling gates", "observedGeneration": 1}
         obj["status"]["conditions"] = [{**gated, "lastProbeTime": None, "lastTransitionTime": None}]
+    spec, labels = obj["spec"], obj["metadata"].get("labels") or {}
+    for kind in ("podAffinity", "podAntiAffinity") if spec.get("affinity") else ():
+        rules = spec["affinity"].get(kind) or {}
+        for term in rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ():
+            _apply_label_keys(term, labels)
+        for preferred in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ():
+            _apply_label_keys(preferred["podAffinityTerm"], labels)
+    for constraint in spec.get("topologySpreadConstraints") or ():
+        _apply_label_keys(constraint, labels)
+
+
+def _apply_label_keys(term: Object, labels: Object) -> None:
+    """matchLabelKeys and mismatchLabelKeys become part of the selector, by the labels that the Pod has now."""
+    selector = term.get("labelSelector")
+    found = [
+        {"key": key, "operator": operator, "values": [labels[key]]}
+        for keys, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn"))
+        for key in term.get(keys) or ()
+        if key in labels
+    ]
+    if selector is not None and found:
+        selector["matchExpressions"] = [*(selector.get("matchExpressions") or ()), *found]
 
 
 def _create_namespace(obj: Object, request: "Request") -> None:
@@ -157,7 +179,8 @@ def prepare_create(resource: str, obj: Object, request: "Request", *, with_statu
 
 
 # What of its spec a Pod's other subresources may change.
-POD_SPEC_PART = {"ephemeralcontainers": "ephemeralContainers", "resize": "containers"}
+POD_SPEC_PARTS = {"ephemeralcontainers": ("ephemeralContainers",), "resize": ("containers", "initContainers")}
+RESIZABLE = ("resources", "resizePolicy")
 SYSTEM_META = (
     "uid",
     "creationTimestamp",
@@ -184,10 +207,12 @@ def prepare_update(
         new |= {part: value for part, value in old.items() if part not in ("apiVersion", "kind", "metadata", "status")}
         if resource.endswith((".apps", "pods")):
             _keep(meta, was, "ownerReferences" if resource == "pods" else "labels")
-    elif resource == "pods" and subresource in POD_SPEC_PART:
-        part = POD_SPEC_PART[subresource]
-        wanted = new.get("spec", {}).get(part)
-        new |= {"spec": {**old["spec"], part: wanted}, "status": old.get("status", {})}
+    elif resource == "pods" and subresource in POD_SPEC_PARTS:
+        given, spec = new.get("spec", {}), old["spec"]
+        wanted = {part: given.get(part) for part in POD_SPEC_PARTS[subresource] if part in given or part in spec}
+        if subresource == "resize":
+            wanted = {part: _resized(containers or [], spec.get(part) or []) for part, containers in wanted.items()}
+        new |= {"spec": {**spec, **wanted}, "status": old.get("status", {})}
         if new["spec"] != old["spec"]:
             meta["generation"] = was.get("generation", 0) + 1
     elif subresource == "approval":
@@ -205,6 +230,16 @@ def prepare_update(
             _count_template(meta, was)
     if resource == "namespaces" and subresource != "finalize":
         _keep(new, old, "spec")
+
+
+def _resized(new: list[Object], old: list[Object]) -> list[Object]:
+    """The containers with the sizes that are wanted; other changes are dropped, but not other containers."""
+    if [c.get("name") for c in new] != [c["name"] for c in old]:
+        return new
+    return [
+        {**{k: v for k, v in was.items() if k not in RESIZABLE}, **{k: c[k] for k in RESIZABLE if k in c}}
+        for c, was in zip(new, old, strict=True)
+    ]
 
 
 def _approval(csr: Object) -> Object:

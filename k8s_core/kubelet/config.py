@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from k8s_core.api import quantity
 from k8s_core.api.times import parse_duration
 from k8s_core.kubelet.node_files import SOCKET
 from k8s_core.kubelet.units import environment_file
@@ -49,6 +50,8 @@ class Config:
     shutdown_grace: float = 0.0
     shutdown_grace_critical: float = 0.0
     max_pods: int = 110
+    reserved: tuple[tuple[str, str], ...] = ()
+    """(resource, amount) of kubeReserved and systemReserved: what the node keeps from Pods."""
     server: str = ""
 
 
@@ -88,6 +91,11 @@ def read(fs: FileSystem) -> Config:
             shutdown_grace=parse_duration(str(told.get("shutdownGracePeriod") or "0s")),
             shutdown_grace_critical=parse_duration(str(told.get("shutdownGracePeriodCriticalPods") or "0s")),
             max_pods=int(told.get("maxPods") or 110),
+            reserved=tuple(
+                (name, str(quantity.parse(amount)))
+                for kept in ("kubeReserved", "systemReserved")
+                for name, amount in (told.get(kept) or {}).items()
+            ),
             server=server,
         )
     except (TypeError, ValueError) as error:

@@ -93,6 +93,7 @@ class Kubelet:
         )
         self.node.get = lambda: self._nodes.get(name) if self._nodes else None
         self.node.log = self.log
+        self.node.config = lambda: self.config
         self.lookups = Lookups(self)
         self.volumes = Volumes(self.fs, self.lookups.get, self.lookups.token, address)
         self.actions = Actions(

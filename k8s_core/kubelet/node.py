@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from k8s_core import limits
-from k8s_core.api import Object
+from k8s_core.api import Object, quantity
 from k8s_core.api.errors import StatusError, is_already_exists, is_not_found
+from k8s_core.api.validation.resources import is_extended
+from k8s_core.kubelet.config import Config
 from k8s_core.kubelet.images import ImageStore
 from k8s_core.kubelet.journal import quoted
 from k8s_core.shell.commands.system import KERNEL
@@ -70,12 +72,13 @@ class NodeReporter:
         """How often the machine was switched on again."""
         self.pressures: set[str] = set()
         """The pressure conditions that hold."""
+        self.config: Callable[[], Config] = Config
         self.get: Callable[[], Object | None] = lambda: None
         """The Node as the kubelet's informer has it."""
         self._reported = float("-inf")
         self._uid = ""
         self._lease: Object | None = None
-        self._looked_at: tuple[Object | None, bool, int, frozenset[str]] = (None, False, 0, frozenset())
+        self._looked_at: tuple[Any, ...] = (None,)
 
     @property
     def reference(self) -> Object:
@@ -131,13 +134,20 @@ class NodeReporter:
         return {**node, "status": self._status({})}
 
     def _status(self, old: Object) -> Object:
-        capacity: dict[str, str] = dict(limits.NODE_CAPACITY)
+        config = self.config()
+        capacity = {**limits.NODE_CAPACITY, "pods": str(config.max_pods)}
         if self.fake:
             capacity["ephemeral-storage"] = "0"
+        # What somebody else says the node has: a device plugin, or a PATCH of its status.
+        capacity |= {name: amount for name, amount in (old.get("capacity") or {}).items() if is_extended(name)}
         allocatable = dict(capacity)
         if not self.fake:
             # what is left of disk after the default hard eviction threshold, nodefs.available<10%
             allocatable["ephemeral-storage"] = str(int(capacity["ephemeral-storage"][:-2]) * 1024 * 9 // 10)
+        for name, amount in config.reserved:
+            if name in allocatable:
+                has = quantity.parse(allocatable[name])
+                allocatable[name] = quantity.format(max(has.nanos - quantity.nanos(amount), 0), has.format)
         ids = hashlib.sha256(self.name.encode()).hexdigest()
         uuid = f"{ids[:8]}-{ids[8:12]}-4{ids[13:16]}-a{ids[17:20]}-{ids[20:32]}"
         info = {
@@ -208,7 +218,7 @@ class NodeReporter:
             self._failed("Error updating node status, will retry", f'nodes "{self.name}" not found')
             return
         due = self.client.loop.now - self._reported >= limits.NODE_STATUS_REPORT_FREQUENCY
-        looked_at = (node, self.ready, len(self.images.images), frozenset(self.pressures))
+        looked_at = (node, self.ready, len(self.images.images), frozenset(self.pressures), self.config())
         if not due and looked_at[0] is self._looked_at[0] and looked_at == self._looked_at:
             return  # most looks of most kubelets end here: the very same Node as the last time
         self._looked_at = looked_at

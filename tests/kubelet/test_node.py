@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from node_world import World
 
+from k8s_core.kubelet.config import Config
+
 MANIFEST = """
 apiVersion: v1
 kind: Pod
@@ -35,6 +37,28 @@ def test_the_node(world: World) -> None:
     events = [e for e in world.client.list("events", "default") if e["involvedObject"]["kind"] == "Node"]
     assert "Node n1 status is now: NodeReady" in [e["message"] for e in events]
     assert world.client.get("csinodes.storage.k8s.io", "n1")["spec"] == {"drivers": []}
+
+
+def test_what_somebody_else_says_the_node_has(world: World) -> None:
+    """An extended resource in the capacity can be asked for from the kubelet's next look on, until it goes."""
+    for amount, left in (("4", "4"), (None, None)):
+        change = {"status": {"capacity": {"example.com/dongle": amount}}}
+        world.client.patch("nodes", "n1", "", change, subresource="status")
+        world.loop.advance(11)
+        status = world.client.get("nodes", "n1")["status"]
+        assert [status[part].get("example.com/dongle") for part in ("capacity", "allocatable")] == [left, left]
+
+
+def test_what_the_node_keeps_for_itself(world: World) -> None:
+    """maxPods, kubeReserved and systemReserved of KubeletConfiguration, from the kubelet's next start on."""
+    world.kubelet.stop()
+    kept = (("cpu", "100m"), ("memory", "1Gi"), ("cpu", "150m"))
+    world.kubelet.config = Config(max_pods=20, reserved=kept)
+    world.kubelet.start()
+    world.loop.advance(11)
+    status = world.client.get("nodes", "n1")["status"]
+    assert [status["capacity"][k] for k in ("cpu", "memory", "pods")] == ["1", "3840Mi", "20"]
+    assert [status["allocatable"][k] for k in ("cpu", "memory", "pods")] == ["750m", "2816Mi", "20"]
 
 
 def test_lease_and_heartbeat(world: World) -> None:

@@ -132,6 +132,42 @@ def test_pods_of_another_scheduler_are_left_alone(desk: Desk) -> None:
     assert desk.events("p") == []
 
 
+def test_label_keys_become_part_of_the_selectors(desk: Desk) -> None:
+    """The apiserver writes the Pod's own values of matchLabelKeys and mismatchLabelKeys where the scheduler looks."""
+    term = {
+        "labelSelector": {"matchLabels": {"app": "web"}},
+        "topologyKey": "kubernetes.io/hostname",
+        "matchLabelKeys": ["rev", "absent"],
+        "mismatchLabelKeys": ["tenant"],
+    }
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "web"}},
+        "matchLabelKeys": ["rev"],
+    }
+    affinity = {
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [term],
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}],
+        }
+    }
+    labels = {"app": "web", "rev": "1", "tenant": "x"}
+    rev = {"key": "rev", "operator": "In", "values": ["1"]}
+    for name in ("first", "second"):
+        made = desk.create(name, labels=labels, affinity=affinity, topologySpreadConstraints=[spread])["spec"]
+        rules = made["affinity"]["podAntiAffinity"]
+        found = [
+            rules["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"],
+            rules["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"]["labelSelector"],
+        ]
+        tenant = {"key": "tenant", "operator": "NotIn", "values": ["x"]}
+        assert [selector["matchExpressions"] for selector in found] == [[rev, tenant], [rev, tenant]]
+        assert made["topologySpreadConstraints"][0]["labelSelector"]["matchExpressions"] == [rev]
+    assert {desk.on("first"), desk.on("second")} == {"a", "b"}
+
+
 def prioritize(desk: Desk) -> None:
     for level in (1, 5):
         made = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": f"p{level}"}}

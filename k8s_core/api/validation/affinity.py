@@ -7,6 +7,8 @@ from k8s_core.api.field import duplicate, invalid, required
 from k8s_core.api.validation.common import Errors, bad, earlier, listed, strings, sub, text
 from k8s_core.api.validation.formats import label_key
 
+IN_BOTH = "exists in both matchLabelKeys and labelSelector"
+
 
 def single_value(values: list[str] | None, path: str) -> Errors:
     """What a number is compared with."""
@@ -26,6 +28,22 @@ def not_both_ways(term: Object, path: str) -> Errors:
         if key in strings(term, "mismatchLabelKeys"):
             why = "exists in both matchLabelKeys and mismatchLabelKeys"
             yield invalid(f"{path}.matchLabelKeys[{index}]", key, why)
+
+
+def selected_twice(term: Object, path: str) -> Errors:
+    """A Pod's selector has its matchLabelKeys already: a key that is there once more was in both."""
+    yield from (
+        invalid(f"{path}[{index}]", key, IN_BOTH)
+        for index, key in enumerate(strings(term, "matchLabelKeys"))
+        if key in _repeated(term)
+    )
+
+
+def _repeated(term: Object) -> set[str]:
+    """Keys that a selector names more than once."""
+    keys = [text(e or {}, "key") for e in listed(sub(term, "labelSelector"), "matchExpressions")]
+    labels = sub(term, "labelSelector", "matchLabels")
+    return {key for key in keys if key in labels or keys.count(key) > 1}
 
 
 def different_constraint(constraint: Object | None, path: str, constraints: list[Any]) -> Errors:
@@ -48,10 +66,9 @@ def only_hard_constraint(domains: int, path: str, constraint: Object) -> Errors:
 
 def spread_keys(constraint: Object, path: str) -> Errors:
     """Keys whose values come from the Pod are not in the selector, too."""
-    known = set(sub(constraint, "labelSelector", "matchLabels"))
-    known |= {text(e or {}, "key") for e in listed(sub(constraint, "labelSelector"), "matchExpressions")}
+    known = {*sub(constraint, "labelSelector", "matchLabels"), *_repeated(constraint)}
     for index, key in enumerate(strings(constraint, "matchLabelKeys")):
         place = f"{path}.matchLabelKeys[{index}]"
         yield from bad(place, key, label_key(key))
         if key in known:
-            yield invalid(place, key, "exists in both matchLabelKeys and labelSelector")
+            yield invalid(place, key, IN_BOTH)

@@ -260,17 +260,23 @@ def resize(new: Object, old: Object) -> Errors:
     if qos_class(after) != qos_class(before):
         found = text(sub(new, "status"), "qosClass")
         yield invalid("spec", found, "Pod QOS Class may not change as a result of resizing")
-    pairs = list(zip(listed(after, "containers"), listed(before, "containers"), strict=False))
-    for index, (one, other) in enumerate(pairs):
-        place = f"spec.containers[{index}].resources"
-        for kind in ("requests", "limits"):
-            gone = set(sub(other or {}, "resources", kind)) - set(sub(one or {}, "resources", kind))
-            if gone:
-                yield forbidden(f"{place}.{kind}", f"resource {kind} cannot be removed")
-    if any(_fixed(one or {}) != _fixed(other or {}) for one, other in pairs) or len(listed(after, "containers")) != len(
-        listed(before, "containers")
-    ):
-        yield forbidden("spec", "only cpu and memory resources are mutable")
+    for part in ("containers", "initContainers"):
+        pairs = list(zip(listed(after, part), listed(before, part), strict=False))
+        for index, (one, other) in enumerate(pairs):
+            for kind in ("requests", "limits"):
+                if set(sub(other or {}, "resources", kind)) - set(sub(one or {}, "resources", kind)):
+                    yield forbidden(f"spec.{part}[{index}].resources.{kind}", f"resource {kind} cannot be removed")
+        same = len(listed(after, part)) == len(listed(before, part))
+        if part == "containers":
+            if not same or any(_fixed(one or {}) != _fixed(other or {}) for one, other in pairs):
+                yield forbidden("spec", "only cpu and memory resources are mutable")
+            continue
+        for one, other in pairs:
+            sidecar = text(other or {}, "restartPolicy") == "Always"
+            if sidecar and _fixed(one or {}) != _fixed(other or {}):
+                yield forbidden("spec", "only cpu and memory resources for sidecar containers are mutable")
+            elif not sidecar and one != other:
+                yield forbidden("spec", "resources for non-sidecar init containers are immutable")
 
 
 def _fixed(container: Object) -> Any:
