@@ -52,6 +52,8 @@ class DefaultPreemption(Plugin):
     def __init__(self, handle: Handle, args: Object, evict: Callable[[PodInfo, Candidate], None] | None = None):
         super().__init__(handle, args)
         self.evict = evict or self._evict
+        self._percentage = args.get("minCandidateNodesPercentage", MIN_CANDIDATES_PERCENTAGE)
+        self._absolute = args.get("minCandidateNodesAbsolute", MIN_CANDIDATES)
 
     def post_filter(
         self, framework: Framework, state: State, pod: PodInfo, diagnosis: Diagnosis
@@ -93,7 +95,7 @@ class DefaultPreemption(Plugin):
         if not nodes:
             return [], refusals
         budgets = self.handle.list("poddisruptionbudgets.policy")
-        wanted = max(len(nodes) * MIN_CANDIDATES_PERCENTAGE // 100, MIN_CANDIDATES)
+        wanted = max(len(nodes) * self._percentage // 100, self._absolute)
         start = self.handle.random_index(len(nodes)) if self.handle.random_index else 0
         for index in range(len(nodes)):
             node = nodes[(start + index) % len(nodes)]

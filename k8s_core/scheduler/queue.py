@@ -48,7 +48,9 @@ class SchedulingQueue:
         admit: Callable[[Queued], bool],
         helps: Callable[[Event, PodInfo, set[str]], bool],
         on_ready: Callable[[], None],
+        backoff: tuple[float, float] = (SCHEDULER_INITIAL_BACKOFF, SCHEDULER_MAX_BACKOFF),
     ):
+        self._first_backoff, self._longest_backoff = backoff
         self.loop, self.admit, self.helps, self.on_ready = loop, admit, helps, on_ready
         self.pods: dict[str, Queued] = {}
         self.unschedulable: dict[str, Queued] = {}
@@ -111,8 +113,9 @@ class SchedulingQueue:
             self.unschedulable[queued.pod.uid] = queued
 
     def backoff(self, queued: Queued) -> float:
-        """Seconds: 1 after the first attempt, doubled by each further one, at most 10."""
-        return min(SCHEDULER_INITIAL_BACKOFF * 2.0 ** (queued.attempts - 1), SCHEDULER_MAX_BACKOFF)
+        """Seconds: 1 after the first attempt, doubled by each further one, at most 10 (podInitialBackoffSeconds and
+        podMaxBackoffSeconds)."""
+        return min(self._first_backoff * 2.0 ** (queued.attempts - 1), self._longest_backoff)
 
     def notify(self, event: Event) -> None:
         """Something happened: move the Pods it may help."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from k8s_core.api import Object
 from k8s_core.api.errors import StatusError
 from k8s_core.client import Client, Recorder
+from k8s_core.limits import SCHEDULER_INITIAL_BACKOFF, SCHEDULER_MAX_BACKOFF
 from k8s_core.scheduler import plugins
 from k8s_core.scheduler.cache import Cache, PodInfo
 from k8s_core.scheduler.decisions import Decision, Decisions
@@ -83,7 +84,14 @@ class Scheduler:
             framework = plugins.build(handle, profile, version=self.version, extra=self.extra)
             self.frameworks[framework.name] = framework
             self.recorders[framework.name] = self.client.recorder(framework.name, new_style=True)
-        self.queue = SchedulingQueue(self.loop, admit=self._admit, helps=self._helps, on_ready=self._wake)
+        first = self.profiles[0]
+        backoff = (
+            float(first.get("podInitialBackoffSeconds", SCHEDULER_INITIAL_BACKOFF)),
+            float(first.get("podMaxBackoffSeconds", SCHEDULER_MAX_BACKOFF)),
+        )
+        self.queue = SchedulingQueue(
+            self.loop, admit=self._admit, helps=self._helps, on_ready=self._wake, backoff=backoff
+        )
         for resource, kind in WATCHED.items():
             informer = self.client.informer(resource)
             if kind:
@@ -120,6 +128,10 @@ class Scheduler:
         pod = queued.pod
         if pod.terminating or pod.uid in self.cache.pods:
             self.queue.done(pod.uid)
+            if pod.terminating:
+                note = f"skip schedule deleting pod: {pod.key}"
+                recorder = self.recorders[self._scheduler_of(pod)]
+                recorder.event(pod.pod, "Warning", "FailedScheduling", note, action="Scheduling")
             return
         try:
             result = self.frameworks[self._scheduler_of(pod)].schedule(pod)

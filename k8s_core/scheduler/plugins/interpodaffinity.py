@@ -183,6 +183,8 @@ class InterPodAffinity(Plugin):
     # --- score ----------------------------------------------------------------------------------------------
     def pre_score(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> bool:
         preferred = terms_of(pod).preferred
+        if self.args.get("ignorePreferredTermsOfExistingPods") and not preferred:
+            return False
         cache = self.handle.cache
         candidates = [n for n in cache.nodes if n.pods] if preferred else cache.with_affinity
         if not candidates:

@@ -1,7 +1,6 @@
 """Plugins that look at the node itself: is it open, is it the one asked for, do its taints and labels suit.
 
-Stand for plugins/nodeunschedulable, nodename, tainttoleration, nodeaffinity and nodeports. Left out:
-NodeAffinityArgs.addedAffinity.
+Stand for plugins/nodeunschedulable, nodename, tainttoleration, nodeaffinity and nodeports.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +11,7 @@ from k8s_core.scheduler.cache import NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import (
     SKIP,
     Event,
+    Handle,
     Plugin,
     Refusal,
     State,
@@ -162,8 +162,17 @@ def term_matches(term: Object, labels: dict[str, str], name: str) -> bool:
     )
 
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
 def _node_rules(pod: PodInfo) -> Object:
     return (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
+
+
+def _selected(required: Object | None, labels: dict[str, str], name: str) -> bool:
+    """A NodeSelector: one of its terms holds."""
+    return required is None or any(term_matches(term, labels, name) for term in required.get("nodeSelectorTerms") or ())
 
 
 def required_affinity_matches(pod: PodInfo, labels: dict[str, str], name: str) -> bool:
@@ -171,22 +180,26 @@ def required_affinity_matches(pod: PodInfo, labels: dict[str, str], name: str) -
     selector = pod.spec.get("nodeSelector")
     if selector and any(labels.get(key) != value for key, value in selector.items()):
         return False
-    required = _node_rules(pod).get("requiredDuringSchedulingIgnoredDuringExecution")
-    if required is None:
-        return True
-    return any(term_matches(term, labels, name) for term in required.get("nodeSelectorTerms") or ())
+    return _selected(_node_rules(pod).get(REQUIRED), labels, name)
 
 
 class NodeAffinity(Plugin):
-    """nodeSelector and required affinity filter; preferred affinity adds its weights."""
+    """nodeSelector and required affinity filter; preferred affinity adds its weights.
+
+    A profile's addedAffinity is required and preferred beside what the Pods themselves say.
+    """
 
     name = "NodeAffinity"
     local = True
     events = frozenset({"Node/Add", "Node/Update", "TargetPod/Update"})
 
+    def __init__(self, handle: Handle, args: Object):
+        super().__init__(handle, args)
+        self._added: Object = args.get("addedAffinity") or {}
+
     def pre_filter(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Refusal:
-        required = _node_rules(pod).get("requiredDuringSchedulingIgnoredDuringExecution")
-        if required is None and not pod.spec.get("nodeSelector"):
+        required = _node_rules(pod).get(REQUIRED)
+        if required is None and not pod.spec.get("nodeSelector") and REQUIRED not in self._added:
             return SKIP
         names: set[str] = set()
         for term in (required or {}).get("nodeSelectorTerms") or ():
@@ -206,17 +219,23 @@ class NodeAffinity(Plugin):
         return frozenset(names)
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
-        if required_affinity_matches(pod, node.labels, node.name):
-            return None
-        return unresolvable("node(s) didn't match Pod's node affinity/selector")
+        if not _selected(self._added.get(REQUIRED), node.labels, node.name):
+            return unresolvable("node(s) didn't match scheduler-enforced node affinity")
+        if not required_affinity_matches(pod, node.labels, node.name):
+            return unresolvable("node(s) didn't match Pod's node affinity/selector")
+        return None
+
+    def _preferred(self, pod: PodInfo) -> list[Any]:
+        return [*(self._added.get(PREFERRED) or ()), *(_node_rules(pod).get(PREFERRED) or ())]
 
     def pre_score(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> bool:
-        return bool(_node_rules(pod).get("preferredDuringSchedulingIgnoredDuringExecution"))
+        return bool(self._preferred(pod))
 
     def score(self, state: State, pod: PodInfo, node: NodeInfo) -> int:
-        terms: list[Any] = _node_rules(pod)["preferredDuringSchedulingIgnoredDuringExecution"]
         return sum(
-            term["weight"] for term in terms if term_matches(term.get("preference") or {}, node.labels, node.name)
+            term["weight"]
+            for term in self._preferred(pod)
+            if term_matches(term.get("preference") or {}, node.labels, node.name)
         )
 
     def normalize(self, state: State, scores: list[int], nodes: Sequence[NodeInfo]) -> list[int]:
@@ -228,8 +247,8 @@ class NodeAffinity(Plugin):
         return self._suits(pod, event.new) and (event.old is None or not self._suits(pod, event.old))
 
     def _suits(self, pod: PodInfo, node: Object) -> bool:
-        meta = node["metadata"]
-        return required_affinity_matches(pod, meta.get("labels") or {}, meta["name"])
+        labels, name = node["metadata"].get("labels") or {}, node["metadata"]["name"]
+        return _selected(self._added.get(REQUIRED), labels, name) and required_affinity_matches(pod, labels, name)
 
 
 # --- host ports -------------------------------------------------------------------------------------------------

@@ -5,18 +5,22 @@ the balance with and without the Pod. Left out: DRA's extended resources.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from k8s_core.api import Object
+from k8s_core.api.validation.resources import is_extended
 from k8s_core.scheduler.cache import NodeInfo, PodInfo
-from k8s_core.scheduler.plugin import MAX_NODE_SCORE, Code, Event, Plugin, State, Status
+from k8s_core.scheduler.plugin import MAX_NODE_SCORE, Code, Event, Handle, Plugin, State, Status
 from k8s_core.scheduler.resources import Amounts, amounts
 
 DEFAULT_RESOURCES: Sequence[Object] = ({"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1})
 
 
-def insufficient(requests: Amounts, node: NodeInfo) -> tuple[list[str], bool]:
-    """(what the node has too little of, whether even the empty node would) for one more Pod."""
+def insufficient(requests: Amounts, node: NodeInfo, ignored: Container[str] = ()) -> tuple[list[str], bool]:
+    """(what the node has too little of, whether even the empty node would) for one more Pod.
+
+    `ignored` are names of extended resources, or the first part of such names, that somebody else looks after.
+    """
     reasons: list[str] = []
     hopeless = False
     allocatable, requested = node.allocatable, node.requested
@@ -25,6 +29,8 @@ def insufficient(requests: Amounts, node: NodeInfo) -> tuple[list[str], bool]:
     for name, value in requests.items():
         capacity = allocatable.get(name, 0)
         if value > 0 and value > capacity - requested.get(name, 0):
+            if ignored and is_extended(name) and (name in ignored or name.partition("/")[0] in ignored):
+                continue
             reasons.append(f"Insufficient {name}")
             hopeless = hopeless or value > capacity
     return reasons, hopeless
@@ -57,8 +63,12 @@ class NodeResourcesFit(Plugin):
     local = True
     events = frozenset({"AssignedPod/Delete", "Node/Add", "Node/Update", "TargetPod/Update"})
 
+    def __init__(self, handle: Handle, args: Object):
+        super().__init__(handle, args)
+        self._ignored = {*(args.get("ignoredResources") or ()), *(args.get("ignoredResourceGroups") or ())}
+
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
-        reasons, hopeless = insufficient(pod.requests, node)
+        reasons, hopeless = insufficient(pod.requests, node, self._ignored)
         if not reasons:
             return None
         return Status(Code.UNRESOLVABLE if hopeless else Code.UNSCHEDULABLE, tuple(reasons))
