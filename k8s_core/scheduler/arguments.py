@@ -63,7 +63,9 @@ def decode(where: str, entry: Object) -> None:
     found = list(unknown(args, {**FIELDS[name], "apiVersion": None, "kind": None}))
     if found:
         strict = "strict decoding error: "
-        raise ValueError(f"{strict}decoding {where}: {strict}decoding args for plugin {name}: {strict}{', '.join(found)}")
+        raise ValueError(
+            f"{strict}decoding {where}: {strict}decoding args for plugin {name}: {strict}{', '.join(found)}"
+        )
 
 
 def problems(plugin: str, args: Object, path: str) -> Problems:

@@ -169,7 +169,7 @@ def test_label_keys_become_part_of_the_selectors(desk: Desk) -> None:
 
 
 def prioritize(desk: Desk) -> None:
-    for level in (1, 5):
+    for level in (0, 1, 5):
         made = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": f"p{level}"}}
         desk.client.create("priorityclasses.scheduling.k8s.io", {**made, "value": level})
     desk.do()
@@ -213,6 +213,50 @@ def test_a_disruption_budget_decides_between_equals(desk: Desk) -> None:
     desk.do(desk.client.create("poddisruptionbudgets.policy", budget))
     desk.create("high", cpu="800m", priority=5)
     assert desk.pod("high")["status"]["nominatedNodeName"] == desk.on("low-2")
+
+
+def test_who_preempts_on_a_node_takes_it_from_the_nominated(desk: Desk) -> None:
+    """A Pod of lower priority that waits for room there is nominated no longer and looks elsewhere."""
+    prioritize(desk)
+    desk.client.patch("nodes", "b", "", {"spec": {"unschedulable": True}})
+    desk.create("low", cpu="800m", priority=0)
+    desk.create("middle", cpu="800m", priority=1)
+    assert desk.pod("middle")["status"]["nominatedNodeName"] == "a"
+    desk.create("high", cpu="800m", priority=5)
+    assert desk.pod("high")["status"]["nominatedNodeName"] == "a"
+    assert "nominatedNodeName" not in desk.pod("middle")["status"]
+    desk.do(desk.client.delete("pods", "low", "default", grace_seconds=0))
+    assert (desk.on("high"), desk.on("middle")) == ("a", "")
+
+
+def test_who_never_preempts_goes_first_all_the_same(desk: Desk) -> None:
+    """preemptionPolicy Never: no victim, and the next room is still its own before Pods of lower priority."""
+    prioritize(desk)
+    patient = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "p9"}}
+    desk.client.create("priorityclasses.scheduling.k8s.io", {**patient, "value": 9, "preemptionPolicy": "Never"})
+    for name in ("low-1", "low-2"):
+        desk.create(name, cpu="800m", priority=1)
+    desk.create("early", cpu="800m", priority=1)
+    made = desk.create("patient", cpu="800m", priority=9)
+    assert made["spec"]["preemptionPolicy"] == "Never"
+    assert "nominatedNodeName" not in made["status"]
+    assert all("deletionTimestamp" not in desk.pod(name)["metadata"] for name in ("low-1", "low-2"))
+    assert desk.events("patient")[-1][2].endswith("preemption: not eligible due to preemptionPolicy=Never.")
+    desk.cluster.advance(20)
+    where = desk.on("low-1")
+    desk.do(desk.client.delete("pods", "low-1", "default", grace_seconds=0))
+    assert (desk.on("patient"), desk.on("early")) == (where, "")
+
+
+def test_a_pod_that_is_being_deleted_is_not_scheduled(desk: Desk) -> None:
+    """It waits for its finalizers; when there is room at last it only says so."""
+    desk.create("p", cpu="2")
+    desk.client.patch("pods", "p", "default", {"metadata": {"finalizers": ["example.com/wait"]}})
+    desk.do(desk.client.delete("pods", "p", "default"))
+    desk.client.patch("nodes", "a", "", {"status": {"allocatable": {"cpu": "4"}}}, subresource="status")
+    desk.do()
+    assert desk.on("p") == ""
+    assert desk.events("p")[-1] == ("FailedScheduling", "Scheduling", "skip schedule deleting pod: default/p")
 
 
 def test_without_nodes_nobody_is_to_blame() -> None:

@@ -10,6 +10,7 @@ from cluster_on_paper import framework, pod
 from k8s_core.scheduler import plugins
 from k8s_core.scheduler.cache import PodInfo
 from k8s_core.scheduler.framework import FitError, Result
+from k8s_core.scheduler.preemption import DefaultPreemption
 
 CASES = [
     pytest.param(case, id=f"{path.stem}: {case['holds']}")
@@ -47,14 +48,19 @@ def test_case(case: dict[str, Any]) -> None:
     """The framework filters, scores and explains as the case says."""
     asked = {key: case[key] for key in ("filtered", "scores", "total", "chosen", "ties", "feasible") if key in case}
     incoming = PodInfo(pod("incoming", case["pod"]))
+    scheduling, victims = framework(case), list[str]()
+    preemption = scheduling.plugins["DefaultPreemption"]
+    assert isinstance(preemption, DefaultPreemption)
+    preemption.evict = lambda _, candidate: victims.extend(victim.name for victim in candidate.victims)
     try:
-        result = framework(case).schedule(incoming)
+        result = scheduling.schedule(incoming)
     except FitError as error:
-        assert str(error) == case.get("message"), "no node fits"
+        assert (error.nominate or "", victims) == (case.get("nominated", ""), case.get("victims", [])), str(error)
+        assert str(error) == case.get("message", str(error) if victims else ""), "no node fits"
         filtered = {name: status.message for name, status in error.diagnosis.nodes.items()}
         assert filtered == case.get("filtered", filtered)
     else:
-        assert "message" not in case, f"scheduled to {result.node}"
+        assert not {"message", "nominated"} & set(case), f"scheduled to {result.node}"
         assert verdict(result, asked) == asked
 
 
