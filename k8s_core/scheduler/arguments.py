@@ -4,6 +4,7 @@ Stands for apis/config/types_pluginargs.go and validation_pluginargs.go. Argumen
 Kubernetes' own are left to them.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -140,7 +141,7 @@ def _shape(shape: list[Object], path: str) -> Problems:
     points = [(point.get("utilization", 0), point.get("score", 0)) for point in shape]
     if not points:
         yield required(path, "at least one point must be specified")
-    for index, (one, other) in enumerate(zip(points, points[1:], strict=False), 1):
+    for index, (one, other) in enumerate(itertools.pairwise(points), 1):
         if one[0] >= other[0]:
             yield invalid(f"{path}[{index}].utilization", other[0], "values must be sorted in increasing order")
             break

@@ -109,7 +109,8 @@ ARGS = [
         "empty",
     ),
     (
-        "PodTopologySpread: {defaultingType: List, defaultConstraints: [{whenUnsatisfiable: Never, labelSelector: {}}]}",
+        "PodTopologySpread: {defaultingType: List, defaultConstraints: [{whenUnsatisfiable: Never, labelSelector: "
+        "{}}]}",
         "[profiles[0].pluginConfig[0].args.defaultConstraints[0].maxSkew: Invalid value: 0: not in valid range (0, "
         "inf), profiles[0].pluginConfig[0].args.defaultConstraints[0].topologyKey: Required value: can not be empty, "
         'profiles[0].pluginConfig[0].args.defaultConstraints[0].whenUnsatisfiable: Unsupported value: "Never": '
