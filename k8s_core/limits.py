@@ -79,6 +79,7 @@ NODE_CAPACITY = {"cpu": "1", "ephemeral-storage": "20145724Ki", "memory": "3840M
 PLEG_RELIST_PERIOD = 1.0  # genericPlegRelistPeriod: how late the kubelet notices what containers do, at most
 HOLLOW_NODE_SECONDS = 0.12  # not a flag: how late a hollow node, whose containers start at once, notices that
 POD_SYNC_FREQUENCY = 60.0  # syncFrequency: how often volumes and Pods are looked at again
+POD_REJECTION_SECONDS = 1.0  # not a flag: how long it takes to refuse a Pod; some owners make it again at once
 POD_RETRY_PERIOD = 10.0  # backOffPeriod: when a failed Pod sync is tried again
 CONTAINER_BACKOFF = (10.0, 300.0)  # backOffPeriod, MaxContainerBackOff; reset after twice the ceiling
 IMAGE_BACKOFF = (10.0, 300.0)  # imageBackOff

@@ -100,8 +100,8 @@ class Subresources:
         if request.verb == "patch":
             from k8s_core.api import patch  # noqa: PLC0415
 
-            kind = patch_kind(request)
-            wanted = patch.apply(kind, _scale_of(obj), request.object, None)
+            type_ = self.registry.schema.kind("autoscaling", "v1", "Scale")
+            wanted = patch.apply(patch_kind(request), _scale_of(obj), request.object, type_)
         replicas = (wanted.get("spec") or {}).get("replicas") or 0
         if not isinstance(replicas, int):
             raise errors.bad_request("spec.replicas must be an integer")

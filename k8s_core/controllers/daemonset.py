@@ -8,6 +8,7 @@ Stands for pkg/controller/daemon.
 
 from k8s_core.api import Object
 from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.placement import suits, untolerated
 from k8s_core.api.selectors import from_label_selector
 from k8s_core.client.informer import key_of, split_key
 from k8s_core.controllers import history
@@ -52,12 +53,7 @@ class DaemonSetController(Controller):
         self.sets = self.informer(SETS, changed=self.enqueue)
         self.nodes = self.informer("nodes", self.node_changed, self.node_updated, self.node_changed)
         self.pods = podutil.watch(self, "DaemonSet", self.pod_added, self.pod_updated, self.pod_deleted)
-        self.revisions = self.informer(history.REVISIONS)
-        podutil.index_by_controller(self.revisions)
-        self.history = history.History(self.client, self.owned_revisions)
-
-    def owned_revisions(self, owner: Object) -> list[Object]:
-        return self.revisions.by_index(podutil.BY_CONTROLLER, owner["metadata"]["uid"])
+        self.history = history.History(self, SETS)
 
     # --- what wakes it --------------------------------------------------------------------------------------
     def wake(self, daemon: Object) -> None:
@@ -325,12 +321,13 @@ def tolerations(spec: Object) -> list[Object]:
 def fits(daemon: Object, node: Object) -> tuple[bool, bool]:
     """Whether a Pod of the daemon should run on the node, and whether one that does may stay."""
     spec = daemon["spec"]["template"]["spec"]
-    if not nodeutil.is_wanted_by(spec, node):
+    name, labels = node["metadata"]["name"], node["metadata"].get("labels") or {}
+    if spec.get("nodeName") not in (None, "", name) or not suits(spec, labels, name):
         return False, False
     bears = tolerations(spec)
     taints = nodeutil.taints(node)
-    if nodeutil.untolerated(taints, bears, ["NoSchedule", "NoExecute"]):
-        return False, nodeutil.untolerated(taints, bears, ["NoExecute"]) is None
+    if untolerated(taints, bears, ["NoSchedule", "NoExecute"]):
+        return False, untolerated(taints, bears, ["NoExecute"]) is None
     return True, True
 
 

@@ -3,29 +3,22 @@
 Stands for pkg/controller/history.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import orjson
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_already_exists, is_not_found
-from k8s_core.client.client import Client
+from k8s_core.api.errors import StatusError, ignoring, is_already_exists, is_not_found
+from k8s_core.api.selectors import from_label_selector
 from k8s_core.controllers import deployment_util, spew
-from k8s_core.controllers.controller import controller_reference, controller_uid
+from k8s_core.controllers import pods as podutil
+from k8s_core.controllers.controller import Controller, controller_reference
 
 REVISIONS = "controllerrevisions.apps"
 HASH_LABEL = "controller-revision-hash"
 """On Pods: which revision they are of. On a DaemonSet's revisions too."""
 STATEFUL_HASH_LABEL = "controller.kubernetes.io/hash"
 MAX_PREFIX = 223  # what a ControllerRevision's name leaves for its owner's
-
-
-def in_order(revisions: Iterable[Object]) -> list[Object]:
-    """Oldest first."""
-    return sorted(
-        revisions,
-        key=lambda each: (each["revision"], each["metadata"]["creationTimestamp"], each["metadata"]["name"]),
-    )
 
 
 def template_hash(data: Object, collisions: int | None) -> str:
@@ -47,16 +40,26 @@ def hash_of(revision: Object) -> str:
 
 
 class History:
-    """The revisions of a controller's objects. `list_owned` gives those that the cache shows for an owner."""
+    """The revisions of a controller's objects, which are of `owners`. Matching orphans are adopted."""
 
     def __init__(
         self,
-        client: Client,
-        list_owned: Callable[[Object], list[Object]],
+        controller: Controller,
+        owners: str,
         hasher: Callable[[Object, int | None], str] = template_hash,
         label: str = HASH_LABEL,
     ) -> None:
-        self.client, self.list_owned, self.hasher, self.label = client, list_owned, hasher, label
+        self.client, self.owners, self.hasher, self.label = controller.client, owners, hasher, label
+        self.revisions = controller.informer(REVISIONS)
+        podutil.index_by_controller(self.revisions)
+
+    def owned(self, owner: Object) -> list[Object]:
+        """Oldest first."""
+        selector = from_label_selector(owner["spec"]["selector"])
+        found = podutil.claimable(self.revisions, owner)
+        claimed = podutil.claim(self.client, REVISIONS, owner, self.owners, found, selector)
+        claimed.sort(key=lambda r: (r["revision"], r["metadata"]["creationTimestamp"], r["metadata"]["name"]))
+        return claimed
 
     def current(
         self, owner: Object, template: Object, collisions: int | None, labels: dict[str, str]
@@ -65,7 +68,7 @@ class History:
 
         One that was there before is given the newest number again; a new one is made.
         """
-        revisions = in_order(self.list_owned(owner))
+        revisions = self.owned(owner)
         data = {"spec": {"template": {**template, "$patch": "replace"}}}
         number = revisions[-1]["revision"] + 1 if revisions else 1
         same = [each for each in revisions if each["data"] == data]
@@ -99,7 +102,7 @@ class History:
                     raise
                 metadata = revision["metadata"]
                 known = self.client.get(REVISIONS, metadata["name"], metadata["namespace"])
-                if known["data"] != data or controller_uid(known) != owner["metadata"]["uid"]:
+                if known["data"] != data:
                     collisions = (collisions or 0) + 1
                     continue
                 created = known
@@ -110,8 +113,5 @@ class History:
         limit = owner["spec"].get("revisionHistoryLimit")
         unused = [each for each in revisions if each["metadata"]["name"] not in live]
         for each in unused[: max(0, len(unused) - (10 if limit is None else limit))]:
-            try:
+            with ignoring(is_not_found):
                 self.client.delete(REVISIONS, each["metadata"]["name"], each["metadata"]["namespace"])
-            except StatusError as error:
-                if not is_not_found(error):
-                    raise

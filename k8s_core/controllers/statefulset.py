@@ -21,7 +21,6 @@ from k8s_core.controllers.controller import (
     controller_uid,
     drop_empty,
     is_deleting,
-    with_metadata,
     with_status,
 )
 from k8s_core.controllers.deployment_util import scaled
@@ -39,15 +38,8 @@ class StatefulSetController(Controller):
     def setup(self) -> None:
         self.sets = self.informer(SETS, changed=self.enqueue)
         self.pods = podutil.watch(self, "StatefulSet", self.pod_changed, self.pod_updated, self.pod_changed)
-        self.claims = self.informer(CLAIMS)
-        self.revisions = self.informer(history.REVISIONS)
-        podutil.index_by_controller(self.revisions)
-        self.history = history.History(
-            self.client,
-            lambda owner: self.revisions.by_index(podutil.BY_CONTROLLER, owner["metadata"]["uid"]),
-            history.data_hash,
-            history.STATEFUL_HASH_LABEL,
-        )
+        self.claims = self.informer(CLAIMS, deleted=self.claim_deleted)
+        self.history = history.History(self, SETS, history.data_hash, history.STATEFUL_HASH_LABEL)
 
     # --- what wakes it --------------------------------------------------------------------------------------
     def owner_of(self, pod: Object) -> Object | None:
@@ -71,6 +63,13 @@ class StatefulSetController(Controller):
         if controller_uid(old) != controller_uid(new) and (former := self.owner_of(old)):
             self.enqueue(former)
         self.pod_changed(new)
+
+    def claim_deleted(self, claim: Object) -> None:
+        """A Pod that waits for it, or is to be made, needs another one."""
+        name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
+        for each in self.sets.list(namespace):
+            if each["spec"].get("volumeClaimTemplates") and f"-{each['metadata']['name']}-" in name:
+                self.enqueue(each)
 
     # --- the loop -------------------------------------------------------------------------------------------
     def sync(self, key: str) -> None:
@@ -106,15 +105,22 @@ class StatefulSetController(Controller):
             if pod and podutil.is_finished(pod):
                 if not is_deleting(pod):
                     self.delete(owner, pod)
-                return list(here.values())
-            if pod is None:
+                if in_order:
+                    return list(here.values())
+            elif pod is None:
                 made = self.create(owner, at, current if self.needs_current(owner, at) else update)
                 if made:
                     here[at] = made
                 if in_order:
                     return list(here.values())
-            elif in_order and (is_deleting(pod) or not self.is_available(owner, pod)):
-                return list(here.values())
+            else:
+                if podutil.phase(pod) == "Pending":
+                    self.create_claims(owner, pod["metadata"]["name"])
+                if in_order and (is_deleting(pod) or not self.is_available(owner, pod)):
+                    return list(here.values())
+                self.conform(owner, pod)
+        for pod in condemned:
+            self.own_claims(owner, pod, condemned=True)
         unhealthy = next((pod for pod in condemned[::-1] if not self.is_available(owner, pod)), None)
         for pod in condemned:
             if is_deleting(pod):
@@ -123,7 +129,6 @@ class StatefulSetController(Controller):
                 continue
             if in_order and not self.is_available(owner, pod) and pod is not unhealthy:
                 return list(here.values())
-            self.keep_claims(owner, pod)
             self.delete(owner, pod)
             if in_order:
                 return list(here.values())
@@ -166,48 +171,79 @@ class StatefulSetController(Controller):
         """Make the Pod of that ordinal and what claims it lacks. None if the cache was behind and it is there."""
         pod = stateful_pod(owner, at, revision)
         name = pod["metadata"]["name"]
-        for claim in claims_of(owner, name):
-            self.create_claim(owner, claim, name)
+        if retention(owner)[1] and any(
+            each["kind"] == "Pod" and each["name"] == name
+            for claim in self.claims_of(owner, name)
+            for each in claim["metadata"].get("ownerReferences") or ()
+        ):
+            return None  # a claim of the Pod's predecessor, which goes when the garbage collector comes to it
         try:
+            self.create_claims(owner, name)
             created = self.client.create("pods", pod)
         except StatusError as error:
             if is_already_exists(error) or podutil.namespace_terminating(error):
                 return None
             self.tell(owner, "Create", f"Pod {name}", f"failed error: {error.message}", failed=True)
             raise
+        self.own_claims(owner, pod)
         self.tell(owner, "Create", f"Pod {name}", "successful")
         return created
 
-    def create_claim(self, owner: Object, claim: Object, pod: str) -> None:
-        metadata = claim["metadata"]
-        if self.claims.get(metadata["name"], metadata["namespace"]):
-            return
-        what = f"Claim {metadata['name']} Pod {pod}"
-        try:
-            self.client.create(CLAIMS, claim)
-        except StatusError as error:
-            if is_already_exists(error):
-                return
-            self.tell(owner, "Create", what, f"failed error: {error.message}", failed=True)
-            raise
-        self.tell(owner, "Create", what, "success")
+    def claims_of(self, owner: Object, pod: str) -> list[Object]:
+        """The claims of a Pod that are there."""
+        namespace = owner["metadata"]["namespace"]
+        names = [each["metadata"]["name"] for each in claims_of(owner, pod)]
+        return [found for name in names if (found := self.claims.get(name, namespace))]
 
-    def keep_claims(self, owner: Object, pod: Object) -> None:
-        """With whenScaled: Delete a Pod that is scaled away takes its claims along: it becomes their owner."""
-        if (owner["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get("whenScaled") != "Delete":
-            return
-        for wanted in claims_of(owner, pod["metadata"]["name"]):
-            metadata = wanted["metadata"]
-            claim = self.claims.get(metadata["name"], metadata["namespace"])
-            owners = (claim["metadata"].get("ownerReferences") or []) if claim else []
-            if claim and not any(each["uid"] == pod["metadata"]["uid"] for each in owners):
-                reference = {
-                    "apiVersion": "v1",
-                    "kind": "Pod",
-                    "name": pod["metadata"]["name"],
-                    "uid": pod["metadata"]["uid"],
-                }
-                self.client.update(CLAIMS, with_metadata(claim, ownerReferences=[*owners, reference]))
+    def create_claims(self, owner: Object, pod: str) -> None:
+        """Make the claims that a Pod lacks."""
+        for claim in claims_of(owner, pod):
+            name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
+            if known := self.claims.get(name, namespace):
+                if is_deleting(known):
+                    raise StatusError(409, "Conflict", f"pvc {name} is being deleted")
+                continue
+            what = f"Claim {name} Pod {pod}"
+            try:
+                self.client.create(CLAIMS, claim)
+            except StatusError as error:
+                if is_already_exists(error):
+                    continue
+                self.tell(owner, "Create", what, f"failed error: {error.message}", failed=True)
+                raise
+            self.tell(owner, "Create", what, "success")
+
+    def conform(self, owner: Object, pod: Object) -> None:
+        """A Pod that was adopted gets its name as a label; claims get the owner that the retention policy says."""
+        metadata = pod["metadata"]
+        identity = {POD_NAME_LABEL: metadata["name"], INDEX_LABEL: str(ordinal(pod))}
+        changed = self.own_claims(owner, pod)
+        if not identity.items() <= (metadata.get("labels") or {}).items():
+            patch = {"metadata": {"labels": identity}}
+            self.client.patch("pods", metadata["name"], metadata["namespace"], patch)
+            changed = True
+        if changed:
+            self.tell(owner, "Update", f"Pod {metadata['name']}", "successful")
+
+    def own_claims(self, owner: Object, pod: Object, *, condemned: bool = False) -> bool:
+        """Let the StatefulSet, a Pod that is scaled away or nobody own a Pod's claims, so that they go with it.
+
+        True if something changed. What somebody else controls is left alone.
+        """
+        deleted, scaled_away = retention(owner)
+        wanted = pod if scaled_away and condemned else owner if deleted else None
+        uids = {owner["metadata"]["uid"], pod["metadata"].get("uid")}
+        changed = False
+        for claim in self.claims_of(owner, pod["metadata"]["name"]):
+            have = claim["metadata"].get("ownerReferences") or []
+            others = [each for each in have if each["uid"] not in uids]
+            fitting = wanted is not None and not any(each.get("controller") for each in others)
+            new = [*others, controller_reference(wanted)] if wanted and fitting else others
+            if {each["uid"] for each in new} != {each["uid"] for each in have}:
+                metadata = {**claim["metadata"], "ownerReferences": new}
+                self.client.update(CLAIMS, {**claim, "metadata": drop_empty(metadata)})
+                changed = True
+        return changed
 
     def delete(self, owner: Object, pod: Object) -> None:
         metadata = pod["metadata"]
@@ -251,7 +287,10 @@ class StatefulSetController(Controller):
         }
 
     def update_status(self, owner: Object, status: Object) -> None:
-        if status != (owner.get("status") or {}):
+        """Write the counts if they changed; conditions, which nobody makes here, stay."""
+        old = owner.get("status") or {}
+        status |= {key: old[key] for key in ("conditions",) if key in old}
+        if status != old:
             self.client.update_status(SETS, with_status(owner, status))
 
     def wake_when_available(self, key: str, owner: Object, pods: list[Object]) -> None:
@@ -284,8 +323,10 @@ def revision_of(pod: Object) -> str:
     return str((pod["metadata"].get("labels") or {}).get(history.HASH_LABEL, ""))
 
 
-def selector_labels(owner: Object) -> dict[str, str]:
-    return dict(owner["spec"]["selector"].get("matchLabels") or {})
+def retention(owner: Object) -> tuple[bool, bool]:
+    """Whether claims go when the StatefulSet is deleted, and when their Pod is scaled away."""
+    policy = owner["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+    return policy.get("whenDeleted") == "Delete", policy.get("whenScaled") == "Delete"
 
 
 def stateful_pod(owner: Object, at: int, revision: Object) -> Object:
@@ -319,11 +360,10 @@ def stateful_pod(owner: Object, at: int, revision: Object) -> Object:
 
 def claims_of(owner: Object, pod: str) -> list[Object]:
     """The claims that a Pod of the set must find."""
-    policy = owner["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
     found = []
     for template in owner["spec"].get("volumeClaimTemplates") or ():
         metadata = template["metadata"]
-        labels = {**(metadata.get("labels") or {}), **selector_labels(owner)}
+        labels = {**(metadata.get("labels") or {}), **(owner["spec"]["selector"].get("matchLabels") or {})}
         claim: Object = {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
@@ -335,7 +375,7 @@ def claims_of(owner: Object, pod: str) -> list[Object]:
             },
             "spec": template["spec"],
         }
-        if policy.get("whenDeleted") == "Delete":
+        if retention(owner)[0]:
             claim["metadata"]["ownerReferences"] = [controller_reference(owner)]
         found.append(claim)
     return found

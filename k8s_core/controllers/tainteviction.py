@@ -7,6 +7,7 @@ Stands for pkg/controller/tainteviction.
 
 from k8s_core.api import Object
 from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.placement import tolerates, untolerated
 from k8s_core.client.informer import split_key
 from k8s_core.clock import Timer
 from k8s_core.controllers import nodes as nodeutil
@@ -51,11 +52,11 @@ class TaintEvictionController(Controller):
             self.cancel(key)
             return
         tolerations = pod["spec"].get("tolerations") or []
-        if nodeutil.untolerated(taints, tolerations, ["NoExecute"]):
+        if untolerated(taints, tolerations, ["NoExecute"]):
             self.cancel(key)
             self.evict(key)
             return
-        used = [each for each in tolerations if any(nodeutil.tolerates(each, taint) for taint in taints)]
+        used = [each for each in tolerations if any(tolerates(each, taint) for taint in taints)]
         limits = [each["tolerationSeconds"] for each in used if each.get("tolerationSeconds") is not None]
         if not limits:
             self.cancel(key)

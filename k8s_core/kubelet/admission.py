@@ -1,11 +1,11 @@
 """Whether a node can take a Pod: the kubelet's own check, for Pods that a scheduler did not place.
 
-Stands for pkg/kubelet/lifecycle/predicate.go and pkg/kubelet/sysctl. Left out: taints, ports and volumes, which the
-scheduler looks at.
+Stands for pkg/kubelet/lifecycle/predicate.go and pkg/kubelet/sysctl. Left out: volumes, which the scheduler looks at.
 """
 
 from k8s_core import limits
 from k8s_core.api import Object, quantity
+from k8s_core.api.placement import collide, host_ports, suits, untolerated
 
 SAFE_SYSCTLS = (
     "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
@@ -40,25 +40,31 @@ def _forbidden_sysctl(spec: Object) -> str:
 READ = {"cpu": quantity.milli, "memory": quantity.value}
 
 
-def check(spec: Object, node: Object | None, used: list[dict[str, int]]) -> tuple[str, str] | None:
-    """Why a Pod is rejected, (reason, message), or None. `used` is what the Pods that are there ask for."""
+def check(spec: Object, node: Object | None, others: list[tuple[Object, dict[str, int]]]) -> tuple[str, str] | None:
+    """Why a Pod is rejected, (reason, message), or None. `others` are specs and requests of the Pods that are there."""
     if why := _forbidden_sysctl(spec):
         return "SysctlForbidden", f"Pod was rejected: forbidden sysctl: {why}"
     allocatable = (node or {}).get("status", {}).get("allocatable") or limits.NODE_CAPACITY
     asked = requests(spec)
     for resource, read in READ.items():
-        want, have, room = asked[resource], sum(u[resource] for u in used), read(allocatable[resource])
+        want, have, room = asked[resource], sum(used[resource] for _, used in others), read(allocatable[resource])
         if want and have + want > room:
             return f"OutOf{resource}", f"Pod was rejected: {_short(resource, want, have, room)}"
-    if len(used) + 1 > int(allocatable["pods"]):
-        return "OutOfpods", f"Pod was rejected: {_short('pods', 1, len(used), int(allocatable['pods']))}"
-    selector = spec.get("nodeSelector") or {}
-    labels = (node or {}).get("metadata", {}).get("labels") or {}
-    if node and any(labels.get(k) != v for k, v in selector.items()):
-        return "NodeAffinity", (
-            "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
-        )
+    if len(others) + 1 > int(allocatable["pods"]):
+        return "OutOfpods", f"Pod was rejected: {_short('pods', 1, len(others), int(allocatable['pods']))}"
+    metadata = (node or {}).get("metadata", {})
+    if node and not suits(spec, metadata.get("labels") or {}, metadata["name"]):
+        return _predicate("NodeAffinity", "didn't match Pod's node affinity/selector")
+    ports = list(host_ports(spec))
+    if ports and collide(ports, (port for other, _ in others for port in host_ports(other))):
+        return _predicate("NodePorts", "didn't have free ports for the requested pod ports")
+    if node and untolerated(node["spec"].get("taints") or (), spec.get("tolerations") or (), ["NoExecute"]):
+        return _predicate("TaintToleration", "had taints that the pod didn't tolerate")
     return None
+
+
+def _predicate(name: str, why: str) -> tuple[str, str]:
+    return name, f"Pod was rejected: Predicate {name} failed: node(s) {why}"
 
 
 def size(spec: Object, node: Object | None, used: list[dict[str, int]]) -> tuple[str, str] | None:

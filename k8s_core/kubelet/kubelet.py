@@ -359,19 +359,19 @@ class Kubelet:
         pressed = self.eviction.admit(pod)
         if pressed:
             return pressed
-        return admission.check(pod["spec"], self.node.get(), self._used(uid))
+        return admission.check(pod["spec"], self.node.get(), [(w.spec, w.requests) for w in self._others(uid)])
 
-    def _used(self, but: str) -> list[dict[str, int]]:
-        """What the node's other Pods ask for."""
+    def _others(self, but: str) -> list[PodWorker]:
+        """The workers of the node's other Pods that were taken and have not ended."""
         return [
-            w.requests
+            w
             for w in self.workers.values()
             if w.started_at is not None and w.uid != but and w.status.get("phase") not in ("Succeeded", "Failed")
         ]
 
     def refuses_size(self, worker: PodWorker) -> tuple[str, str] | None:
         """Why a Pod's new size cannot be given: never (Infeasible), or not now (Deferred)."""
-        return admission.size(worker.spec, self.node.get(), self._used(worker.uid))
+        return admission.size(worker.spec, self.node.get(), [w.requests for w in self._others(worker.uid)])
 
     def _refresh(self) -> None:
         for worker in self.workers.values():

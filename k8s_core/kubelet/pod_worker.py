@@ -46,6 +46,7 @@ class PodWorker:
         self.volumes: dict[str, Node] | None = None
         self.states: dict[str, ContainerState] = {}
         self.failed: tuple[str, str] | None = None
+        self._rejected_at = 0.0
         """Why the kubelet itself ends the Pod: reason and message (deadline, admission, eviction)."""
         self.removed = False
         """The object is gone from the apiserver; only the containers are still to be ended."""
@@ -128,6 +129,8 @@ class PodWorker:
             return
         if self.started_at is None:
             self._adopt()
+        if self.loop.now < self._rejected_at:
+            return
         if self.removed or self.pod["metadata"].get("deletionTimestamp"):
             self._terminate()
         elif self.status.get("phase") in ("Succeeded", "Failed") and not self.running():
@@ -148,9 +151,12 @@ class PodWorker:
         self.started_at = self.loop.now
         if self.status.get("startTime"):
             return
-        problem = self.kubelet.admit(self.pod)
-        if problem:
-            self.failed = problem
+        self.failed = self.kubelet.admit(self.pod)
+        if self.failed:
+            reason, message = self.failed
+            self.event("Warning", reason, message.removeprefix("Pod was rejected: "))
+            self._rejected_at = self.loop.now + limits.POD_REJECTION_SECONDS
+            self.kubelet.requeue(self.uid, limits.POD_REJECTION_SECONDS)
 
     def _advance(self) -> None:
         spec = self.spec

@@ -12,14 +12,13 @@ from typing import Any
 import orjson
 
 from k8s_core.api import Object
+from k8s_core.api.placement import Port, host_ports
 from k8s_core.scheduler.resources import NON_ZERO, Amounts, amounts, pod_requests
 
 ZONE = "topology.kubernetes.io/zone"
 REGION = "topology.kubernetes.io/region"
 HOSTNAME = "kubernetes.io/hostname"
 MEMO_SIZE = 64
-
-Port = tuple[str, str, int]
 
 
 class PodInfo:
@@ -51,7 +50,7 @@ class PodInfo:
         self.labels: dict[str, str] = meta.get("labels") or {}
         self.priority: int = self.spec.get("priority") or 0
         self.terminating = "deletionTimestamp" in meta
-        self.ports: tuple[Port, ...] = tuple(_host_ports(self.spec))
+        self.ports: tuple[Port, ...] = tuple(host_ports(self.spec))
         self.memo: dict[str, Any] = {}
         """What plugins parsed of this Pod."""
         self._requests: Amounts | None = None
@@ -94,14 +93,6 @@ class PodInfo:
         """Terms of spec.affinity: kind is podAffinity or podAntiAffinity, when is required or preferred."""
         rules = (self.spec.get("affinity") or {}).get(kind) or {}
         return rules.get(when + "DuringSchedulingIgnoredDuringExecution") or []
-
-
-def _host_ports(spec: Object) -> Iterator[Port]:
-    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    for container in spec["containers"] + sidecars:
-        for port in container.get("ports") or ():
-            if port.get("hostPort"):
-                yield port.get("hostIP") or "0.0.0.0", port.get("protocol", "TCP"), port["hostPort"]
 
 
 class NodeInfo:

@@ -3,10 +3,11 @@
 Stand for plugins/nodeunschedulable, nodename, tainttoleration, nodeaffinity and nodeports.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from k8s_core.api import Object
+from k8s_core.api.placement import collide, selects, suits, term_matches, tolerates, untolerated
 from k8s_core.scheduler.cache import NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import (
     SKIP,
@@ -24,34 +25,11 @@ from k8s_core.scheduler.plugin import (
 UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
-# --- taints and tolerations -------------------------------------------------------------------------------------
-def tolerates(toleration: Object, taint: Object) -> bool:
-    """Toleration.ToleratesTaint."""
-    effect, key = toleration.get("effect"), toleration.get("key")
-    if (effect and effect != taint.get("effect")) or (key and key != taint.get("key")):
-        return False
-    operator = toleration.get("operator") or "Equal"
-    if operator == "Exists":
-        return True
-    have, want = taint.get("value") or "", toleration.get("value") or ""
-    if operator == "Equal":
-        return bool(have == want)
-    try:
-        return int(have) < int(want) if operator == "Lt" else int(have) > int(want)
-    except ValueError:
-        return False
-
-
-def untolerated(taints: Iterable[Object], pod: PodInfo, effects: Sequence[str]) -> Object | None:
-    """The first taint with one of these effects that no toleration of the Pod covers."""
-    tolerations = pod.spec.get("tolerations") or ()
-    for taint in taints:
-        if taint.get("effect") in effects and not any(tolerates(t, taint) for t in tolerations):
-            return taint
-    return None
-
-
 KEEPS_OUT = ("NoSchedule", "NoExecute")
+
+
+def _tolerations(pod: PodInfo) -> Sequence[Object]:
+    return pod.spec.get("tolerations") or ()
 
 
 class NodeUnschedulable(Plugin):
@@ -60,7 +38,7 @@ class NodeUnschedulable(Plugin):
     events = frozenset({"Node/Add", "Node/Update", "TargetPod/Update"})
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
-        if not node.unschedulable or not untolerated([UNSCHEDULABLE_TAINT], pod, KEEPS_OUT):
+        if not node.unschedulable or not untolerated([UNSCHEDULABLE_TAINT], _tolerations(pod), KEEPS_OUT):
             return None
         return unresolvable("node(s) were unschedulable")
 
@@ -102,7 +80,7 @@ class TaintToleration(Plugin):
     events = frozenset({"Node/Add", "Node/Update", "TargetPod/Update"})
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
-        if not node.taints or not (taint := untolerated(node.taints, pod, KEEPS_OUT)):
+        if not node.taints or not (taint := untolerated(node.taints, _tolerations(pod), KEEPS_OUT)):
             return None
         if self.args.get("nameTaint"):  # how releases before 1.35 worded it
             return unresolvable(f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value') or ''}}}")
@@ -111,9 +89,7 @@ class TaintToleration(Plugin):
     def score(self, state: State, pod: PodInfo, node: NodeInfo) -> int:
         if not node.taints:
             return 0
-        tolerations = [
-            t for t in pod.spec.get("tolerations") or () if t.get("effect") in (None, "", "PreferNoSchedule")
-        ]
+        tolerations = [t for t in _tolerations(pod) if t.get("effect") in (None, "", "PreferNoSchedule")]
         return sum(
             taint.get("effect") == "PreferNoSchedule" and not any(tolerates(t, taint) for t in tolerations)
             for taint in node.taints
@@ -125,9 +101,9 @@ class TaintToleration(Plugin):
     def helps(self, event: Event, pod: PodInfo) -> bool:
         if event.kind == "TargetPod/Update":
             return _tolerations_changed(event)
-        if untolerated(_taints(event.new), pod, KEEPS_OUT):
+        if untolerated(_taints(event.new), _tolerations(pod), KEEPS_OUT):
             return False
-        return event.old is None or untolerated(_taints(event.old), pod, KEEPS_OUT) is not None
+        return event.old is None or untolerated(_taints(event.old), _tolerations(pod), KEEPS_OUT) is not None
 
 
 def _taints(node: Object) -> list[Object]:
@@ -135,52 +111,12 @@ def _taints(node: Object) -> list[Object]:
 
 
 # --- node affinity ----------------------------------------------------------------------------------------------
-def _compares(have: str | None, values: Sequence[str], test: Callable[[int, int], bool]) -> bool:
-    try:
-        return have is not None and test(int(have), int(values[0]))
-    except (ValueError, IndexError):
-        return False
-
-
-OPERATORS: dict[str, Callable[[str | None, Sequence[str]], bool]] = {
-    "In": lambda have, values: have is not None and have in values,
-    "NotIn": lambda have, values: have is None or have not in values,
-    "Exists": lambda have, values: have is not None,
-    "DoesNotExist": lambda have, values: have is None,
-    "Gt": lambda have, values: _compares(have, values, lambda a, b: a > b),
-    "Lt": lambda have, values: _compares(have, values, lambda a, b: a < b),
-}
-
-
-def term_matches(term: Object, labels: dict[str, str], name: str) -> bool:
-    """A NodeSelectorTerm: all its expressions hold. An empty term matches no node."""
-    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
-    if not expressions and not fields:
-        return False
-    return all(OPERATORS[e["operator"]](labels.get(e["key"]), e.get("values") or ()) for e in expressions) and all(
-        OPERATORS[e["operator"]](name if e["key"] == "metadata.name" else None, e.get("values") or ()) for e in fields
-    )
-
-
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 def _node_rules(pod: PodInfo) -> Object:
     return (pod.spec.get("affinity") or {}).get("nodeAffinity") or {}
-
-
-def _selected(required: Object | None, labels: dict[str, str], name: str) -> bool:
-    """A NodeSelector: one of its terms holds."""
-    return required is None or any(term_matches(term, labels, name) for term in required.get("nodeSelectorTerms") or ())
-
-
-def required_affinity_matches(pod: PodInfo, labels: dict[str, str], name: str) -> bool:
-    """Whether a node suits spec.nodeSelector and the required node affinity (RequiredNodeAffinity.Match)."""
-    selector = pod.spec.get("nodeSelector")
-    if selector and any(labels.get(key) != value for key, value in selector.items()):
-        return False
-    return _selected(_node_rules(pod).get(REQUIRED), labels, name)
 
 
 class NodeAffinity(Plugin):
@@ -219,9 +155,9 @@ class NodeAffinity(Plugin):
         return frozenset(names)
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
-        if not _selected(self._added.get(REQUIRED), node.labels, node.name):
+        if not selects(self._added.get(REQUIRED), node.labels, node.name):
             return unresolvable("node(s) didn't match scheduler-enforced node affinity")
-        if not required_affinity_matches(pod, node.labels, node.name):
+        if not suits(pod.spec, node.labels, node.name):
             return unresolvable("node(s) didn't match Pod's node affinity/selector")
         return None
 
@@ -248,14 +184,10 @@ class NodeAffinity(Plugin):
 
     def _suits(self, pod: PodInfo, node: Object) -> bool:
         labels, name = node["metadata"].get("labels") or {}, node["metadata"]["name"]
-        return _selected(self._added.get(REQUIRED), labels, name) and required_affinity_matches(pod, labels, name)
+        return selects(self._added.get(REQUIRED), labels, name) and suits(pod.spec, labels, name)
 
 
 # --- host ports -------------------------------------------------------------------------------------------------
-def ports_collide(a: tuple[str, str, int], b: tuple[str, str, int]) -> bool:
-    return a[1:] == b[1:] and (a[0] == b[0] or "0.0.0.0" in (a[0], b[0]))
-
-
 class NodePorts(Plugin):
     name = "NodePorts"
     local = True
@@ -265,11 +197,11 @@ class NodePorts(Plugin):
         return None if pod.ports else SKIP
 
     def filter(self, state: State, pod: PodInfo, node: NodeInfo) -> Status | None:
-        if any(ports_collide(wanted, used) for wanted in pod.ports for used in node.ports):
+        if collide(pod.ports, node.ports):
             return unschedulable("node(s) didn't have free ports for the requested pod ports")
         return None
 
     def helps(self, event: Event, pod: PodInfo) -> bool:
         if event.kind != "AssignedPod/Delete":
             return event.old is None
-        return any(ports_collide(wanted, freed) for wanted in pod.ports for freed in event.old.ports)
+        return collide(pod.ports, event.old.ports)

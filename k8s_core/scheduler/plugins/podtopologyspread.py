@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from k8s_core.api import Object
+from k8s_core.api.placement import suits, untolerated
 from k8s_core.api.selectors import Selector
 from k8s_core.scheduler.board import Column
 from k8s_core.scheduler.cache import HOSTNAME, ZONE, Cache, NodeInfo, PodInfo
@@ -30,7 +31,7 @@ from k8s_core.scheduler.plugin import (
     unresolvable,
     unschedulable,
 )
-from k8s_core.scheduler.plugins.node import KEEPS_OUT, required_affinity_matches, untolerated
+from k8s_core.scheduler.plugins.node import KEEPS_OUT
 
 SYSTEM_DEFAULTS: tuple[Object, ...] = (
     {"topologyKey": HOSTNAME, "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 3},
@@ -66,9 +67,9 @@ class Constraint:
 
     def includes(self, pod: PodInfo, node: NodeInfo) -> bool:
         """nodeAffinityPolicy and nodeTaintsPolicy: whether the node's domain counts at all."""
-        if self.honor_affinity and not required_affinity_matches(pod, node.labels, node.name):
+        if self.honor_affinity and not suits(pod.spec, node.labels, node.name):
             return False
-        return not (self.honor_taints and untolerated(node.taints, pod, KEEPS_OUT))
+        return not (self.honor_taints and untolerated(node.taints, pod.spec.get("tolerations") or (), KEEPS_OUT))
 
 
 def _node_affinity(pod: PodInfo) -> Object | None:

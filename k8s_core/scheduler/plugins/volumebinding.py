@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from k8s_core.api import Object, volumes
+from k8s_core.api.placement import selects
 from k8s_core.scheduler.cache import NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import SKIP, Event, Plugin, Refusal, State, Status, unresolvable
-from k8s_core.scheduler.plugins.node import term_matches
 
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
@@ -35,10 +35,7 @@ def is_bound(claim: Object) -> bool:
 
 def volume_reaches(volume: Object, node: NodeInfo) -> bool:
     """Whether a PersistentVolume's node affinity lets it be used on the node."""
-    required = (volume["spec"].get("nodeAffinity") or {}).get("required")
-    return required is None or any(
-        term_matches(term, node.labels, node.name) for term in required.get("nodeSelectorTerms") or ()
-    )
+    return selects((volume["spec"].get("nodeAffinity") or {}).get("required"), node.labels, node.name)
 
 
 class VolumeBinding(Plugin):

@@ -55,7 +55,8 @@ def _sources(process: Process, operands: list[str]) -> tuple[list[str], Callable
     into = isinstance(process.lookup(target), Directory)
     if len(sources) > 1 and not into:
         raise FileError(f"target '{target}' is not a directory")
-    return sources, lambda path: f"{target}/{normalize(path, process.cwd).rsplit('/', 1)[-1]}" if into else target
+    folder = target.rstrip("/")
+    return sources, lambda path: f"{folder}/{normalize(path, process.cwd).rsplit('/', 1)[-1]}" if into else target
 
 
 @COMMANDS("cp", "rRafvpPdLuT recursive=r")
@@ -78,6 +79,8 @@ def mv(process: Process, options: Options, operands: list[str]) -> None:
 
     def move(source: str) -> None:
         process.fs.move(normalize(source, process.cwd), normalize(place(source), process.cwd))
+        if "v" in options:
+            process.out(f"'{source}' -> '{place(source)}'\n")
 
     each(process, sources, move, "can't rename '{path}': {error}")
 
