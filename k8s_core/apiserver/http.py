@@ -245,11 +245,12 @@ class Door:
                     with self._lock:
                         response.session.cancel()
                 return self._plain(wire, _failure(errors.bad_request("Upgrade request required")))
-            with self._waiting(talks=True):
-                if response.connect is not None:
+            waits = self._waiting(talks=True)
+            if response.connect is not None:
+                with waits:
                     return await Tunnel(wire, response.connect, self._lock, self._owe).run()
-                assert response.session is not None
-                return await Channels(wire, response.session, self._lock, self._owe).run()
+            assert response.session is not None
+            return await Channels(wire, response.session, self._lock, self._owe, waits).run()
         return self._plain(wire, response)
 
     def _request(self, wire: web.BaseRequest, body: bytes) -> Request:
@@ -329,19 +330,26 @@ class Door:
             self.follower.shown |= watch  # nobody acts on a line of a log
             outlet.put(data)
 
+        running = contextlib.ExitStack()
+
+        def end() -> None:
+            running.close()  # whoever only has to fetch what is there waits for nothing: time must not jump for it
+            outlet.end()
+
         try:
-            with self._waiting():
-                with self._lock:
-                    stream.subscribe(put, outlet.end)
-                answer.enable_chunked_encoding()
-                await answer.prepare(wire)
-                while (data := await outlet.take()) is not None:
-                    await answer.write(show(data) if show else data)
+            with self._lock:
+                running.enter_context(self._waiting())
+                stream.subscribe(put, end)
+            answer.enable_chunked_encoding()
+            await answer.prepare(wire)
+            while (data := await outlet.take()) is not None:
+                await answer.write(show(data) if show else data)
             await answer.write_eof()
         except (ConnectionError, RuntimeError):
             logger.debug("the client of %s went away", request.path)
         finally:
             with self._lock:
+                running.close()
                 stream.cancel()
         return answer
 

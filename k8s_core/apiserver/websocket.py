@@ -51,10 +51,19 @@ def outcome(code: int, message: str) -> Object:
 
 
 class Channels:
-    """One session over one WebSocket. `owe` asks for what stdin set off to be run."""
+    """One session over one WebSocket. `owe` asks for what stdin set off to be run, `waits` is held while the program
+    runs: a client that only has to fetch its outcome waits for nothing, and time must not jump for it."""
 
-    def __init__(self, wire: web.BaseRequest, session: Session, lock: threading.RLock, owe: Callable[[], None]) -> None:
-        self._wire, self._session, self._lock, self._owe = wire, session, lock, owe
+    def __init__(
+        self,
+        wire: web.BaseRequest,
+        session: Session,
+        lock: threading.RLock,
+        owe: Callable[[], None],
+        waits: contextlib.AbstractContextManager[None],
+    ) -> None:
+        self._wire, self._session, self._lock, self._owe, self._waits = wire, session, lock, owe, waits
+        self._running = contextlib.ExitStack()
         self._io = asyncio.get_running_loop()
         self._outgoing: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._socket = web.WebSocketResponse(protocols=PROTOCOLS, heartbeat=HEARTBEAT, compress=False, max_msg_size=0)
@@ -64,6 +73,7 @@ class Channels:
         try:
             await self._socket.prepare(self._wire)
             with self._lock:
+                self._running.enter_context(self._waits)
                 self._session.subscribe(self._on_output, self._on_exit)
                 self._owe()
             writer = asyncio.create_task(self._write())
@@ -74,6 +84,7 @@ class Channels:
                 await asyncio.gather(writer, return_exceptions=True)
         finally:
             with self._lock:
+                self._running.close()
                 self._session.cancel()
         return self._socket
 
@@ -81,6 +92,7 @@ class Channels:
         self._send(bytes((channel,)) + data)
 
     def _on_exit(self, code: int, message: str) -> None:
+        self._running.close()
         self._send(bytes((ERROR,)) + orjson.dumps(outcome(code, message)))
         self._send(None)
 

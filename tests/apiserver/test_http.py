@@ -195,6 +195,36 @@ def test_exec_success_and_refusal(parts: tuple[Cluster, Door]) -> None:
     assert (status, json.loads(body)["message"]) == (400, "Upgrade request required")
 
 
+def test_nobody_waits_for_a_program_that_has_ended(parts: tuple[Cluster, Door]) -> None:
+    """While a stream or a program goes on, its client counts as waiting, so time may jump. As soon as it ends, nobody
+    does, however slow the client is to fetch the rest: else time would jump to whatever is due next in the cluster."""
+    cluster, door = parts
+    session, stream = Session(), Stream()
+    cluster.handler = lambda request: Response(session=session) if request.path == "/exec" else Response(stream=stream)
+
+    async def go() -> list[int]:
+        seen = []
+        async with aiohttp.ClientSession(door.url, connector=aiohttp.TCPConnector(ssl=tls())) as client:
+            async with client.ws_connect("/exec", protocols=("v5.channel.k8s.io",)) as socket:
+                with cluster.lock:
+                    session.output(1, b"begun")
+                await socket.receive()
+                with cluster.lock:
+                    seen.append(door.follower.waiting)
+                    session.exit(0)
+                    seen.append(door.follower.waiting)
+            stream.send(b"one\n")
+            async with client.get("/log") as answer:
+                await answer.content.readline()
+                with cluster.lock:
+                    seen.append(door.follower.waiting)
+                    stream.end()
+                    seen.append(door.follower.waiting)
+        return seen
+
+    assert asyncio.run(go()) == [1, 0, 1, 0]
+
+
 def test_what_a_request_sets_off_runs_before_the_next(parts: tuple[Cluster, Door]) -> None:
     """Callbacks due after one request have run when the next is served."""
     cluster, door = parts

@@ -143,7 +143,8 @@ def ready(cluster: Cluster, node: str) -> tuple[str, str]:
 
 
 def test_a_wrong_socket_keeps_the_kubelet_down(own: Cluster) -> None:
-    """It says why in its log, systemd tries every ten seconds, and mending the flag brings the node back."""
+    """It says why in its log, systemd tries every ten seconds, and mending the flag brings the node back: the next try
+    is under way, so who waits for the cluster to settle waits for it."""
     node = own.node("worker1")
     flags = "/var/lib/kubelet/kubeadm-flags.env"
     ran(
@@ -159,7 +160,7 @@ def test_a_wrong_socket_keeps_the_kubelet_down(own: Cluster) -> None:
     assert ready(own, "worker1")[0] == "Unknown"
     assert "restart counter is at 5" in ran(own, "journalctl -u kubelet", "worker1")
     ran(own, f"sed -i s,var/run/dockershim.sock,run/containerd/containerd.sock, {flags}", "worker1")
-    own.advance(20)
+    own.settle()
     assert ready(own, "worker1")[0] == "True"
 
 
