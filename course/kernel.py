@@ -5,6 +5,7 @@ pipe. A learner's own error keeps its traceback, without the lines that are ours
 in one sentence. What was hidden stands in .course/errors.log.
 """
 
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,10 @@ OURS = tuple(str(Path(__file__).parent.parent / name) + "/" for name in ("course
 LIBRARIES = tuple(sysconfig.get_path(name) + "/" for name in ("stdlib", "purelib", "platlib"))
 COMMANDS = ("kubectl", "crictl", "etcdctl", "curl", "systemctl")
 """What is typed with a ! before it, and now and then without."""
+
+NOT_FOUND = 127
+ON_NODES = re.compile(r"\b(crictl|ctr|nerdctl|docker|kubeadm|etcdctl|systemctl|journalctl|iptables|ipvsadm)\b")
+"""What a learner may look for on this machine, and only the nodes have."""
 
 
 class LabError(Exception):
@@ -64,6 +69,15 @@ def _system(shell: Any, command: str) -> None:
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
     shell.user_ns["_exit_code"] = process.returncode
+    if hint := _elsewhere(process.returncode, command):
+        print(hint.strip())
+
+
+def _elsewhere(code: int, typed: str | bytes) -> str:
+    """Where a command is that this machine has not."""
+    words = typed.decode() if isinstance(typed, bytes) else typed
+    found = ON_NODES.search(words) if code == NOT_FOUND else None
+    return f" {found[0]} is on the nodes: begin the cell with %%node and a node's name, as %%node cp." if found else ""
 
 
 def _show(shell: Any, kind: type, error: Any, tb: TracebackType | None, tb_offset: int | None = None) -> list[str]:
@@ -72,7 +86,7 @@ def _show(shell: Any, kind: type, error: Any, tb: TracebackType | None, tb_offse
         if error.returncode is None:  # IPython's own, when it was interrupted
             error.returncode = -signal.SIGINT
         ended = f"ended with exit code {error.returncode}" if error.returncode >= 0 else "was interrupted"
-        return _say(shell, error, f"The last command {ended}.")
+        return _say(shell, error, f"The last command {ended}.{_elsewhere(error.returncode, error.cmd)}")
     if isinstance(error, SyntaxError):
         line = (error.text or "").strip()
         if line.split(" ")[0] in COMMANDS:

@@ -221,7 +221,8 @@ class Lab(Views, Traffic):
             self._begin(id, exercise)
         self._asked.setdefault(id, time.monotonic())
         worth = f" ({task.points:g} points{f', {task.minutes} minutes' if task.minutes else ''})" if task.points else ""
-        return f"**{task.title}{worth}.** {tasks.fill(task.ask, self._values)}"
+        title = f"{task.title}{worth}"
+        return f"**{title}{'' if title[-1] in '?!' else '.'}** {tasks.fill(task.ask, self._values)}"
 
     def examine(self, id: str, *handed: Any) -> Report:
         """Let the cluster come to rest, then look; nothing is shown or recorded. `handed`: functions to be checked."""
@@ -301,8 +302,9 @@ class Lab(Views, Traffic):
             self.__init__(self.chapter, self.learner)  # type: ignore[misc]  # the same lab, from its beginning
             for each in begun:
                 self._begin(each, self._exercises[each])
+            print("The lab begins again, with a new cluster.")
             return
-        self._task(id)
+        title = self._task(id).title
         exercise = self._exercises.get(id)
         self._put_away(id)
         if exercise:
@@ -312,6 +314,7 @@ class Lab(Views, Traffic):
             self._begin(id, exercise)
         else:
             self._since[id] = self._past.now()
+        print(f'"{title}" begins again.')
 
     def _put_away(self, id: str) -> None:
         """Mend what other tasks have broken in the cluster itself, and nobody has mended: it would be in the way."""

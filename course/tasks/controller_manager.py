@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any
 
-from course.checks import Look, Points, Rule, excludes, point, same_items
+from course.checks import Look, Points, Rule, point
 from course.tasks import Exercise, Values, objects
 
 LOOPS = {
@@ -148,18 +148,19 @@ def loop(see: Look, v: Values) -> Points:
 def orphans(see: Look, v: Values) -> Points:
     gone = not see.get("deployments.apps", v.keep)
     sets = see.list("replicasets.apps", f"app={v.keep}")
+    running = sum(objects.ready(pod) for pod in see.list("pods", f"app={v.keep}"))
     yield point(
         f"the Deployment {v.keep} is gone, and its ReplicaSet is there and belongs to nobody",
-        [one["metadata.ownerReferences"] is None for one in sets] if gone else None,
-        Rule("one ReplicaSet without owner", lambda value: value == [True]),
+        [objects.owner(one) for one in sets] if gone else "the Deployment is there",
+        Rule("one ReplicaSet of nobody", lambda value: value == ["nobody"]),
         "kubectl get replicasets -o custom-columns=NAME:.metadata.name,OWNER:.metadata.ownerReferences[0].name",
         worth=2,
         why="Who deletes an owner deletes what it owns, unless with --cascade=orphan.",
     )
     yield point(
-        f"the Pods of {v.keep} still run",
-        sum(objects.ready(pod) for pod in see.list("pods", f"app={v.keep}")) if gone else None,
-        v.count,
+        f"the Pods of {v.keep} still run without it",
+        f"{running}" if gone else f"{running}, but the Deployment is there",
+        str(v.count),
         f"kubectl get pods -l app={v.keep}",
         why="The ReplicaSet looks after them. As long as it is there, they are.",
     )
@@ -175,12 +176,12 @@ def orphans(see: Look, v: Values) -> Points:
 
 def silent(see: Look, v: Values) -> Points:
     pods = [pod for pod in see.list("pods", f"app={v.silent}") if objects.ready(pod)]
-    owners = {str(pod["metadata.ownerReferences[0].kind"]) for pod in pods}
+    kinds = sorted({objects.owner(pod).split()[0] for pod in pods})
     get = f"kubectl get pods -l app={v.silent}"
     yield point(
         f"a Pod of the {v.kind} {v.silent} is ready",
-        sorted(owners),
-        same_items([v.kind]),
+        [f"a Pod of {kind}" for kind in kinds] or "none is ready",
+        [f"a Pod of {v.kind}"],
         f"{get} -o custom-columns=POD:.metadata.name,OWNER:.metadata.ownerReferences[0].kind",
         worth=3,
         why=f"No Pod and no event means that nobody looks at it. Which loop looks after a {v.kind}, and does it run?",
@@ -190,8 +191,10 @@ def silent(see: Look, v: Values) -> Points:
     said = flags[0].removeprefix("--controllers=").split(",") if flags else ["*"]
     yield point(
         "every loop that is on by default runs",
-        said if pods else None,
-        Rule("*, and none with a minus", lambda value: "*" in (value or ()) and excludes("-").holds("".join(value))),
+        said if pods else "no Pod is ready yet",
+        Rule(
+            "*, and none with a minus", lambda value: "*" in value and not any(each.startswith("-") for each in value)
+        ),
         "kubectl get pod kube-controller-manager-cp -n kube-system -o yaml",
         why="Without the * only those run that are named. Mend what was wrong, and leave the rest as it was.",
     )

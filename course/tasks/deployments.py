@@ -4,7 +4,7 @@ import json
 import math
 import random
 
-from course.checks import Look, Points, Seen, at_least, contains, point
+from course.checks import Look, Points, Seen, at_least, point
 from course.tasks import Exercise, Values, objects
 
 _CAUSES = ("first release", "faster search", "new colours", "less memory", "dark mode", "shorter log", "new prices")
@@ -127,24 +127,31 @@ def past(see: Look, v: Values) -> Points:
     current = next(
         (s for s in sets if s["metadata.annotations[deployment.kubernetes.io/revision]"] == number), Seen(None)
     )
-    yield point(
+    yield objects.answer(
         "it has that version's image",
         container.get("image"),
         image,
         f"{get} -o jsonpath='{{.spec.template.spec.containers[0].image}}'",
+        untold=f'what stood in the version "{v.cause}"',
         why="kubectl rollout history --revision=N shows what stood in each version.",
     )
-    yield point(
+    yield objects.answer(
         "it has that version's setting MODE",
         next((e.get("value") for e in container.get("env", []) if e["name"] == "MODE"), None),
         mode,
         f"{get} -o jsonpath='{{.spec.template.spec.containers[0].env}}'",
+        untold=f'what stood in the version "{v.cause}"',
         why="A version is the whole Pod template, not only its image.",
     )
+    earlier = str(current["metadata.annotations[deployment.kubernetes.io/revision-history]"] or "")
     yield point(
         "it is the old version brought back, not a new one",
-        (current["metadata.annotations[deployment.kubernetes.io/revision-history]"] or "").split(","),
-        contains(str(v.best)),
+        "an old version"
+        if str(v.best) in earlier.split(",")
+        else "another old version"
+        if earlier
+        else "a new version",
+        "an old version",
         f"kubectl get replicasets -l app={v.ledger}",
         why="The old ReplicaSet is still there, with no Pods. Coming back to it gives it a new number. "
         "A Deployment made anew has forgotten its history.",

@@ -2,9 +2,10 @@
 
 import random
 
-from course.checks import Look, Points, Rule, Seen, one_of, point
+from course.checks import Look, Points, Rule, one_of, point
 from course.tasks import Exercise, Values, objects
 
+_NOT_UP = "no Pod stays up yet"
 NOTICED = 20
 """Seconds in which a hang must be noticed."""
 
@@ -53,7 +54,7 @@ def asked(see: Look, v: Values) -> Points:
     yield point("every 5 seconds", pod[f"{probe}.periodSeconds"] if pod[probe] else None, 5, get)
     yield point(
         "it is ready",
-        objects.ready(pod) if pod[probe] else None,
+        objects.ready(pod) if pod[probe] else "it is not asked yet",
         True,
         "kubectl describe pod asked",
         why="A Pod is ready when the probe gets a yes: a code from 200 to 399.",
@@ -137,15 +138,19 @@ def slow(see: Look, v: Values) -> Points:
     probe = container.get("livenessProbe") or {}
     yield point(
         "its liveness is still asked",
-        sorted(probe.keys() & {"httpGet", "tcpSocket", "exec", "grpc"}),
-        Rule("by HTTP", lambda value: value == ["httpGet"]),
+        sorted(probe.keys() & {"httpGet", "tcpSocket", "exec", "grpc"}) if steady else _NOT_UP,
+        Rule("httpGet", lambda value: value == ["httpGet"]),
         f"kubectl get deployment {v.slow} -o yaml",
         why="Without a liveness probe nobody notices when the program hangs.",
     )
     first = 0 if container.get("startupProbe") else max(probe.get("initialDelaySeconds", 0) - v.boot, 0)
     yield point(
         f"a hang is noticed within {NOTICED} seconds",
-        first + probe.get("periodSeconds", 0) * probe.get("failureThreshold", 0) if probe else None,
+        first + probe.get("periodSeconds", 0) * probe.get("failureThreshold", 0)
+        if probe
+        else None
+        if steady
+        else _NOT_UP,
         Rule(f"at most {NOTICED}", lambda value: isinstance(value, int) and value <= NOTICED),
         f"kubectl get deployment {v.slow} -o yaml",
         why="That is periodSeconds times failureThreshold. Time to start belongs into a startup probe.",
@@ -156,16 +161,17 @@ def dark(see: Look, v: Values) -> Points:
     pods = [pod for pod in see.list("pods", f"app={v.pinned}") if objects.ready(pod)]
     yield point(
         f"{v.count} Pods of {v.pinned} are ready on {v.place}",
-        [pod["spec.nodeName"] for pod in pods],
+        [pod["spec.nodeName"] for pod in pods] or "none is ready",
         Rule(f"{v.count} times {v.place}", lambda value: value == [v.place] * v.count),
         f"kubectl get pods -l app={v.pinned} -o wide",
         worth=3,
         why="Have the Pods a node? Then ask that node what its kubelet does, and read the kubelet's log.",
     )
-    node = see.get("nodes", v.place) if {pod["spec.nodeName"] for pod in pods} == {v.place} else Seen(None)
+    there = {pod["spec.nodeName"] for pod in pods} == {v.place}
+    ready = str(see.get("nodes", v.place)["status.conditions[type=Ready].status"])
     yield point(
-        f"{v.place} is Ready",
-        node["status.conditions[type=Ready].status"],
+        f"{v.place} is Ready, and takes Pods",
+        ready if there else f"{ready}, and no Pods there",
         "True",
         f"kubectl get node {v.place}",
         why="The machine is needed. Its kubelet must run, and the node must take Pods.",

@@ -71,6 +71,12 @@ def on(node: str) -> Object:
     return {"nodeSelector": {"kubernetes.io/hostname": node}}
 
 
+def owner(thing: Seen) -> str:
+    """Whom it belongs to, as "ReplicaSet web", or "nobody"."""
+    found = thing["metadata.ownerReferences[0]"]
+    return f"{found['kind']} {found['name']}" if found else "nobody"
+
+
 def ready(pod: Seen) -> bool:
     """Whether a Pod is ready and is not about to go."""
     return pod["status.conditions[type=Ready].status"] == "True" and not pod["metadata.deletionTimestamp"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from course.checks import Look, Points, Seen, at_least, point, same_items
+from course.checks import Look, Points, Rule, Seen, at_least, point, same_items
 from course.tasks import Exercise, Values, objects
 
 _OWNERS = "kubectl get pods -o custom-columns=POD:.metadata.name,OWNER:.metadata.ownerReferences[0].name"
@@ -30,14 +30,9 @@ def values(draw: random.Random) -> Values:
     )
 
 
-def _owner(pod: Seen) -> str | None:
-    owner = pod["metadata.ownerReferences[0]"]
-    return f"{owner['kind']} {owner['name']}" if owner else None
-
-
 def _of(pods: list[Seen], name: str) -> list[Seen]:
     """The ready Pods that belong to the ReplicaSet."""
-    return [pod for pod in pods if _owner(pod) == f"ReplicaSet {name}" and objects.ready(pod)]
+    return [pod for pod in pods if objects.owner(pod) == f"ReplicaSet {name}" and objects.ready(pod)]
 
 
 def _made_by(pods: list[Seen], name: str) -> list[Seen]:
@@ -65,16 +60,17 @@ def adopt(see: Look, v: Values) -> Points:
     adopted = [pod["metadata.name"] for pod in _of(pods, v.adopter) if pod["metadata.name"] in (v.one, v.two)]
     yield point(
         f"it has adopted {v.one} and {v.two}",
-        adopted,
+        adopted or "neither",
         same_items([v.one, v.two]),
         _OWNERS,
         worth=2,
         why="A ReplicaSet adopts Pods that its selector finds and that belong to nobody. Deleted ones it cannot adopt.",
     )
+    count = f"{len(_of(pods, v.adopter))} Pods"
     yield point(
-        f"{v.count} Pods run for it",
-        len(_of(pods, v.adopter)) if len(adopted) == 2 else None,
-        v.count,
+        f"{v.count} Pods run for it, those two among them",
+        count if len(adopted) == 2 else f"{count}, and not both are among them",
+        f"{v.count} Pods",
         f"kubectl get pods -l team={v.team}",
         why="It counts those that it adopted, and makes the rest.",
     )
@@ -90,18 +86,18 @@ def quarantine(see: Look, v: Values) -> Points:
         show,
         why="One Pod is enough, and it must be one that the ReplicaSet made.",
     )
-    free = [pod for pod in sick if not _owner(pod)]
+    free = [pod for pod in sick if objects.owner(pod) == "nobody"]
     yield point(
         "it belongs to nobody",
-        len(free) if sick else None,
-        1,
+        [objects.owner(pod) for pod in sick] or "no Pod has the label yet",
+        Rule("nobody", lambda value: value == ["nobody"]),
         _OWNERS,
         worth=2,
         why="As long as it has the labels that the selector asks for, it is counted. Take that label away.",
     )
     yield point(
         "it still runs",
-        any(objects.ready(pod) for pod in free),
+        any(objects.ready(pod) for pod in free) if free else "no Pod is apart yet",
         True,
         show,
         why="It was not to be deleted: somebody wants to look at it.",
@@ -109,8 +105,8 @@ def quarantine(see: Look, v: Values) -> Points:
     serving = _of(see.list("pods", f"app={v.shop}"), v.shop)
     yield point(
         f"{v.shop} has three Pods without it",
-        len(serving) if free else None,
-        3,
+        f"{len(serving)} Pods" + ("" if free else ", none apart yet"),
+        "3 Pods",
         f"kubectl get rs {v.shop}",
         why="The ReplicaSet makes another as soon as it counts one too few.",
     )
@@ -134,11 +130,11 @@ def heir(see: Look, v: Values) -> Points:
         worth=2,
         why="Who deletes a controller deletes its Pods, unless with --cascade=orphan. Orphans are adopted.",
     )
-    gone = not see.get("replicationcontrollers", v.old)
+    there = see.get("replicationcontrollers", v.old)
     yield point(
-        f"the ReplicationController {v.old} is gone",
-        gone if rs else None,
-        True,
+        f"the ReplicationController {v.old} is gone, and {v.heir} there",
+        f"{v.old} is there" if there else f"{v.old} is gone" if rs else "neither is there",
+        f"{v.old} is gone",
         "kubectl get rc",
         why="A Pod has one controller. As long as the old one is there, it keeps its Pods.",
     )

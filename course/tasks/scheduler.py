@@ -1,7 +1,6 @@
 """Chapter 06: kube-scheduler. Foretell a decision, place Pods by wishes, bind Pods by a rule of one's own, mend one."""
 
 import random
-from typing import Any
 
 from course.checks import Look, Points, Rule, Seen, point
 from course.tasks import Exercise, Values, objects
@@ -9,6 +8,7 @@ from course.tasks import Exercise, Values, objects
 _WIDE = "kubectl get pods -o wide"
 _CPU, _MEMORY = 4000, 8
 """Millicores and Gi that each node of the paper cluster has."""
+_SCHEDULER, _KEPT = "the scheduler", "the taint"
 _COUNT = 4
 """Pods that wait for the learner's own scheduler."""
 
@@ -72,25 +72,29 @@ def _other(worker: str) -> str:
     return "worker2" if worker == "worker1" else "worker1"
 
 
-def _place(pod: Seen) -> Any:
-    """The node of a ready Pod."""
-    return pod["spec.nodeName"] if objects.ready(pod) else None
+def _place(pod: Seen) -> str:
+    """The node of a ready Pod, or why there is none."""
+    if objects.ready(pod):
+        return str(pod["spec.nodeName"])
+    return f"a Pod that is not ready: {pod['status.phase']}" if pod else "no such Pod"
 
 
-def _bound(see: Look, pod: Seen) -> bool | None:
-    """Whether the Pod was made without a node and got it later; None while it has none.
+def _bound(see: Look, pod: Seen) -> str:
+    """Who gave the Pod its node: the scheduler, if it was made without one and got it later.
 
     A real cluster does not show its past; there a Pod with a node counts.
     """
     if not pod["spec.nodeName"]:
-        return None
+        return "nobody: it has no node" if pod else "nobody: there is no such Pod"
     past, whole = see.versions("pods", pod["metadata.name"])
     mine = [each for each in past if each["metadata.uid"] == pod["metadata.uid"]]
-    return not whole or (bool(mine) and not mine[0]["spec.nodeName"])
+    return _SCHEDULER if not whole or (mine and not mine[0]["spec.nodeName"]) else "you, with nodeName"
 
 
-def _taints(see: Look, node: str) -> list[str]:
-    return [taint["key"] for taint in see.get("nodes", node)["spec.taints"] or []]
+def _kept(see: Look, node: str, key: str, there: bool) -> str:
+    """Whether the node still has the taint; before the Pod is there, that is no merit."""
+    has = key in [taint["key"] for taint in see.get("nodes", node)["spec.taints"] or []]
+    return (_KEPT if has else "no taint") + ("" if there else ", but the Pod is not there yet")
 
 
 def number(wanted: int) -> Rule:
@@ -104,7 +108,7 @@ def there(see: Look, v: Values) -> Points:
     yield point(
         "the scheduler has put it there",
         _bound(see, pod),
-        True,
+        _SCHEDULER,
         "kubectl describe pod picky",
         why="Leave nodeName out.",
     )
@@ -155,7 +159,7 @@ def place(see: Look, v: Values) -> Points:
     yield point(
         "the scheduler has put it there",
         _bound(see, pod),
-        True,
+        _SCHEDULER,
         f"kubectl describe pod {v.pod}",
         why="A Pod with nodeName never meets the scheduler: nobody asks whether it fits. Say what the node must have.",
     )
@@ -175,14 +179,14 @@ def guard(see: Look, v: Values) -> Points:
     yield point(
         "the scheduler has put it there",
         _bound(see, pod),
-        True,
+        _SCHEDULER,
         f"kubectl describe pod {v.guard}",
         why="A Pod with nodeName goes past the scheduler. Leave it out.",
     )
     yield point(
         "cp still has its taint",
-        "node-role.kubernetes.io/control-plane" in _taints(see, "cp") if _place(pod) == "cp" else None,
-        True,
+        _kept(see, "cp", "node-role.kubernetes.io/control-plane", _place(pod) == "cp"),
+        _KEPT,
         "kubectl describe node cp",
         why="Without it every Pod may come. The Pod has to tolerate it instead.",
     )
@@ -211,20 +215,23 @@ def pilot(see: Look, v: Values) -> Points:
         _WIDE,
         why=f"Nobody but you answers to the name {v.mine}. A node is given by a Binding.",
     )
+    rule = _rule(v)
+    wrong = next((name for name in rule if places.get(name) != rule[name]), "")
     yield point(
         "each is where the rule puts it",
-        places,
-        _rule(v),
+        f"{wrong} on {places.get(wrong, 'no node')}" if wrong else "all four",
+        Rule(f"another node for {wrong}" if wrong else "all four", lambda value: not wrong),
         _WIDE,
         worth=3,
         why="One Pod after another: filter, then score with the Pods that are already there, then bind.",
     )
     deleted = any(not each for name in _team(v) for each in see.versions("pods", name)[0])
-    kept = all(pod["spec.schedulerName"] == v.mine for pod in pods) and not deleted if places else None
+    same = all(pod["spec.schedulerName"] == v.mine for pod in pods) and not deleted
+    bound = "no Pod has a node yet" if not places else "the same Pods" if same else "other Pods"
     yield point(
         "they were bound, not made again",
-        kept,
-        True,
+        bound,
+        "the same Pods",
         "kubectl get pods -o custom-columns=POD:.metadata.name,SCHEDULER:.spec.schedulerName,NODE:.spec.nodeName",
         why=f"The Pods wait for the scheduler {v.mine}, and were made without a node. A Binding gives them one.",
     )
@@ -234,7 +241,7 @@ def stuck(see: Look, v: Values) -> Points:
     pods = [pod for pod in see.list("pods", f"app={v.stuck}") if objects.ready(pod)]
     yield point(
         f"a Pod of {v.stuck} is ready on {v.closed}",
-        [pod["spec.nodeName"] for pod in pods],
+        [pod["spec.nodeName"] for pod in pods] or "none is ready",
         Rule(v.closed, lambda value: value == [v.closed]),
         f"kubectl describe pods -l app={v.stuck}",
         worth=2,
@@ -242,14 +249,14 @@ def stuck(see: Look, v: Values) -> Points:
     )
     yield point(
         f"{v.closed} is still kept for it",
-        "dedicated" in _taints(see, v.closed) if pods else None,
-        True,
+        _kept(see, v.closed, "dedicated", bool(pods)),
+        _KEPT,
         f"kubectl describe node {v.closed}",
         why="The taint keeps other Pods away. It is not the taint that is wrong: the Pod lacks the toleration.",
     )
     yield point(
         "it asks for as much cpu as was measured",
-        pods[0]["spec.containers[0].resources.requests.cpu"] if pods else None,
+        pods[0]["spec.containers[0].resources.requests.cpu"] if pods else "no Pod of it is ready yet",
         f"{v.need}m",
         f"kubectl get deployment {v.stuck} -o yaml",
         why="An annotation says what was measured. A thousand millicores, 1000m, are one core.",

@@ -256,7 +256,7 @@ def _bar(span: Span, now: float, place: Axis, top: float) -> list[str]:
     bar = _rect(left, top, width, ROW - 8, kind, fill, stroke, 3)
     if kind.startswith("full"):
         bar = bar.replace("/>", ' fill-opacity=".35"/>')
-    room = int(width / 7) > 3
+    room = width - 8 >= 7 * min(len(span["text"]), 6)  # a shorter stump of a word would say nothing
     return [
         f"<g><title>{_title(span)}</title>{bar}</g>",
         *([_text(left + 6, top + 15, _cut(span["text"], width - 8), "small")] if room else []),

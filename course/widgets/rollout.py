@@ -51,7 +51,8 @@ def story(history: History, name: str, namespace: str, start: float, *, everythi
         for key in ("born", "stopping", "gone"):
             pod[key] = pod[key] and pod[key] - start
     begin = max(begin - start, 0.0)
-    moments = sorted({t for pod in kept for t in _times(pod) if t >= begin} | {begin, max(begin - BEFORE, 0.0)})
+    first = max(begin - BEFORE, 0.0)
+    moments = sorted({t for pod in kept for t in _times(pod) if t >= first} | {begin, first})
     return {
         "name": name,
         "sets": [{"uid": uid, **found} for uid, found in sets.items() if any(p["set"] == uid for p in kept)],

@@ -57,7 +57,7 @@ def steps(audit: Iterable[dict[str, Any]]) -> tuple[list[str], list[Step]]:
         def step(source: str, target: str, text: str, watch: bool = False, time: str = time) -> None:
             found.append({"from": source, "to": target, "text": text, "time": time, "watch": watch})
 
-        cause = _cause(who, name, news)
+        cause = _cause(who, resource, name, news)
         if cause and (who, cause) not in told:
             told.add((who, cause))
             step(API, who, cause, watch=True)
@@ -87,11 +87,14 @@ def _time(event: dict[str, Any]) -> float:
     return datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp()
 
 
-def _cause(who: str, name: str, news: list[News]) -> str | None:
-    """The newest news that `who` watches for, from somebody else, about this object, its owner or what it owns."""
+def _cause(who: str, resource: str, name: str, news: list[News]) -> str | None:
+    """The newest news that `who` watches for, from somebody else, about this object, its owner or what it owns; for a
+    controller that makes or deletes a Pod, also about another Pod of the same owner."""
     watched = WATCHES.get("kubelet" if who.startswith("kubelet ") else who, ())
+    owner = name.rpartition("-")[0] if resource == "pods" and who.endswith("controller") else ""
     for each in reversed(news):
         related = each.name.startswith(name) or name.startswith(each.name)
+        related = related or (bool(owner) and each.resource == resource and each.name.rpartition("-")[0] == owner)
         if each.resource in watched and each.writer != who and related:
             return each.text
     return None

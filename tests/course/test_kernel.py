@@ -28,6 +28,8 @@ CELLS = [
     "lab.http('GET', 'version')",
     "!kubectl edit configmap kube-root-ca.crt",
     "lab.cluster.loop.call_soon(lambda: 1 / 0)\nlab.cluster.loop.strict = True\nlab.settle()",
+    "%%bash\nPATH=/nowhere\ncrictl ps",
+    "!PATH=/nowhere; systemctl status kubelet; kubect get pods",
 ]
 
 
@@ -85,7 +87,7 @@ def test_a_learners_traceback_is_theirs_and_ours_is_never_shown(
     cells: list[nbformat.NotebookNode], folder: Path
 ) -> None:
     """An error shows the lines of the notebook that led to it, none of the course's or the engine's, which are kept."""
-    for cell, words in ((cells[7], "KeyError"), (cells[8], "Error"), (cells[-1], "ZeroDivisionError")):
+    for cell, words in ((cells[7], "KeyError"), (cells[8], "Error"), (cells[18], "ZeroDivisionError")):
         told = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error(cell)))
         assert words in told
         assert "Cell In" in told
@@ -110,3 +112,10 @@ def test_a_cell_is_typed_on_a_node(cells: list[nbformat.NotebookNode]) -> None:
     assert text(cells[10]) == "4\n"
     assert error(cells[11]) == ['There is no node "worker9". There are: cp, worker1, worker2.']
     assert text(cells[12]).startswith("1\n<node worker2, its files: /")
+
+
+def test_what_only_nodes_have_is_said_to_be_there(cells: list[nbformat.NotebookNode]) -> None:
+    """Who types crictl or systemctl where this machine does not know it, is told how to type on a node."""
+    told = "crictl is on the nodes: begin the cell with %%node and a node's name, as %%node cp."
+    assert error(cells[19]) == [f"The last command ended with exit code 127. {told}"]
+    assert text(cells[20]).endswith(told.replace("crictl", "systemctl") + "\n")

@@ -121,6 +121,14 @@ def test_the_sequence_picture_grows_step_by_step() -> None:
     ET.fromstring(pictures.sequence(*way.steps([])))
 
 
+def test_a_pod_that_goes_sets_its_owners_controller_to_work() -> None:
+    """The replicaset controller makes a Pod because another of the same ReplicaSet is to go; another's does not
+    matter."""
+    gone = [event("kubernetes-admin", "kubectl/v1.36", "delete", "pods", name, 0) for name in ("web-1-a", "db-1-x")]
+    _, steps = way.steps([*gone, event(SA + "replicaset-controller", "", "create", "pods", "web-1-b", 0)])
+    assert [step["text"] for step in steps][-2:] == ["pods web-1-a is to go", "create pods web-1-b"]
+
+
 def test_a_refused_request_shows_its_code() -> None:
     """A refusal is drawn with its code and sets nobody to work."""
     _, steps = way.steps([event("kubernetes-admin", "kubectl", "create", "pods", "web", 0, 403)])

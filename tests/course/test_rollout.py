@@ -26,10 +26,14 @@ def cluster() -> Iterator[Cluster]:
         obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
         client.create("deployments.apps", obj, "default")
         made.settle()
-        image = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "nginx:1.28"}]}}}}
-        client.patch("deployments.apps", "web", "default", image, kind="strategic")
-        made.settle()
+        update(made, "nginx:1.28")
         yield made
+
+
+def update(cluster: Cluster, image: str) -> None:
+    patch = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image}]}}}}
+    cluster.client().patch("deployments.apps", "web", "default", patch, kind="strategic")
+    cluster.settle()
 
 
 def test_the_story_keeps_the_limits_that_the_strategy_sets(cluster: Cluster) -> None:
@@ -59,6 +63,18 @@ def test_everything_begins_with_the_first_version(cluster: Cluster) -> None:
     last = rollout.story(cluster.history, "web", "default", 0.0)
     assert len(whole["moments"]) > len(last["moments"])
     assert rollout.counts(whole, whole["moments"][0])[1:] == (0, 0)
+
+
+def test_what_happened_just_before_is_told_too(cluster: Cluster) -> None:
+    """A Pod that became ready within the second before an update counts as ready from then on, not from the update."""
+    client = cluster.client()
+    client.patch("deployments.apps", "web", "default", {"spec": {"replicas": 5}})
+    while client.get("deployments.apps", "web", "default")["status"]["readyReplicas"] < 5:
+        cluster.advance(0.1)
+    update(cluster, "nginx:1.29")
+    told = rollout.story(cluster.history, "web", "default", 0.0)
+    before = [rollout.counts(told, time)[2] for time in told["moments"] if time < told["begin"]]
+    assert before == [4, 5]
 
 
 def _names(told: rollout.Story) -> list[str]:
