@@ -152,9 +152,21 @@ class Faults:
 
     def fill_disk(self, node: str, *, full: bool = True) -> None:
         """No room is left (or there is again): writes fail, and the kubelet reports DiskPressure."""
+        self._use_up(node, "disk", full, ("DiskFull", "DiskFreed"))
+
+    def use_up_inodes(self, node: str, *, full: bool = True) -> None:
+        """There is room, but no new file can be made (or can again): DiskPressure, too; `df -i` shows why."""
+        self._use_up(node, "inodes", full, ("InodesUsedUp", "InodesFreed"))
+
+    def use_up_pids(self, node: str, *, full: bool = True) -> None:
+        """Nearly all process numbers are taken (or free again): PIDPressure, if evictionHard has pid.available."""
+        self._use_up(node, "pids", full, ("PIDsUsedUp", "PIDsFreed"))
+
+    def _use_up(self, node: str, what: str, full: bool, words: tuple[str, str]) -> None:
         with self.cluster.lock:
-            self._host(node).kubelet.disk_full = full
-            self._note("DiskFull" if full else "DiskFreed", node, mended=not full)
+            used_up = self._host(node).kubelet.runtime.used_up
+            (used_up.add if full else used_up.discard)(what)
+            self._note(words[not full], node, mended=not full)
 
     def slow_disk(self, node: str, factor: float = 10.0) -> None:
         """Pulling images and starting containers takes `factor` times as long; 1 mends it."""

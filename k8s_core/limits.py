@@ -99,7 +99,9 @@ EVICTION_HARD = {
     "nodefs.available": "10%",
     "nodefs.inodesFree": "5%",
     "imagefs.available": "15%",
+    "imagefs.inodesFree": "5%",
 }
+NODE_INODES, NODE_PIDS = 1_310_720, 30_000  # not flags: what the node's file system and its kernel allow
 APISERVER_START_SECONDS = 3.0  # not a flag: how long a kube-apiserver takes until it listens
 ETCD_DIAL_SECONDS = 20.0  # dialTimeout of the apiserver's etcd client
 LEASE_RENEW_DEADLINE = 10.0  # --leader-elect-renew-deadline

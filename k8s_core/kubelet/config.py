@@ -7,7 +7,7 @@ in its log, and systemd starts it again every ten seconds. Only the fields below
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -15,7 +15,7 @@ from k8s_core.api import quantity
 from k8s_core.api.times import parse_duration
 from k8s_core.kubelet.node_files import SOCKET
 from k8s_core.kubelet.units import environment_file
-from k8s_core.limits import EVICTION_HARD
+from k8s_core.limits import EVICTION_HARD, EVICTION_PRESSURE_TRANSITION
 from k8s_core.shell.fs import Device, FileError, FileSystem
 
 CONFIG, FLAGS, KUBECONFIG = (
@@ -30,6 +30,24 @@ class BadConfig(Exception):
     """The text of `err=` in the kubelet's last line."""
 
 
+class Signal(NamedTuple):
+    """What a threshold watches: the node's condition, what of the node it is (Runtime.left), and how it is called."""
+
+    condition: str
+    what: str
+    resource: str
+
+
+SIGNALS = {
+    "memory.available": Signal("MemoryPressure", "memory", "memory"),
+    "nodefs.available": Signal("DiskPressure", "disk", "ephemeral-storage"),
+    "nodefs.inodesFree": Signal("DiskPressure", "inodes", "inodes"),
+    "imagefs.available": Signal("DiskPressure", "disk", "ephemeral-storage"),
+    "imagefs.inodesFree": Signal("DiskPressure", "inodes", "inodes"),
+    "pid.available": Signal("PIDPressure", "pids", "pids"),
+}
+
+
 @dataclass(frozen=True)
 class Threshold:
     """Of evictionHard, or with a grace period (seconds) of evictionSoft."""
@@ -37,6 +55,8 @@ class Threshold:
     signal: str
     value: str
     grace: float | None = None
+    reclaim: str = ""
+    """evictionMinimumReclaim: how much more than the threshold there must be again."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,7 @@ class Config:
     static_pod_path: str = "/etc/kubernetes/manifests"
     eviction: tuple[Threshold, ...] = tuple(Threshold(*each) for each in EVICTION_HARD.items())
     eviction_max_pod_grace: float = 0.0
+    eviction_transition: float = EVICTION_PRESSURE_TRANSITION
     shutdown_grace: float = 0.0
     shutdown_grace_critical: float = 0.0
     max_pods: int = 110
@@ -88,6 +109,9 @@ def read(fs: FileSystem) -> Config:
             static_pod_path=str(told.get("staticPodPath") or ""),
             eviction=tuple(_thresholds(told)),
             eviction_max_pod_grace=float(told.get("evictionMaxPodGracePeriod") or 0),
+            eviction_transition=parse_duration(
+                str(told.get("evictionPressureTransitionPeriod") or f"{EVICTION_PRESSURE_TRANSITION}s")
+            ),
             shutdown_grace=parse_duration(str(told.get("shutdownGracePeriod") or "0s")),
             shutdown_grace_critical=parse_duration(str(told.get("shutdownGracePeriodCriticalPods") or "0s")),
             max_pods=int(told.get("maxPods") or 110),
@@ -103,16 +127,41 @@ def read(fs: FileSystem) -> Config:
 
 
 def _thresholds(told: dict[str, Any]) -> Iterator[Threshold]:
-    """The hard ones first: who meets one of them meets the soft one, too."""
-    for signal, value in {**EVICTION_HARD, **(told.get("evictionHard") or {})}.items():
-        yield Threshold(signal, value)
-    graces = told.get("evictionSoftGracePeriod") or {}
-    for signal, value in (told.get("evictionSoft") or {}).items():
+    """The hard ones first: who meets one of them meets the soft one, too. Who sets one default sets them all."""
+    hard: dict[str, str] = told.get("evictionHard") or {}
+    if not hard or told.get("mergeDefaultEvictionSettings"):
+        hard = {**EVICTION_HARD, **hard}
+    soft, graces = told.get("evictionSoft") or {}, told.get("evictionSoftGracePeriod") or {}
+    reclaim: dict[str, str] = told.get("evictionMinimumReclaim") or {}
+    for signal, value in sorted(hard.items(), key=lambda item: not item[0].startswith("memory")):
+        if _threshold(signal, value):
+            yield Threshold(signal, value, reclaim=reclaim.get(signal, ""))
+    for signal, value in soft.items():
+        used = _threshold(signal, value)
         if signal not in graces:
-            raise BadConfig(
-                f"failed to run Kubelet: grace period must be specified for the soft eviction threshold {signal}"
-            )
-        yield Threshold(signal, value, parse_duration(str(graces[signal])))
+            raise _refused(f"grace period must be specified for the soft eviction threshold {signal}")
+        if used:
+            yield Threshold(signal, value, parse_duration(str(graces[signal])), reclaim.get(signal, ""))
+
+
+def _threshold(signal: str, value: str) -> bool:
+    """Whether a threshold can ever be met: 0% and 100% switch it off."""
+    if signal not in SIGNALS:
+        raise _refused(f"unsupported eviction signal {signal}")
+    if value in ("0%", "100%"):
+        return False
+    if not value.endswith("%"):
+        if quantity.nanos(value) <= 0:
+            raise _refused(f"eviction threshold {signal} must be positive: {quantity.canonical(value)}")
+    elif float(value[:-1]) < 0:
+        raise _refused(f"eviction percentage threshold {signal} must be >= 0%: {value}")
+    elif float(value[:-1]) > 100:
+        raise _refused(f"eviction percentage threshold {signal} must be <= 100%: {value}")
+    return True
+
+
+def _refused(why: str) -> BadConfig:
+    return BadConfig(f"failed to run Kubelet: {why}")
 
 
 def _kubelet_configuration(fs: FileSystem, path: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from k8s_core.kubelet import programs
 from k8s_core.kubelet.images import KUBERNETES, Image
 from k8s_core.kubelet.logs import ContainerLog
 from k8s_core.kubelet.usage import Usage
-from k8s_core.shell.fs import FileSystem, Node
+from k8s_core.shell.fs import FileSystem, Node, Quota
 from k8s_core.shell.pipes import Pipe
 from k8s_core.shell.process import Command, Machine, Process, Row
 from k8s_core.shell.sockets import NetworkNamespace
@@ -154,6 +154,9 @@ class ContainerMachine(Machine):
     def account(self) -> None:
         self.usage.settle()
 
+    def left(self, what: str) -> tuple[int, int]:
+        return self.runtime.left(what) if self.runtime else super().left(what)
+
     def grown(self, process: Process) -> None:
         self.usage.grown(process)
 
@@ -175,9 +178,10 @@ class ContainerMachine(Machine):
             return runtime.process(pid + self.container.sandbox.shim)
         return super().process(pid)
 
-    def disk(self) -> int:
-        """Bytes that were written into the container's own tree."""
-        return self._fs.quota.used if self._fs is not None else 0
+    @property
+    def quota(self) -> Quota | None:
+        """What was written into the container's own tree; None if nobody has looked at that yet."""
+        return self._fs.quota if self._fs is not None else None
 
     def cgroup(self) -> dict[str, Node]:
         """The container's own cgroup (version 2), as files."""
@@ -185,6 +189,8 @@ class ContainerMachine(Machine):
 
     def build_fs(self) -> FileSystem:
         fs = FileSystem(programs.root(self), lambda: self.loop.now)
+        if self.runtime:
+            fs.quota.full = self.runtime.full
         for mount in self.container.config.mounts:
             fs.mount(mount.path, mount.node, read_only=mount.read_only)
         if self.container.config.read_only:

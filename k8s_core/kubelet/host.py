@@ -92,6 +92,9 @@ class NodeMachine(Machine):
     def background(self) -> bool:
         return False
 
+    def left(self, what: str) -> tuple[int, int]:
+        return self.runtime.left(what)
+
     def rows(self) -> list[Row]:
         found = self.systemd.rows()
         found.append(Row("root", 2, 0, self.systemd.booted, False, ["[kthreadd]"], 0))

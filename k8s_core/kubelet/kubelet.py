@@ -72,8 +72,7 @@ class Kubelet:
             resolv_conf=lambda: network_files.node_resolv_conf(self.fs),
         )
         self.fabric.attach(self.network)
-        self.fs = node_files.build(node_dir, self.runtime, lambda: self.disk_full)
-        self.disk_full = False
+        self.fs = node_files.build(node_dir, self.runtime)
         self.journal = Journal(client.loop)
         self.config = Config()
         self.pid: Callable[[], int] = lambda: 0

@@ -84,9 +84,9 @@ def write(folder: Path, node: str, addresses: Mapping[str, str], now: float) -> 
         os.utime(made, (now, now), follow_symlinks=False)
 
 
-def build(folder: Path, runtime: "Runtime", full: Callable[[], bool]) -> FileSystem:
-    """The tree. `full` says whether the disk is full."""
-    root = HostDirectory(folder, full=full, clock=lambda: runtime.loop.now)
+def build(folder: Path, runtime: "Runtime") -> FileSystem:
+    """The tree."""
+    root = HostDirectory(folder, full=runtime.full, clock=lambda: runtime.loop.now)
     fs = FileSystem(root, lambda: runtime.loop.now)
     root.entries["dev"] = Directory({name: Device(kind) for name, kind in DEVICES.items()})
     root.entries["run"] = tree({"/lock/": "", "/flannel/": "", "/containerd/": ""})

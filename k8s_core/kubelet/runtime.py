@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from k8s_core import limits
+from k8s_core.api import quantity
 from k8s_core.kubelet import programs
 from k8s_core.kubelet.container import (
     RUNNING,
@@ -32,6 +33,16 @@ from k8s_core.shell.sockets import Fabric, NetworkNamespace
 if TYPE_CHECKING:
     from k8s_core.clock import Loop
 
+CAPACITY = {
+    "memory": (quantity.value(limits.NODE_CAPACITY["memory"]), limits.SYSTEM_MEMORY),
+    "disk": (
+        quantity.value(limits.NODE_CAPACITY["ephemeral-storage"]),
+        quantity.value(limits.NODE_CAPACITY["ephemeral-storage"]) // 5,
+    ),
+    "inodes": (limits.NODE_INODES, limits.NODE_INODES // 16),
+    "pids": (limits.NODE_PIDS, 120),
+}
+"""How much a node has of each, and how much of that its distribution needs."""
 FIRST_PID = 640
 """Where a node's process numbers begin, after the kernel's and the distribution's."""
 
@@ -58,6 +69,8 @@ class Runtime:
         self.containers: dict[str, Container] = {}
         self.extra: dict[str, Mapping[str, Command]] = dict(extra or {})
         """Image repository -> programs that come from outside (etcdctl in etcd's); they win over the image's own."""
+        self.used_up: set[str] = set()
+        """What of "disk", "inodes" and "pids" somebody has used up, but for one in a hundred."""
 
     def takes(self, bounds: tuple[float, float]) -> float:
         """Seconds that something takes whose usual bounds are these; a hollow node takes no time."""
@@ -105,14 +118,25 @@ class Runtime:
                     return process
         return None
 
+    def left(self, what: str) -> tuple[int, int]:
+        """(how much the node has, how much of that is left) of "memory" and "disk" (bytes), "inodes" and "pids".
+
+        What ended containers wrote counts no more: the kubelet removes them before the node runs short.
+        """
+        whole, system = CAPACITY[what]
+        if what in self.used_up:
+            return whole, whole // 100
+        running = (c.machine for c in self.containers.values() if c.state == RUNNING and c.machine)
+        return whole, whole - system - sum(machine.usage.of(what) for machine in running)
+
     def memory(self) -> int:
         """Bytes of the node's memory that are in use."""
-        running = (c.machine for c in self.containers.values() if c.state == RUNNING and c.machine)
-        return limits.SYSTEM_MEMORY + sum(machine.usage.memory for machine in running)
+        whole, left = self.left("memory")
+        return whole - left
 
-    def disk(self) -> int:
-        """Bytes that containers have written."""
-        return sum(c.machine.disk() for c in self.containers.values() if c.machine)
+    def full(self, made: bool) -> bool:
+        """Whether the disk takes nothing more; or no new file, if one is to be `made`."""
+        return bool(self.used_up) and ("disk" in self.used_up or (made and "inodes" in self.used_up))
 
     def out_of_memory(self) -> None:
         """The kernel's last resort when the node itself has none left: the biggest container goes."""

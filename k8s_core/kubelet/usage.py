@@ -7,15 +7,12 @@ the whole container (memory.oom.group, as the kubelet sets it), exit code 137, r
 
 from typing import TYPE_CHECKING
 
-from k8s_core.api import quantity
-from k8s_core.limits import NODE_CAPACITY
 from k8s_core.shell.fs import File, Node
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.container import ContainerMachine
     from k8s_core.shell.process import Process
 
-NODE_MEMORY = quantity.value(NODE_CAPACITY["memory"])
 NOMINAL = {
     "kube-apiserver": (42, 248), "etcd": (18, 62), "kube-controller-manager": (12, 51), "kube-scheduler": (3, 22),
     "coredns": (2, 14), "kube-proxy": (1, 17), "docker-entrypoint.sh": (0, 9), "httpd-foreground": (1, 7),
@@ -43,6 +40,8 @@ class Usage:
         self.seconds = self.throttled = 0.0
         self._since = machine.loop.now
         self._load = 0.0
+        self.held: dict[str, int] = {}
+        """What the container takes besides, as it was told to (programs/behaviour.py): "disk", "inodes", "pids"."""
 
     @property
     def limit(self) -> float:
@@ -58,6 +57,15 @@ class Usage:
     @property
     def memory(self) -> int:
         return sum(process.memory for process in self.machine.processes.values())
+
+    def of(self, what: str) -> int:
+        """How much it uses of the node's "memory" or "disk" (bytes), "inodes" or "pids"."""
+        if what == "memory":
+            return self.memory
+        if what == "pids":
+            return len(self.machine.processes) + self.held.get(what, 0)
+        quota = self.machine.quota
+        return self.held.get(what, 0) + ((quota.used if what == "disk" else quota.files) if quota else 0)
 
     def settle(self) -> None:
         """Count the time since the last change; call before and read after a change of load."""
@@ -77,7 +85,7 @@ class Usage:
         runtime = self.machine.runtime
         if limit and self.memory > limit:
             self.out_of_memory()
-        elif runtime and runtime.memory() > NODE_MEMORY:
+        elif runtime and runtime.left("memory")[1] < 0:
             runtime.out_of_memory()
 
     def out_of_memory(self) -> None:

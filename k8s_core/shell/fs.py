@@ -29,17 +29,19 @@ TREE_LIMIT = 64 << 20
 
 
 class Quota:
-    """How much a tree's files hold."""
+    """How much a tree's files hold, and how many there are. `full(made)` says whether the disk below has no room: for
+    data, or for one more file."""
 
-    __slots__ = ("used",)
+    __slots__ = ("files", "full", "used")
 
     def __init__(self) -> None:
-        self.used = 0
+        self.used = self.files = 0
+        self.full: Callable[[bool], bool] = lambda made: False
 
-    def take(self, change: int) -> None:
-        if change > 0 and self.used + change > TREE_LIMIT:
+    def take(self, change: int, files: int = 0) -> None:
+        if (change > 0 and self.used + change > TREE_LIMIT) or (max(change, files) > 0 and self.full(files > 0)):
             raise FileError(NO_SPACE)
-        self.used += change
+        self.used, self.files = self.used + change, self.files + files
 
 
 class File:
@@ -65,7 +67,7 @@ class File:
     def dropped(self) -> None:
         """It was removed from its directory."""
         if self.quota:
-            self.quota.take(-len(self._data))
+            self.quota.take(-len(self._data), -1)
             self.quota = None
 
 
@@ -113,7 +115,8 @@ class Directory:
         return sorted(self.entries)
 
     def new_file(self, name: str, quota: Quota) -> File:
-        """A new empty file under that name; what it holds counts on `quota`."""
+        """A new empty file under that name; it and what it holds count on `quota`."""
+        quota.take(0, 1)
         self.entries[name] = file = File()
         file.quota = quota
         return file

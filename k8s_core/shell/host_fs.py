@@ -68,7 +68,7 @@ class HostFile(File):
         found = _status(self.path, self.top)
         before = found.st_size if found else 0
         grown = len(data) - (0 if append else before)
-        if before + grown > MAX_FILE or self.top.full() or not self.top.take(grown, made=found is None):
+        if before + grown > MAX_FILE or not self.top.take(grown, made=found is None):
             raise FileError(NO_SPACE)
         with self._open(os.O_WRONLY | os.O_CREAT) as descriptor:
             if append:
@@ -82,7 +82,7 @@ class HostFile(File):
 
 
 class HostDirectory(Directory):
-    """A real folder. `top` is the whole tree's; `full` says whether its disk is."""
+    """A real folder. `top` is the whole tree's; `full(made)` says whether its disk is, for data or for a new entry."""
 
     __slots__ = ("clock", "full", "held", "made", "path", "top")
 
@@ -90,7 +90,7 @@ class HostDirectory(Directory):
         self,
         path: Path,
         top: "HostDirectory | None" = None,
-        full: Callable[[], bool] = lambda: False,
+        full: Callable[[bool], bool] = lambda made: False,
         clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__()
@@ -101,8 +101,8 @@ class HostDirectory(Directory):
         """Bytes and entries that were written into the whole tree: no script may fill the real disk."""
 
     def take(self, change: int, *, made: bool = False) -> bool:
-        """Count what is about to be written; False if that is more than a tree may hold."""
-        if (change > 0 and self.held + change > TREE_LIMIT) or (made and self.made >= MAX_ENTRIES):
+        """Count what is about to be written; False if that is more than a tree or its disk may hold."""
+        if self.full(made) or (change > 0 and self.held + change > TREE_LIMIT) or (made and self.made >= MAX_ENTRIES):
             return False
         self.held, self.made = self.held + change, self.made + made
         return True

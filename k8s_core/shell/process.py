@@ -98,6 +98,10 @@ class Machine:
     def grown(self, process: "Process") -> None:
         """A process holds more memory."""
 
+    def left(self, what: str) -> tuple[int, int]:
+        """(how much its node has, how much of that is left) of "disk" (bytes) and "inodes"."""
+        return 1 << 30, 1 << 30
+
     def rows(self) -> "list[Row]":
         """What ps shows."""
         return [row(p, p.pid, p.parent.pid if p.parent else 0) for p in self.processes.values()]

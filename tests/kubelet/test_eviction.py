@@ -67,14 +67,146 @@ def test_a_soft_threshold_waits(world: World) -> None:
     assert "Threshold quantity: 1920Mi, available: " in world.pod("greedy")["status"]["message"]
 
 
-def test_a_soft_threshold_needs_its_grace_period() -> None:
-    """The kubelet does not start without."""
-    with Cluster() as cluster:
-        cluster.settle()
-        host = cluster.node("worker1")
-        host.run("printf 'evictionSoft:\\n  memory.available: 1Gi\\n' >> /var/lib/kubelet/config.yaml")
-        told = host.run("systemctl restart kubelet; journalctl -u kubelet --no-pager | grep run.go | tail -1").output
-        assert "grace period must be specified for the soft eviction threshold memory.available" in told
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster() as made:
+        made.settle()
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (
+            "evictionSoft: {memory.available: 1Gi}",
+            "grace period must be specified for the soft eviction threshold memory.available",
+        ),
+        ("evictionHard: {disk.available: 1Gi}", "unsupported eviction signal disk.available"),
+        ("evictionHard: {pid.available: '0'}", "eviction threshold pid.available must be positive: 0"),
+        (
+            "evictionHard: {nodefs.inodesFree: 101%}",
+            "eviction percentage threshold nodefs.inodesFree must be <= 100%: 101%",
+        ),
+        (
+            "evictionHard: {nodefs.inodesFree: -1%}",
+            "eviction percentage threshold nodefs.inodesFree must be >= 0%: -1%",
+        ),
+    ],
+)
+def test_thresholds_that_make_no_sense(cluster: Cluster, told: str, why: str) -> None:
+    """The kubelet does not start, and says why; mended, it does."""
+    host, path = cluster.node("worker1"), "/var/lib/kubelet/config.yaml"
+    host.run(f"cp {path} /root/kept; cat >> {path} <<'END'\n{told}\nEND")
+    said = host.run("systemctl restart kubelet; journalctl -u kubelet --no-pager | grep run.go | tail -1").output
+    assert f'"command failed" err="failed to run Kubelet: {why}"' in said
+    host.run(f"cp /root/kept {path}; systemctl restart kubelet")
+    assert host.run("systemctl is-active kubelet").output == "active\n"
+
+
+def test_thresholds_as_they_are_configured(cluster: Cluster) -> None:
+    """Who sets one hard threshold loses the other defaults, unless they are merged; 0% switches one off."""
+    host, path = cluster.node("worker1"), "/var/lib/kubelet/config.yaml"
+    told = "evictionHard: {pid.available: 10%, memory.available: 0%}\nevictionPressureTransitionPeriod: 30s"
+    host.run(f"cp {path} /root/kept; cat >> {path} <<'END'\n{told}\nEND\nsystemctl restart kubelet")
+    assert host.kubelet.config.eviction == (Threshold("pid.available", "10%"),)
+    assert host.kubelet.config.eviction_transition == 30.0
+    host.run(f"echo 'mergeDefaultEvictionSettings: true' >> {path}; systemctl restart kubelet")
+    assert [each.signal for each in host.kubelet.config.eviction] == [
+        "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree", "pid.available",
+    ]  # fmt: skip
+    host.run(f"cp /root/kept {path}; systemctl restart kubelet")
+
+
+def test_no_process_numbers_left(cluster: Cluster) -> None:
+    """With pid.available in evictionHard: the condition, its event, the taint; and back again."""
+    client, host, path = cluster.client(), cluster.node("worker2"), "/var/lib/kubelet/config.yaml"
+    host.run(f"cat >> {path} <<'END'\nevictionHard: {{pid.available: 10%}}\nEND\nsystemctl restart kubelet")
+    cluster.faults.use_up_pids("worker2")
+    cluster.advance(15)
+    node = client.get("nodes", "worker2")
+    (condition,) = (c for c in node["status"]["conditions"] if c["type"] == "PIDPressure")
+    assert (condition["status"], condition["reason"], condition["message"]) == (
+        "True",
+        "KubeletHasInsufficientPID",
+        "kubelet has insufficient PID available",
+    )
+    assert [(t["key"], t["effect"]) for t in node["spec"]["taints"]] == [
+        ("node.kubernetes.io/pid-pressure", "NoSchedule")
+    ]
+    told = [e["message"] for e in client.list("events", "default") if e["involvedObject"]["name"] == "worker2"]
+    assert "Node worker2 status is now: NodeHasInsufficientPID" in told
+    assert "Attempting to reclaim pids" in told
+    cluster.faults.use_up_pids("worker2", full=False)
+    cluster.advance(320)
+    assert "taints" not in client.get("nodes", "worker2")["spec"]
+
+
+def test_no_inodes_left(cluster: Cluster) -> None:
+    """Nothing new can be made on the node's disk though there is room; df shows it; the node says DiskPressure."""
+    client, host = cluster.client(), cluster.node("worker1")
+    assert host.run("df -i / | tail -1").output.split()[1:] == ["1310720", "81920", "1228800", "7%", "/"]
+    cluster.faults.use_up_inodes("worker1")
+    assert host.run("df -i / | tail -1").output.split()[2:] == ["1297613", "13107", "100%", "/"]
+    assert "No space left on device" in host.run("touch /root/new").output
+    assert host.run("echo there > /root/kept; cat /root/kept").output == "there\n"
+    cluster.advance(15)
+    node = client.get("nodes", "worker1")
+    assert [t["key"] for t in node["spec"]["taints"]] == ["node.kubernetes.io/disk-pressure"]
+    cluster.faults.use_up_inodes("worker1", full=False)
+    assert host.run("touch /root/new; ls /root/new").output == "/root/new\n"
+    cluster.advance(320)
+    assert "taints" not in client.get("nodes", "worker1")["spec"]
+
+
+PRESSED = [
+    pytest.param(
+        "nodefs.inodesFree", "5%", "files", ("300k", "1M"), "DiskPressure",
+        "The node was low on resource: inodes. Threshold quantity: 64Ki, available: ", id="inodes",
+    ),
+    pytest.param(
+        "imagefs.inodesFree", "2%", "files", ("300k", "1M"), "DiskPressure",
+        "The node was low on resource: inodes. Threshold quantity: 26214, available: ", id="inodes for images",
+    ),
+    pytest.param(
+        "imagefs.available", "15%", "disk", ("3Gi", "12Gi"), "DiskPressure",
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 3094383206, available: ",
+        id="disk for images",
+    ),
+    pytest.param(
+        "pid.available", "1000", "processes", ("9k", "20500"), "PIDPressure",
+        "The node was low on resource: pids. Threshold quantity: 1000, available: ", id="process numbers",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("signal", "value", "word", "amounts", "pressure", "message"), PRESSED)
+def test_who_takes_most_is_evicted(
+    world: World, signal: str, value: str, word: str, amounts: tuple[str, str], pressure: str, message: str
+) -> None:
+    """Of each thing that a node can run short of; the rest stays and the pressure ends."""
+    world.kubelet.config = Config(eviction=(Threshold(signal, value),), eviction_transition=20.0)
+    for name, amount in zip(("modest", "greedy"), amounts, strict=True):
+        hog(world, name, f"{word}={amount}")
+    world.loop.advance(15)
+    assert (world.phase("modest"), world.phase("greedy")) == ("Running", "Failed")
+    assert node_condition(world, pressure)[0] == "True"
+    told = world.pod("greedy")["status"]["message"]
+    assert told.startswith(message)
+    assert ("Container c was using 12582912Ki, request is 0" in told) == (word == "disk")
+    world.delete("greedy")
+    world.loop.advance(60)
+    assert (world.phase("modest"), node_condition(world, pressure)[0]) == ("Running", "False")
+
+
+def test_more_is_reclaimed_than_the_threshold(world: World) -> None:
+    """evictionMinimumReclaim: one Pod would be enough for the threshold, but not for what shall be free then."""
+    least = Threshold("nodefs.available", "10%", reclaim="5Gi")
+    world.kubelet.config = Config(eviction=(least,))
+    for name, amount in (("a", "5Gi"), ("b", "4Gi"), ("c", "5Gi")):
+        hog(world, name, f"disk={amount}")
+    world.loop.advance(60)
+    assert [world.phase(name) for name in "abc"].count("Failed") == 2
+    assert world.phase("b") == "Running"
 
 
 def test_under_pressure_best_effort_pods_are_not_taken(world: World) -> None:
@@ -116,7 +248,7 @@ def test_lower_priority_goes_first(world: World) -> None:
 
 def test_a_full_disk(world: World) -> None:
     """DiskPressure; nothing can be written on the node, and no Pod is taken."""
-    world.kubelet.disk_full = True
+    world.kubelet.runtime.used_up.add("disk")
     world.loop.advance(15)
     assert node_condition(world, "DiskPressure") == ("True", "KubeletHasDiskPressure")
     hog(world, "late", "")

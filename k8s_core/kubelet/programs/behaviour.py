@@ -9,6 +9,7 @@ runs. A template can carry it, so that every replica, or every second version of
 | start-after=20s | the program begins so much later: nothing listens before |
 | memory=200Mi | it holds that much |
 | leak=10Mi/s | it takes so much more every second |
+| disk=5Gi, files=1M, processes=20k | it takes so much of the node's disk, inodes or process numbers |
 | cpu=500m | it wants that much of a processor all the time |
 | crash-after=1m | it ends after that time, with exit-code (1) |
 | hang-after=30s | from then on connections are taken and never answered, SIGTERM is ignored |
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 ANNOTATION = "simulator/behaviour"
 DURATIONS = ("start-after", "crash-after", "hang-after", "fail-after", "answer-after", "log-every")
+TAKEN = {"disk": "disk", "files": "inodes", "processes": "pids"}
 FOR_EVER = 1e9
 LEAK_STEP = 1.0
 """Seconds between two looks at a leak."""
@@ -56,6 +58,9 @@ class Behaviour:
     memory: int = 0
     leak: int = 0
     cpu: float = 0.0
+    disk: int = 0
+    files: int = 0
+    processes: int = 0
     exit_code: int = 1
     log: str = ""
     ignore_sigterm: bool = False
@@ -76,7 +81,7 @@ def parse(text: str) -> Behaviour:
 def _value(name: str, value: str, given: bool) -> Any:
     if name in DURATIONS:
         return parse_duration(value)
-    if name == "memory":
+    if name in ("memory", *TAKEN):
         return quantity.value(value)
     if name == "leak":
         return quantity.value(value.removesuffix("/s"))
@@ -119,6 +124,8 @@ class Acting:
         assert process is not None
         if wanted.memory:
             process.use_memory(wanted.memory)
+        if container.machine is not None:
+            container.machine.usage.held = {what: getattr(wanted, name) for name, what in TAKEN.items()}
         if wanted.cpu:
             process.work(wanted.cpu)
         if wanted.leak:
@@ -147,6 +154,8 @@ class Acting:
     def stop(self) -> None:
         for timer in self._timers:
             timer.cancel()
+        if self.container.machine is not None:  # what it wrote stays until it is removed
+            self.container.machine.usage.held.pop("pids", None)
 
     def _leak(self) -> None:
         process = self.container.init

@@ -11,6 +11,7 @@ from k8s_core.shell.commands import (
     awk,
     conditions,
     curl,
+    disks,
     files,
     filters,
     interfaces,
@@ -27,8 +28,9 @@ from k8s_core.shell.process import Command
 from k8s_core.shell.sh import sh
 
 COREUTILS: dict[str, Command] = {
-    "sh": sh, **archive.COMMANDS, **awk.COMMANDS, **files.COMMANDS, **listing.COMMANDS, **text.COMMANDS,
-    **filters.COMMANDS, **system.COREUTILS, **processes.COREUTILS, **conditions.COMMANDS, **names.GETENT,
+    "sh": sh, **archive.COMMANDS, **awk.COMMANDS, **files.COMMANDS, **listing.COMMANDS, **disks.COMMANDS,
+    **text.COMMANDS, **filters.COMMANDS, **system.COREUTILS, **processes.COREUTILS, **conditions.COMMANDS,
+    **names.GETENT,
 }  # fmt: skip
 DEBIAN: dict[str, Command] = {**COREUTILS, "bash": sh, "dash": sh}
 """A slim Debian image: no ps, no ip, no ping, as in life."""

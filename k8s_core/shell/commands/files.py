@@ -8,10 +8,14 @@ from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Process
 
 COMMANDS = Table()
+GNU = {"cp": "stat", "mv": "stat", "rm": "remove", "mkdir": "create directory", "touch": "touch"}
+"""What GNU's programs say they cannot do; busybox has words of its own."""
 
 
 def each(process: Process, paths: list[str], act: Callable[[str], object], complaint: str = "{path}: {error}") -> None:
     """Do something with every path; who cannot says so and goes on."""
+    if not process.ash and process.name in GNU:
+        complaint = f"cannot {GNU[process.name]} '{{path}}': {{error}}"
     for path in paths:
         try:
             act(path)

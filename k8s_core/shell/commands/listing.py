@@ -1,4 +1,4 @@
-"""Commands that look at files: ls, find, stat, du, df, mount."""
+"""Commands that look at files: ls, find, stat, du."""
 
 import fnmatch
 from datetime import UTC, datetime
@@ -141,28 +141,3 @@ def du(process: Process, options: Options, operands: list[str]) -> None:
     for path in operands or ["."]:
         total = sum((size(node) + 1023) // 1024 for _, node in process.fs.walk(normalize(path, process.cwd)))
         process.print(f"{total}{'K' if 'h' in options else ''}\t{path}")
-
-
-def _mounts(process: Process) -> list[tuple[str, bool]]:
-    """(path, read-only) of what is mounted beside the root, /dev and /proc."""
-    return [(path, ro) for path, (_, ro) in sorted(process.fs.mounts.items()) if path not in ("/", "/dev", "/proc")]
-
-
-@COMMANDS.plain("df")
-def df(process: Process) -> None:
-    process.print(
-        "Filesystem           1K-blocks      Used Available Use% Mounted on",
-        "overlay               20145724   4123456  16005884  20% /",
-        "tmpfs                    65536         0     65536   0% /dev",
-        *(f"/dev/vda1             20145724   4123456  16005884  20% {path}" for path, _ in _mounts(process)),
-    )
-
-
-@COMMANDS.plain("mount")
-def mount(process: Process) -> None:
-    process.print(
-        "overlay on / type overlay (rw,relatime)",
-        "proc on /proc type proc (rw,nosuid,nodev,noexec,relatime)",
-        "tmpfs on /dev type tmpfs (rw,nosuid,size=65536k,mode=755)",
-        *(f"/dev/vda1 on {path} type ext4 ({'ro' if ro else 'rw'},relatime)" for path, ro in _mounts(process)),
-    )
