@@ -4,6 +4,8 @@ A container's root is an overlay on its node's disk, and so are its volumes but 
 what is left there.
 """
 
+import math
+
 from k8s_core.shell.commands.listing import human
 from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.fs import Directory, normalize
@@ -66,12 +68,12 @@ def _amount(process: Process, options: Options, number: int) -> str:
         return str(number)
     if process.ash:
         return human(number << 10).removesuffix(".0") if number else "0"
-    number <<= 0 if "i" in options else 10
+    shown = float(number if "i" in options else number << 10)
     for unit in ("", "K", "M", "G"):
-        if number < 1024 or unit == "G":
+        if shown < 1024 or unit == "G":
             break
-        number = -(-number // 102.4) / 10  # GNU rounds up
-    return f"{number:.1f}{unit}" if unit and 0 < number < 10 else f"{-(-number // 1):.0f}{unit}"
+        shown = math.ceil(shown / 102.4) / 10  # GNU rounds up
+    return f"{shown:.1f}{unit}" if unit and 0 < shown < 10 else f"{math.ceil(shown)}{unit}"
 
 
 def _print(process: Process, options: Options, rows: list[list[str]]) -> None:
@@ -88,10 +90,10 @@ def _print(process: Process, options: Options, rows: list[list[str]]) -> None:
     table = [["Filesystem", *(["Type"] if "T" in options else []), first, *names, "Mounted on"], *rows]
     least = [14, *([4] if "T" in options else []), 5, 5, 5, 4, 0]
     widths = [max(least[column], *(len(row[column]) for row in table)) for column in range(len(least))]
-    left = 2 if "T" in options else 1
+    words = 2 if "T" in options else 1
     for row in table:
         cells = [
-            cell.ljust(width) if column < left else cell.rjust(width)
+            cell.ljust(width) if column < words else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row[:-1], widths, strict=False))
         ]
         process.print(" ".join([*cells, row[-1]]))
