@@ -290,6 +290,7 @@ class DaemonSetController(Controller):
             "numberAvailable": available,
             "numberUnavailable": desired - available,
             "collisionCount": collisions,
+            "conditions": (daemon.get("status") or {}).get("conditions"),  # somebody else's
         }
         return drop_empty(optional) | {
             "desiredNumberScheduled": desired,

@@ -273,6 +273,7 @@ class StatefulSetController(Controller):
             "currentReplicas": staying.count(names[0]),
             "updatedReplicas": staying.count(names[1]),
             "observedGeneration": owner["metadata"].get("generation", 0),
+            "conditions": (owner.get("status") or {}).get("conditions"),  # somebody else's
         }
         total = owner["spec"].get("replicas", 1)
         if strategy(owner) == "RollingUpdate" and counts["updatedReplicas"] == len(ready) == len(pods) == total:
@@ -287,10 +288,7 @@ class StatefulSetController(Controller):
         }
 
     def update_status(self, owner: Object, status: Object) -> None:
-        """Write the counts if they changed; conditions, which nobody makes here, stay."""
-        old = owner.get("status") or {}
-        status |= {key: old[key] for key in ("conditions",) if key in old}
-        if status != old:
+        if status != (owner.get("status") or {}):
             self.client.update_status(SETS, with_status(owner, status))
 
     def wake_when_available(self, key: str, owner: Object, pods: list[Object]) -> None:

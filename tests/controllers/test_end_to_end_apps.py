@@ -7,14 +7,17 @@ step is a verb and what it is about:
 - `patch`, `merge`, `json`, `apply` an object or its `subresource`; `replace` it with itself and `with` merged in;
 - `scale` by the subresource scale; `evict` a Pod; `exec` a shell line in a Pod and compare what it prints;
 - `settle` until nothing is under way, or `advance` so many seconds;
-- `save` a field of an object as a $NAME; `watch` a kind from here on, `seen` what came and went;
+- `fail` so many Pods with `labels` by their status; `copy` an object `as` another one;
+- `save` a field of an object as a $NAME, `save-first` the name of a kind's oldest;
+- `watch` a kind from here on, `seen` what came and went;
 - `see` objects that contain what is given, `gone` ones that are not there, `count` of objects by kind,
   `events` about an object that came in that order, `never` events that did not come;
 - any of the first with `refused`: the message of the error (`code`, `reason`, `causes` of it).
 
-Texts that end in ... are compared up to there, ANY matches what is there, ABSENT what is not.
+In texts ... stands for anything; ANY matches what is there, ABSENT what is not.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +104,17 @@ def act(world: World, verb: str, what: Any) -> None:
         case "save":
             for name, (kind, of, path) in what.items():
                 world.save(name, kind, of, path)
+        case "save-first":
+            for name, kind in what.items():
+                world.saved[name] = world.all(kind)[0]["metadata"]["name"]
+        case "copy":
+            found = world.get(what["kind"], what["name"])
+            kept = {key: found["metadata"][key] for key in ("labels", "ownerReferences") if key in found["metadata"]}
+            create(world, {**found, "metadata": {**kept, "name": what["as"]}, **what["with"]})
+        case "fail":
+            for pod in world.all("Pod", what.get("labels", ""))[: what.get("number", 1)]:
+                path = world.path("Pod", pod["metadata"]["name"], "status")
+                world.send("PUT", path, merged(pod, {"status": {"phase": "Failed"}}))
         case "watch":
             world.watch(what)
         case "look" | "see" | "gone" | "count" | "events" | "never" | "seen":
@@ -150,8 +164,9 @@ def contains(have: Any, want: Any) -> bool:
         )
     if isinstance(want, list):
         return isinstance(have, list) and len(have) == len(want) and all(map(contains, have, want))
-    if isinstance(want, str) and want.endswith("..."):
-        return isinstance(have, str) and have.startswith(want[:-3])
+    if isinstance(want, str) and "..." in want:
+        pattern = ".*".join(map(re.escape, want.split("...")))
+        return isinstance(have, str) and re.fullmatch(pattern, have, re.DOTALL) is not None
     return bool(have == want)
 
 
