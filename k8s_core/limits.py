@@ -52,6 +52,7 @@ TERMINATED_POD_GC_THRESHOLD = 12_500  # --terminated-pod-gc-threshold
 NAMESPACE_DELETION_GRACE = 5.0  # namespaceDeletionGracePeriod: how long a namespace's end is let sink in
 GC_DISCOVERY_PERIOD = 30.0  # how often the garbage collector looks for new resources to watch
 GC_UNKNOWN_KIND_RETRY = 30.0  # when it looks again at an owner of a kind it does not know
+MAX_DISRUPTED_PODS = 2000  # MaxDisruptedPodSize: evictions of one budget that nobody has seen carried out
 DISRUPTION_DELETION_TIMEOUT = 120.0  # DeletionTimeout: how long a granted eviction may take to be seen
 MAX_POD_CREATE_DELETE_PER_SYNC = 500  # MaxPodCreateDeletePerSync of the Job controller
 # ttlBoundaries: fewest and most nodes of a step, and the seconds a kubelet may keep what it read

@@ -174,10 +174,10 @@ def is_conflict(error: BaseException) -> bool:
 
 
 @contextmanager
-def ignoring(what: Callable[[StatusError], bool]) -> Iterator[None]:
+def ignoring(*what: Callable[[StatusError], bool]) -> Iterator[None]:
     """Let an answer pass that means nothing is left to be done: `with ignoring(is_not_found): client.delete(...)`."""
     try:
         yield
     except StatusError as error:
-        if not what(error):
+        if not any(each(error) for each in what):
             raise

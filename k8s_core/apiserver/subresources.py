@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from k8s_core.api import Object, errors, field, jsonpath
 from k8s_core.api.custom import with_value
 from k8s_core.api.selectors import from_label_selector, from_labels
-from k8s_core.apiserver import presentation
+from k8s_core.apiserver import eviction, presentation
 from k8s_core.apiserver.backends import Backends, passed_on
 from k8s_core.apiserver.request import Request, Response
 from k8s_core.apiserver.tokens import Tokens
@@ -165,39 +165,8 @@ class Subresources:
 
     def evict(self, request: Request) -> Response:
         """Delete a Pod unless a PodDisruptionBudget says that too few would be left."""
-        registry, resource = self.registry, request.resource
-        assert resource is not None
-        options = request.object.get("deleteOptions") or {}
-        pod = registry.get(resource, request.namespace, request.name)
-        running = pod.get("status", {}).get("phase") not in ("Succeeded", "Failed", "Pending")
-        if running and "deletionTimestamp" not in pod["metadata"]:
-            self._spend_disruption(request, pod)
-        if not request.dry_run and "All" not in (options.get("dryRun") or ()):
-            registry.delete(request, options)
+        eviction.evict(self.registry, request)
         return Response(201, _success(201))
-
-    def _spend_disruption(self, request: Request, pod: Object) -> None:
-        registry = self.registry
-        budgets = registry.resources.find("poddisruptionbudgets.policy")
-        assert budgets is not None
-        labels = pod["metadata"].get("labels") or {}
-        for budget in list(registry.storage.select(budgets.storage, request.namespace)):
-            if not from_label_selector(budget["spec"].get("selector")).matches(labels):
-                continue
-            status = budget.get("status", {})
-            if status.get("disruptionsAllowed", 0) > 0:
-                spent = {**status, "disruptionsAllowed": status["disruptionsAllowed"] - 1}
-                if not request.dry_run:
-                    registry.rewrite(budgets, {**budget, "status": spent})
-                continue
-            name = budget["metadata"]["name"]
-            cause = {
-                "reason": "DisruptionBudget",
-                "message": f"The disruption budget {name} needs {status.get('desiredHealthy', 0)} healthy pods"
-                f" and has {status.get('currentHealthy', 0)} currently",
-            }
-            message = "Cannot evict pod as it would violate the pod's disruption budget."
-            raise errors.too_many_requests(message, causes=[cause])
 
     def log(self, request: Request) -> Response:
         pod, container = self._container(request)

@@ -9,7 +9,7 @@ Stands for pkg/controller/job; what is decided about Pods is in job_pods.py, abo
 from collections.abc import Iterable
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_conflict, is_not_found
+from k8s_core.api.errors import StatusError, ignoring, is_conflict, is_not_found
 from k8s_core.api.selectors import from_label_selector
 from k8s_core.client.informer import key_of, split_key
 from k8s_core.controllers import job_pods, job_policies
@@ -18,6 +18,7 @@ from k8s_core.controllers.controller import (
     Controller,
     condition,
     controller_of,
+    controller_uid,
     drop_empty,
     is_deleting,
     seconds,
@@ -59,6 +60,8 @@ class JobController(Controller):
         elif job := self.owner_of(pod):
             self.expectations.creation_observed(key_of(job))
             self.wake(job)
+        else:
+            self.orphan_seen(pod)
 
     def pod_updated(self, old: Object, new: Object) -> None:
         if not job_pods.tracked(new):
@@ -69,10 +72,20 @@ class JobController(Controller):
         was, now = ((podutil.seen_by_owner(pod), job_pods.tracked(pod)) for pod in (old, new))
         if was == now:
             return
+        if controller_uid(old) != controller_uid(new) and (former := self.owner_of(old)):
+            self.wake(former)
         if job := self.owner_of(new):
             self.wake(job)
-        elif job_pods.tracked(new) and new["metadata"]["uid"] not in self.released:
-            self.release(new)
+        else:
+            self.orphan_seen(new)
+
+    def orphan_seen(self, pod: Object) -> None:
+        """A Pod without a Job is let go; a Job that it matches may adopt it."""
+        self.let_go(pod)
+        labels = pod["metadata"].get("labels") or {}
+        for job in self.jobs.list(pod["metadata"]["namespace"]) if controller_of(pod) is None else ():
+            if from_label_selector(job["spec"]["selector"]).matches(labels):
+                self.enqueue(job)
 
     def pod_gone(self, pod: Object) -> None:
         self.released.discard(pod["metadata"]["uid"])
@@ -82,20 +95,19 @@ class JobController(Controller):
         if job := self.owner_of(pod):
             self.expectations.deletion_observed(key_of(job), pod["metadata"]["uid"])
             self.wake(job)
-        elif job_pods.tracked(pod) and pod["metadata"]["uid"] not in self.released:
-            self.release(pod)
+        else:
+            self.let_go(pod)
 
-    def release(self, pod: Object) -> None:
-        """Let a Pod go that no Job counts any more."""
+    def let_go(self, pod: Object) -> None:
+        """Take the finalizer from a Pod that no Job counts any more, unless that was done already."""
         metadata = pod["metadata"]
+        if not job_pods.tracked(pod) or metadata["uid"] in self.released:
+            return
         kept = [each for each in metadata.get("finalizers") or () if each != job_pods.TRACKING]
         patch = {"metadata": {"uid": metadata["uid"], "finalizers": kept or None}}
         self.released.add(metadata["uid"])
-        try:
+        with ignoring(is_not_found, is_conflict):
             self.client.patch("pods", metadata["name"], metadata["namespace"], patch)
-        except StatusError as error:
-            if not is_not_found(error) and not is_conflict(error):
-                raise
 
     # --- the loop -------------------------------------------------------------------------------------------
     def sync(self, key: str) -> None:
@@ -108,11 +120,11 @@ class JobController(Controller):
             return
         if finished(job):
             for pod in self.pods.by_index(podutil.BY_CONTROLLER, job["metadata"]["uid"]):
-                if job_pods.tracked(pod) and pod["metadata"]["uid"] not in self.released:
-                    self.release(pod)
+                self.let_go(pod)
             return
         selector = from_label_selector(job["spec"]["selector"])
-        pods = podutil.claim(self.client, "pods", job, JOBS, podutil.claimable(self.pods, job), selector)
+        candidates = podutil.claimable(self.pods, job)
+        pods = podutil.claim(self.client, "pods", job, JOBS, candidates, selector, job_pods.TRACKING)
         count = job_pods.count(job, pods, self.released)
         status = dict(job.get("status") or {})
         spec = job["spec"]
@@ -124,7 +136,7 @@ class JobController(Controller):
         verdict = self.verdict(job, status, count)
         active = count.active
         if verdict:
-            active = self.delete_pods(key, job, count.running)
+            active -= self.delete_pods(key, job, count.running, count=True)
         elif self.expectations.satisfied(key) and not is_deleting(job):
             active = self.manage(key, job, count)
         conditions = self.with_suspension(job, list(status.get("conditions") or []), suspended)
@@ -206,7 +218,7 @@ class JobController(Controller):
         surplus = count.active - max(0, wanted)
         if surplus > 0:
             order = podutil.first_to_delete(count.running, [], surplus, self.loop.now)
-            return self.delete_pods(key, job, order[:MAX_POD_CREATE_DELETE_PER_SYNC], count.active)
+            return count.active - self.delete_pods(key, job, order[:MAX_POD_CREATE_DELETE_PER_SYNC], count=False)
         if surplus < 0:
             if spec.get("podReplacementPolicy") == "Failed":
                 surplus += count.terminating
@@ -244,20 +256,22 @@ class JobController(Controller):
             self.queue.add_rate_limited(key)
         return made
 
-    def delete_pods(self, key: str, job: Object, doomed: list[Object], active: int | None = None) -> int:
-        """Delete them; how many are active afterwards."""
-        left = len(doomed) if active is None else active
+    def delete_pods(self, key: str, job: Object, doomed: list[Object], *, count: bool) -> int:
+        """Delete them; how many were. `count` says whether they are to count as failed when they have ended."""
+        deleted = 0
         if doomed:
             self.expectations.expect_deletions(key, [pod["metadata"]["uid"] for pod in doomed])
         for pod in doomed:
+            if not count:
+                self.let_go(pod)
             try:
                 self.pod_control.delete(pod, job)
-                left -= 1
+                deleted += 1
             except StatusError as error:
                 self.expectations.deletion_observed(key, pod["metadata"]["uid"])
                 if not is_not_found(error):
                     raise
-        return left
+        return deleted
 
     # --- counting what ended --------------------------------------------------------------------------------
     def track(self, job: Object, status: Object, count: job_pods.Count, verdict: tuple[str, str, str] | None) -> None:
@@ -273,7 +287,7 @@ class JobController(Controller):
             status["uncountedTerminatedPods"] = drop_empty(uncounted)
             job = self.write(job, status)
             for pod in count.ended:
-                self.release(pod)
+                self.let_go(pod)
         status |= {"succeeded": count.succeeded, "failed": len(count.failed) + count.counted_failed}
         status["uncountedTerminatedPods"] = {}
         if job_pods.is_indexed(job):

@@ -79,12 +79,18 @@ def claimable(informer: Informer, owner: Object) -> list[Object]:
 
 
 def claim(
-    client: Client, resource: str, owner: Object, owner_resource: str, objects: Sequence[Object], selector: Selector
+    client: Client,
+    resource: str,
+    owner: Object,
+    owner_resource: str,
+    objects: Sequence[Object],
+    selector: Selector,
+    finalizer: str = "",
 ) -> list[Object]:
     """The objects that are the owner's: matching orphans are adopted, owned ones that match no longer released.
 
-    Raises StatusError of a failed adoption; before the first one, the owner itself is read again, for one that is
-    being deleted must not adopt.
+    What is adopted gets the `finalizer`, if there is one, and what is released loses it. Raises StatusError of a failed
+    adoption; before the first one, the owner itself is read again, for one that is being deleted must not adopt.
     """
     uid, name = owner["metadata"]["uid"], owner["metadata"]["name"]
     may_adopt: bool | None = None
@@ -100,6 +106,8 @@ def claim(
                 claimed.append(obj)
             elif not is_deleting(owner):
                 patch = {"uid": metadata["uid"], "ownerReferences": [{"$patch": "delete", "uid": uid}]}
+                if finalizer:
+                    patch["$deleteFromPrimitiveList/finalizers"] = [finalizer]
                 _patch_owners(client, resource, obj, patch)
             continue
         if not matches or is_deleting(owner) or is_deleting(obj):
@@ -109,6 +117,8 @@ def claim(
             may_adopt = fresh["metadata"]["uid"] == uid and not is_deleting(fresh)
         if may_adopt:
             patch = {"uid": metadata["uid"], "ownerReferences": [controller_reference(owner)]}
+            if finalizer:
+                patch["finalizers"] = [finalizer]
             adopted = _patch_owners(client, resource, obj, patch)
             if adopted:
                 claimed.append(adopted)

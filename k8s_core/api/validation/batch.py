@@ -39,7 +39,7 @@ def job_update(new: Object, path: str, within: Any, old: Object) -> Errors:
         template = _with_old_directives(template, sub(before, "template"))
     if template != sub(before, "template"):
         yield invalid("spec.template", after.get("template"), "field is immutable")
-    for name in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex"):
+    for name in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
         yield from immutable(f"spec.{name}", after.get(name), before.get(name))
 
 
