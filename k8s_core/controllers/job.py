@@ -216,9 +216,8 @@ class JobController(Controller):
         else:
             wanted = min(parallelism, completions - count.succeeded - len(count.failed_indexes))
         surplus = count.active - max(0, wanted)
-        if surplus > 0:
-            order = podutil.first_to_delete(count.running, [], surplus, self.loop.now)
-            return count.active - self.delete_pods(key, job, order[:MAX_POD_CREATE_DELETE_PER_SYNC], count=False)
+        if doomed := job_pods.to_remove(job, count.running, surplus, self.loop.now):
+            return count.active - self.delete_pods(key, job, doomed[:MAX_POD_CREATE_DELETE_PER_SYNC], count=False)
         if surplus < 0:
             if spec.get("podReplacementPolicy") == "Failed":
                 surplus += count.terminating

@@ -62,7 +62,9 @@ def count(job: Object, pods: Iterable[Object], released: set[str]) -> Count:
     status = job.get("status") or {}
     waiting = status.get("uncountedTerminatedPods") or {}
     found = Count(
-        completed=parse_ranges(status.get("completedIndexes", "")),
+        completed={
+            i for i in parse_ranges(status.get("completedIndexes", "")) if i < job["spec"].get("completions", 0)
+        },
         failed_indexes=parse_ranges(status.get("failedIndexes", "")),
     )
     pods = list(pods)
@@ -202,6 +204,20 @@ def missing_indexes(job: Object, found: Count, number: int, delayed: Iterable[in
     taken = found.completed | found.failed_indexes | {index_of(pod) for pod in found.running} | set(delayed)
     free = (each for each in range(job["spec"].get("completions") or 0) if each not in taken)
     return [each for each, _ in zip(free, range(number), strict=False)]
+
+
+def to_remove(job: Object, running: list[Object], surplus: int, now: float) -> list[Object]:
+    """The Pods that are too many: those of an index that is taken or no longer wanted, then as many as it takes."""
+    doomed, left = [], running
+    if is_indexed(job):
+        by_index: dict[int, list[Object]] = {}
+        for pod in running:
+            by_index.setdefault(index_of(pod), []).append(pod)
+        for index, pods in by_index.items():
+            wanted = 0 <= index < (job["spec"].get("completions") or 0)
+            doomed += podutil.first_to_delete(pods, [], len(pods) - wanted, now)
+        left = [pod for pod in running if pod not in doomed]
+    return doomed + podutil.first_to_delete(left, [], max(0, surplus - len(doomed)), now)
 
 
 def job_pod(job: Object, index: int | None, failures: int = 0) -> Object:
