@@ -4,8 +4,10 @@ Stands for pkg/kubelet/lifecycle/predicate.go and pkg/kubelet/sysctl. Left out: 
 """
 
 from k8s_core import limits
-from k8s_core.api import Object, quantity
+from k8s_core.api import Object
 from k8s_core.api.placement import collide, host_ports, suits, untolerated
+from k8s_core.api.requests import Amounts, amounts, pod_requests
+from k8s_core.api.validation.resources import is_extended
 
 SAFE_SYSCTLS = (
     "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
@@ -37,21 +39,31 @@ def _forbidden_sysctl(spec: Object) -> str:
     return ""
 
 
-READ = {"cpu": quantity.milli, "memory": quantity.value}
+FIRST = ("cpu", "memory", "ephemeral-storage")
+"""What is looked at before all other resources."""
+LINUX = "kubernetes.io/os"
 
 
-def check(spec: Object, node: Object | None, others: list[tuple[Object, dict[str, int]]]) -> tuple[str, str] | None:
+def check(pod: Object, node: Object | None, others: list[tuple[Object, Amounts]]) -> tuple[str, str] | None:
     """Why a Pod is rejected, (reason, message), or None. `others` are specs and requests of the Pods that are there."""
+    spec = pod["spec"]
     if why := _forbidden_sysctl(spec):
         return "SysctlForbidden", f"Pod was rejected: forbidden sysctl: {why}"
-    allocatable = (node or {}).get("status", {}).get("allocatable") or limits.NODE_CAPACITY
-    asked = requests(spec)
-    for resource, read in READ.items():
-        want, have, room = asked[resource], sum(used[resource] for _, used in others), read(allocatable[resource])
-        if want and have + want > room:
+    if (pod["metadata"].get("labels") or {}).get(LINUX, "linux") != "linux":
+        why = f"Failed to admit pod as the `{LINUX}` label doesn't match node label"
+        return "PodOSSelectorNodeLabelDoesNotMatch", f"Pod was rejected: {why}"
+    if (spec.get("os") or {}).get("name", "linux") != "linux":
+        return "PodOSNotSupported", "Pod was rejected: Failed to admit pod as the OS field doesn't match node OS"
+    allocatable = _allocatable(node)
+    if len(others) + 1 > allocatable["pods"]:
+        return "OutOfpods", f"Pod was rejected: {_short('pods', 1, len(others), allocatable['pods'])}"
+    asked = pod_requests(spec)
+    for resource in (*FIRST, *sorted(asked.keys() - set(FIRST))):
+        want, room = asked.get(resource, 0), allocatable.get(resource, 0)
+        have = sum(used.get(resource, 0) for _, used in others)
+        unknown = resource not in allocatable and is_extended(resource)  # the scheduler's business alone
+        if want and have + want > room and not unknown:
             return f"OutOf{resource}", f"Pod was rejected: {_short(resource, want, have, room)}"
-    if len(others) + 1 > int(allocatable["pods"]):
-        return "OutOfpods", f"Pod was rejected: {_short('pods', 1, len(others), int(allocatable['pods']))}"
     metadata = (node or {}).get("metadata", {})
     if node and not suits(spec, metadata.get("labels") or {}, metadata["name"]):
         return _predicate("NodeAffinity", "didn't match Pod's node affinity/selector")
@@ -67,34 +79,23 @@ def _predicate(name: str, why: str) -> tuple[str, str]:
     return name, f"Pod was rejected: Predicate {name} failed: node(s) {why}"
 
 
-def size(spec: Object, node: Object | None, used: list[dict[str, int]]) -> tuple[str, str] | None:
+def _allocatable(node: Object | None) -> Amounts:
+    return amounts((node or {}).get("status", {}).get("allocatable") or limits.NODE_CAPACITY)
+
+
+def size(spec: Object, node: Object | None, used: list[Amounts]) -> tuple[str, str] | None:
     """Why a Pod that runs cannot have the size it asks for now: (Infeasible or Deferred, message)."""
-    allocatable = (node or {}).get("status", {}).get("allocatable") or limits.NODE_CAPACITY
-    asked = requests(spec)
-    rooms = {resource: (asked[resource], read(allocatable[resource])) for resource, read in READ.items()}
-    for resource, (want, room) in reversed(rooms.items()):
+    allocatable, asked = _allocatable(node), pod_requests(spec)
+    for resource in ("memory", "cpu"):
+        want, room = asked.get(resource, 0), allocatable[resource]
         if want > room:
             text = f"Node didn't have enough capacity: {resource}, requested: {want}, capacity: {room}"
             return "Infeasible", text
-    for resource, (want, room) in rooms.items():
-        have = sum(u[resource] for u in used)
-        if have + want > room:
-            return "Deferred", _short(resource, want, have, room)
+    for resource in ("cpu", "memory"):
+        want, have = asked.get(resource, 0), sum(u.get(resource, 0) for u in used)
+        if have + want > allocatable[resource]:
+            return "Deferred", _short(resource, want, have, allocatable[resource])
     return None
-
-
-def requests(spec: Object) -> dict[str, int]:
-    """What a Pod asks for: the sum of its containers, or the biggest init container."""
-
-    def of(containers: list[Object], resource: str) -> list[int]:
-        return [
-            READ[resource](((c.get("resources") or {}).get("requests") or {}).get(resource) or "0") for c in containers
-        ]
-
-    return {
-        resource: max([sum(of(spec["containers"], resource)), *of(spec.get("initContainers") or [], resource)])
-        for resource in READ
-    }
 
 
 def _short(resource: str, want: int, used: int, room: int) -> str:

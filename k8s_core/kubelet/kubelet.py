@@ -358,7 +358,7 @@ class Kubelet:
         pressed = self.eviction.admit(pod)
         if pressed:
             return pressed
-        return admission.check(pod["spec"], self.node.get(), [(w.spec, w.requests) for w in self._others(uid)])
+        return admission.check(pod, self.node.get(), [(w.spec, w.requests) for w in self._others(uid)])
 
     def _others(self, but: str) -> list[PodWorker]:
         """The workers of the node's other Pods that were taken and have not ended."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from k8s_core import limits
 from k8s_core.api import Object
-from k8s_core.kubelet import admission, pod_network
+from k8s_core.api.requests import Amounts, pod_requests
+from k8s_core.kubelet import pod_network
 from k8s_core.kubelet import status as make
 from k8s_core.kubelet.container import EXITED, RUNNING, Container, Sandbox
 from k8s_core.kubelet.container_state import BackOff, ContainerState
@@ -46,8 +47,10 @@ class PodWorker:
         self.volumes: dict[str, Node] | None = None
         self.states: dict[str, ContainerState] = {}
         self.failed: tuple[str, str] | None = None
-        self._rejected_at = 0.0
         """Why the kubelet itself ends the Pod: reason and message (deadline, admission, eviction)."""
+        self.done = False
+        """Its containers have ended for good; what still runs (sidecars) only served them."""
+        self._rejected_at = 0.0
         self.removed = False
         """The object is gone from the apiserver; only the containers are still to be ended."""
         self.started_at: float | None = None
@@ -82,9 +85,9 @@ class PodWorker:
         return self.statuses.status
 
     @cached_property
-    def requests(self) -> dict[str, int]:
+    def requests(self) -> Amounts:
         """What the Pod asks for of the node."""
-        return admission.requests(self.spec)
+        return pod_requests(self.spec)
 
     def state(self, name: str) -> ContainerState:
         if name not in self.states:
@@ -121,6 +124,8 @@ class PodWorker:
     # --- the loop -------------------------------------------------------------------------------------------
     def update(self, pod: Object) -> None:
         """The Pod has changed at the apiserver."""
+        if pod["spec"] != self.spec:  # resized, maybe
+            self.__dict__.pop("requests", None)
         self.pod = pod
 
     def sync(self) -> None:
@@ -135,12 +140,14 @@ class PodWorker:
             self._terminate()
         elif self.status.get("phase") in ("Succeeded", "Failed") and not self.running():
             self._release()
-        elif self.failed:
+        elif self.failed or self.done:
             self._terminate()
         else:
             self._advance()
         if not self.finished:
             self.statuses.write()
+            if self.done and not self.terminating:
+                self._terminate()
             if self.status.get("phase") in ("Succeeded", "Failed") and not self.running():
                 self._release()
             if self.terminating and not self.running() and not self._launcher.stopping:

@@ -57,6 +57,9 @@ class StatusManager:
             phase = "Failed"
         else:
             phase = make.phase(spec, inits, mains, terminal=terminal)
+            worker.done = phase in ("Succeeded", "Failed")
+            if worker.done and worker.running():  # its sidecars have to end before
+                phase = old.get("phase") or "Running"
         now = worker.loop.timestamp()
         status: Object = {
             "phase": phase,

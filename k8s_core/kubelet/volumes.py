@@ -91,16 +91,19 @@ class Volumes:
         return made
 
     def _projected(self, pod: Object, status: Object, source: Object, get: Get) -> Directory:
-        entries, mode = dict[str, Node](), _mode(source)
+        entries, mode, errors = dict[str, Node](), _mode(source), list[str]()
         for part in source.get("sources") or ():
-            if "configMap" in part:
-                entries |= _keys(part["configMap"], "configmap", part["configMap"].get("name", ""), get, mode)
-            elif "secret" in part:
-                entries |= _keys(part["secret"], "secret", part["secret"].get("name", ""), get, mode)
-            elif "downwardAPI" in part:
+            for kind in part.keys() & {"configMap", "secret"}:
+                try:
+                    entries |= _keys(part[kind], kind.lower(), part[kind].get("name", ""), get, mode)
+                except ConfigError as error:
+                    errors.append(str(error))
+            if "downwardAPI" in part:
                 entries |= self._downward(pod, status, part["downwardAPI"], mode)
             elif "serviceAccountToken" in part:
                 entries[part["serviceAccountToken"]["path"]] = self._token(pod, part["serviceAccountToken"])
+        if errors:
+            raise ConfigError(errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]")
         return _nest(entries)
 
     def _token(self, pod: Object, source: Object) -> File:

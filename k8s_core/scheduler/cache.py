@@ -13,7 +13,7 @@ import orjson
 
 from k8s_core.api import Object
 from k8s_core.api.placement import Port, host_ports
-from k8s_core.scheduler.resources import NON_ZERO, Amounts, amounts, pod_requests
+from k8s_core.api.requests import NON_ZERO, Amounts, amounts, pod_requests
 
 ZONE = "topology.kubernetes.io/zone"
 REGION = "topology.kubernetes.io/region"

@@ -8,10 +8,10 @@ import math
 from collections.abc import Container, Sequence
 
 from k8s_core.api import Object
+from k8s_core.api.requests import Amounts, amounts
 from k8s_core.api.validation.resources import is_extended
 from k8s_core.scheduler.cache import NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import MAX_NODE_SCORE, Code, Event, Handle, Plugin, State, Status
-from k8s_core.scheduler.resources import Amounts, amounts
 
 DEFAULT_RESOURCES: Sequence[Object] = ({"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1})
 
