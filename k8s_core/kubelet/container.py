@@ -82,6 +82,8 @@ class ContainerConfig:
     """The same as the Pod says it: requests and limits."""
     reference: str = ""
     """The image as the Pod named it."""
+    stop_signal: str = ""
+    """Without its SIG; the image's own if empty."""
     behaviour: str = ""
     """What the Pod's annotation says that the program shall do (programs/behaviour.py)."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from k8s_core import limits
 from k8s_core.api import Object
 from k8s_core.kubelet import admission, credentials, images, resize
+from k8s_core.kubelet import status as make
 from k8s_core.kubelet.container import EXITED, Container, ContainerConfig, Mount, RuntimeFailure
 from k8s_core.kubelet.environment import ConfigError, expand
 from k8s_core.kubelet.images import Image, PullError
@@ -208,6 +209,7 @@ class Launcher:
             ports=[p["containerPort"] for p in container.get("ports") or () if p.get("protocol", "TCP") == "TCP"],
             pid_mode="NODE" if spec.get("hostPID") else "POD" if spec.get("shareProcessNamespace") else "CONTAINER",
             reference=container["image"],
+            stop_signal=str((container.get("lifecycle") or {}).get("stopSignal", "")).removeprefix("SIG"),
             behaviour=self._behaviour(container["name"]),
         )
         config.resize(resize.wanted(container))
@@ -254,7 +256,9 @@ class Launcher:
 
     def _waited_for(self, container: Object) -> float:
         """Until when a client may be waiting for what this run does: to become ready, or to end."""
-        ends = self.worker.policy(container) != "Always" or container in (self.worker.spec.get("initContainers") or ())
+        ends = not make.restarts(container, self.worker.spec, 0) or container in (
+            self.worker.spec.get("initContainers") or ()
+        )
         if ends or container.get("readinessProbe") or container.get("startupProbe"):
             return self.worker.loop.now + limits.CLIENT_WAITS_FOR_CONTAINER
         return 0.0
@@ -265,7 +269,7 @@ class Launcher:
         run.finished = worker.loop.now
         run.log.close()
         state = worker.state(container["name"])
-        state.waiting = ("RunContainerError", message) if worker.policy(container) == "Always" else None
+        state.waiting = ("RunContainerError", message) if make.restarts(container, worker.spec, code) else None
         worker.journal.not_started(container["name"], "RunContainerError", message)
         worker.event("Warning", "Failed", f"Error: {message}: unknown", container["name"])
         worker.statuses.write()

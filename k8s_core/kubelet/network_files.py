@@ -6,6 +6,7 @@ Pod began.
 
 from k8s_core.api import Object
 from k8s_core.kubelet.container import Mount, Sandbox
+from k8s_core.kubelet.pod_network import domain, short_name
 from k8s_core.limits import CLUSTER_DOMAIN
 from k8s_core.shell.fs import File, FileSystem
 
@@ -37,10 +38,9 @@ def hosts(pod: Object, sandbox: Sandbox, node_address: str) -> str:
     if spec.get("hostNetwork"):
         text = f"# Kubernetes-managed hosts file (host network).\n{LOCAL}{node_address}\t{sandbox.hostname}\n"
     else:
-        names = sandbox.hostname
-        if spec.get("subdomain"):
-            domain = f"{spec['subdomain']}.{pod['metadata']['namespace']}.svc.{CLUSTER_DOMAIN}"
-            names = f"{sandbox.hostname}.{domain}\t{sandbox.hostname}"
+        names, rest = short_name(spec, pod["metadata"]["name"]), domain(pod)
+        if rest:
+            names = f"{names}.{rest}\t{names}"
         text = f"# Kubernetes-managed hosts file.\n{LOCAL}{sandbox.network.address}\t{names}\n"
     aliases = spec.get("hostAliases") or ()
     if aliases:

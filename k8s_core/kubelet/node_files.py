@@ -6,7 +6,7 @@ package leave there. In memory: /proc, /dev, /run, /sys/fs/cgroup, the programs 
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from k8s_core.api import quantity
 from k8s_core.limits import NODE_CAPACITY
 from k8s_core.shell.commands.system import KERNEL
-from k8s_core.shell.fs import READ_ONLY, Device, Directory, File, FileError, FileSystem, Link, Node, tree
+from k8s_core.shell.fs import Device, Directory, File, FileSystem, Link, Listing, Node, tree
 from k8s_core.shell.host_fs import HostDirectory
 
 if TYPE_CHECKING:
@@ -38,31 +38,6 @@ FOLDERS = (
 DEVICES = {"null": "null", "zero": "zero", "stdin": "stdin", "stdout": "stdout", "stderr": "stderr", "tty": "tty"}
 PAUSE = "registry.k8s.io/pause:3.10.1"
 SOCKET = "/run/containerd/containerd.sock"
-
-
-class Listing(Directory):
-    """A directory that is made when somebody looks; nothing can be written in it."""
-
-    __slots__ = ("_look",)
-
-    def __init__(self, look: Callable[[], Mapping[str, Node]]) -> None:
-        super().__init__(mode=0o555)
-        self._look = look
-
-    def get(self, name: str) -> Node | None:
-        return self._look().get(name)
-
-    def names(self) -> list[str]:
-        return sorted(self._look())
-
-    def set(self, name: str, node: Node) -> None:
-        raise FileError(READ_ONLY)
-
-    def remove(self, name: str) -> None:
-        raise FileError(READ_ONLY)
-
-    def new_file(self, name: str, quota: object) -> File:
-        raise FileError(READ_ONLY)
 
 
 def write(folder: Path, node: str, addresses: Mapping[str, str], now: float) -> None:

@@ -6,6 +6,7 @@ Stands for pkg/kubelet/prober's manager and results, and for what the kubelet's 
 from typing import TYPE_CHECKING
 
 from k8s_core.api import Object
+from k8s_core.kubelet import status as make
 from k8s_core.kubelet.container import Container
 from k8s_core.kubelet.container_state import ContainerState
 from k8s_core.kubelet.prober import Probe
@@ -59,7 +60,7 @@ class PodHealth:
         if healthy:
             if (
                 state.ready
-                and self.worker.policy(container) == "Always"
+                and make.restarts(container, self.worker.spec, 0)
                 and run.waited_for_until > self.worker.loop.now
             ):
                 run.waited_for_until = self.worker.loop.now

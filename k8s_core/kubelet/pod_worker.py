@@ -118,9 +118,6 @@ class PodWorker:
             path = f"spec.{part}{{{container}}}"
         self.kubelet.event(self.pod, type, reason, message, path)
 
-    def policy(self, container: Object) -> str:
-        return str(container.get("restartPolicy") or self.spec.get("restartPolicy", "Always"))
-
     # --- the loop -------------------------------------------------------------------------------------------
     def update(self, pod: Object) -> None:
         """The Pod has changed at the apiserver."""
@@ -248,9 +245,7 @@ class PodWorker:
             self.retry(limits.POD_RETRY_PERIOD)
             return
         network = pod_network.attach(self.kubelet, self.pod)
-        host_name = (
-            self.kubelet.name if self.spec.get("hostNetwork") else (str(self.spec.get("hostname") or self.name)[:63])
-        )
+        host_name = pod_network.host_name(self.pod, self.kubelet.name)
         labels = self.pod["metadata"].get("labels") or {}
         self.sandbox = self.runtime.run_sandbox(
             self.name, self.namespace, self.uid, host_name, network, qos=make.qos(self.spec), labels=labels,
@@ -303,7 +298,7 @@ class PodWorker:
             if current is None:
                 return [*wanted, container]
             if current.state == EXITED:
-                return [*wanted, container] if self.policy(container) != "Never" else []
+                return [*wanted, container] if make.restarts(container, spec, current.exit_code) else []
             return wanted
         for container in spec["containers"]:
             current = self.state(container["name"]).current
@@ -313,9 +308,8 @@ class PodWorker:
         return wanted + [c for c in extra if self.state(c["name"]).current is None]
 
     def _restarts(self, container: Object, ended: Container) -> bool:
-        policy = self.policy(container)
-        failed = policy == "OnFailure" and ended.exit_code != 0
-        return policy == "Always" or failed or self.state(container["name"]).resized or _changed(container, ended)
+        again = make.restarts(container, self.spec, ended.exit_code)
+        return again or self.state(container["name"]).resized or _changed(container, ended)
 
     def _start_when_due(self, container: Object) -> None:
         state, name = self.state(container["name"]), container["name"]

@@ -254,13 +254,14 @@ class Runtime:
         return found
 
     def stop(self, container: Container, grace: float) -> None:
-        """StopContainer: the image's stop signal, and SIGKILL when the grace period is over."""
+        """StopContainer: the container's stop signal or its image's, and SIGKILL when the grace period is over."""
         if container.state != RUNNING or container.init is None:
             return
         if self.fake or grace <= 0:
             self.kill(container, code=0 if self.fake else 137)
             return
-        container.init.signal(SIGNALS[str(container.config.image.data.get("stop", "TERM"))])
+        name = container.config.stop_signal or str(container.config.image.data.get("stop", "TERM"))
+        container.init.signal(SIGNALS.get(name, SIGNALS["TERM"]))
         timer = self.loop.call_later(grace, self.kill, container)
         container.on_exit.append(timer.cancel)
 

@@ -30,6 +30,16 @@ def restartable(container: Object) -> bool:
     return container.get("restartPolicy") == "Always"
 
 
+def restarts(container: Object, spec: Object, exit_code: int) -> bool:
+    """Whether a container of a Pod that has ended so is started again: by its rules, its policy, or the Pod's."""
+    for rule in container.get("restartPolicyRules") or ():
+        codes = rule.get("exitCodes") or {}
+        if (exit_code in (codes.get("values") or ())) == (codes.get("operator") == "In"):
+            return bool(rule["action"] == "Restart")
+    policy = container.get("restartPolicy") or spec.get("restartPolicy", "Always")
+    return bool(policy == "Always" or (policy == "OnFailure" and exit_code))
+
+
 def terminated(container: Container, runtime: str) -> Object:
     """ContainerStateTerminated of a run that has ended."""
     state: Object = {
@@ -105,24 +115,25 @@ def _mount(mount: Object) -> Object:
 
 def phase(spec: Object, inits: list[Object], mains: list[Object], *, terminal: bool) -> str:
     """The Pod's phase. `terminal`: its containers will not be started again, whatever the policy says."""
-    policy = spec.get("restartPolicy", "Always")
     pending = failed = 0
+    hopeless = False
     for container, status in zip(spec.get("initContainers") or (), inits, strict=False):
         state, last = status["state"], status["lastState"].get("terminated")
+        ended = state.get("terminated") or (last if "waiting" in state else None)
         if restartable(container):
             pending += int("waiting" in state and not last)
         elif "running" in state:
             pending += 1
-        elif "terminated" in state:
-            failed += int(state["terminated"]["exitCode"] != 0)
+        elif ended and ended["exitCode"]:
+            failed += 1
+            hopeless = hopeless or not restarts(container, spec, ended["exitCode"])
         else:
-            failed += int(bool(last and last["exitCode"]))
-            pending += int(not (last and last["exitCode"]))
-    if failed and policy == "Never":
+            pending += int("terminated" not in state)
+    if hopeless:
         return "Failed"
     pending += failed
-    count = {"running": 0, "waiting": 0, "stopped": 0, "succeeded": 0}
-    for status in mains:
+    count = {"running": 0, "waiting": 0, "stopped": 0, "succeeded": 0, "again": 0}
+    for container, status in zip(spec["containers"], mains, strict=False):
         ended = status["state"].get("terminated") or (
             status["lastState"].get("terminated") if "waiting" in status["state"] else None
         )
@@ -131,6 +142,7 @@ def phase(spec: Object, inits: list[Object], mains: list[Object], *, terminal: b
         elif ended:
             count["stopped"] += 1
             count["succeeded"] += int(ended["exitCode"] == 0)
+            count["again"] += int(restarts(container, spec, ended["exitCode"]))
         else:
             count["waiting"] += 1
     if pending and not (count["running"] or count["stopped"]):
@@ -140,14 +152,9 @@ def phase(spec: Object, inits: list[Object], mains: list[Object], *, terminal: b
     if count["running"]:
         return "Running"
     if count["stopped"]:
-        succeeded = count["stopped"] == count["succeeded"]
-        if terminal:
-            return "Succeeded" if succeeded else "Failed"
-        if policy == "Always":
+        if count["again"] and not terminal:
             return "Running"
-        if succeeded:
-            return "Succeeded"
-        return "Failed" if policy == "Never" else "Running"
+        return "Succeeded" if count["stopped"] == count["succeeded"] else "Failed"
     return "Pending"
 
 

@@ -7,6 +7,7 @@ the whole container (memory.oom.group, as the kubelet sets it), exit code 137, r
 
 from typing import TYPE_CHECKING
 
+from k8s_core.limits import NODE_PIDS
 from k8s_core.shell.fs import File, Node
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ class Usage:
             "cpu.weight": f"{weight}\n",
             "memory.max": f"{config.memory_limit or 'max'}\n",
             "memory.events": f"low 0\nhigh 0\nmax 0\noom 0\n{ended}oom_group_kill 0\n",
+            "cgroup.controllers": "cpuset cpu io memory hugetlb pids rdma misc\n",
+            "pids.current": f"{self.of('pids')}\n",
+            "pids.max": f"{NODE_PIDS * 9 // 10}\n",
             "cgroup.procs": "".join(f"{p.host_pid}\n" for p in self.machine.processes.values()),
         }
         found: dict[str, Node] = {name: File(text.encode(), mode=0o444) for name, text in texts.items()}

@@ -6,12 +6,15 @@ storage that is not hostPath: other PersistentVolumes are folders in memory that
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from k8s_core.api import Object
 from k8s_core.kubelet.environment import ConfigError, contents, field_value, resource_value
-from k8s_core.shell.fs import Directory, File, FileError, FileSystem, Node, normalize
+from k8s_core.shell.fs import Directory, File, FileError, FileSystem, Link, Node, normalize
 
 Get = Callable[[str, str], Object | None]
+FROM_OBJECTS = {"configMap", "secret", "projected", "downwardAPI"}
+DATA = "..data"
 
 
 class MountError(Exception):
@@ -19,6 +22,41 @@ class MountError(Exception):
 
     def __init__(self, volume: str, message: str) -> None:
         super().__init__(f'MountVolume.SetUp failed for volume "{volume}" : {message}')
+
+
+class Token(File):
+    """A ServiceAccount's token, which is asked for when somebody reads it."""
+
+    __slots__ = ()
+
+
+class Written(Directory):
+    """A folder whose files are exchanged all at once: ..data is a link to the newest of them (util.AtomicWriter)."""
+
+    __slots__ = ("files",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: dict[str, Node] | None = None
+
+    def write(self, files: dict[str, Node], now: float) -> None:
+        """Let these be its files, if they differ from those that are there; tokens stay."""
+        before = self.files or {}
+        files = {path: before.get(path, node) if isinstance(node, Token) else node for path, node in files.items()}
+        same = files.keys() == before.keys() and all(_alike(node, before[path]) for path, node in files.items())
+        if same and self.files is not None:
+            return
+        self.files = files
+        folder, second = _nest(files), int(now)
+        name = datetime.fromtimestamp(second, UTC).strftime("..%Y_%m_%d_%H_%M_%S.") + f"{int((now - second) * 1e9):09}"
+        links = {each: Link(f"{DATA}/{each}") for each in folder.entries}
+        self.entries = {name: folder, DATA: Link(name), **links}
+        for node in (self, *self.entries.values(), *files.values()):
+            node.mtime = now
+
+
+def _alike(one: Node, other: Node) -> bool:
+    return one is other or (type(one) is type(other) is File and one.mode == other.mode and one.read() == other.read())
 
 
 class Volumes:
@@ -44,53 +82,48 @@ class Volumes:
         """Bring what comes from objects up to date, in place; what is gone keeps its last content."""
         for volume in pod["spec"].get("volumes") or ():
             old = mounted.get(volume["name"])
-            if not isinstance(old, Directory) or not (
-                {"configMap", "secret", "projected", "downwardAPI"} & set(volume)
-            ):
-                continue
             try:
-                new = self._make(pod, status, volume)
-            except MountError:
+                if isinstance(old, Written):
+                    old.write(self._files(pod, status, volume), self.host.clock())
+            except ConfigError:
                 continue
-            if isinstance(new, Directory):
-                tokens = {
-                    name: node
-                    for name, node in old.entries.items()
-                    if isinstance(node, File) and name == "token" and "projected" in volume
-                }
-                old.entries = {**new.entries, **tokens}
 
-    def _make(self, pod: Object, status: Object, volume: Object) -> Node:
-        name, namespace = volume["name"], pod["metadata"]["namespace"]
+    def _files(self, pod: Object, status: Object, volume: Object) -> dict[str, Node]:
+        """What an object's values are as files, by path."""
 
         def get(kind: str, wanted: str) -> Object | None:
-            return self.get(kind, wanted, namespace)
+            return self.get(kind, wanted, pod["metadata"]["namespace"])
 
+        if "configMap" in volume:
+            source = volume["configMap"]
+            return _keys(source, "configmap", source.get("name", ""), get, _mode(source))
+        if "secret" in volume:
+            source = volume["secret"]
+            return _keys(source, "secret", source.get("secretName", ""), get, _mode(source))
+        if "downwardAPI" in volume:
+            return self._downward(pod, status, volume["downwardAPI"], _mode(volume["downwardAPI"]))
+        return self._projected(pod, status, volume["projected"], get)
+
+    def _make(self, pod: Object, status: Object, volume: Object) -> Node:
         try:
-            if "configMap" in volume:
-                source = volume["configMap"]
-                return _nest(_keys(source, "configmap", source.get("name", ""), get, _mode(source)))
-            if "secret" in volume:
-                source = volume["secret"]
-                return _in_memory(_nest(_keys(source, "secret", source.get("secretName", ""), get, _mode(source))))
-            if "downwardAPI" in volume:
-                source = volume["downwardAPI"]
-                return _in_memory(_nest(self._downward(pod, status, source, _mode(source))))
-            if "projected" in volume:
-                return _in_memory(self._projected(pod, status, volume["projected"], get))
+            if FROM_OBJECTS & volume.keys():
+                written = Written()
+                written.tmpfs = "configMap" not in volume
+                written.write(self._files(pod, status, volume), self.host.clock())
+                return written
             if "hostPath" in volume:
                 return self._host_path(volume["hostPath"])
             if "persistentVolumeClaim" in volume:
-                return self._claim(volume["persistentVolumeClaim"]["claimName"], get)
-        except ConfigError as error:
-            raise MountError(name, str(error)) from None
-        except FileError as error:
-            raise MountError(name, str(error)) from None
+                namespace = pod["metadata"]["namespace"]
+                claim = volume["persistentVolumeClaim"]["claimName"]
+                return self._claim(claim, lambda kind, wanted: self.get(kind, wanted, namespace))
+        except (ConfigError, FileError) as error:
+            raise MountError(volume["name"], str(error)) from None
         made = Directory(mode=0o777)  # emptyDir, ephemeral, and what needs machines this cluster has not
         made.tmpfs = (volume.get("emptyDir") or {}).get("medium") == "Memory"
         return made
 
-    def _projected(self, pod: Object, status: Object, source: Object, get: Get) -> Directory:
+    def _projected(self, pod: Object, status: Object, source: Object, get: Get) -> dict[str, Node]:
         entries, mode, errors = dict[str, Node](), _mode(source), list[str]()
         for part in source.get("sources") or ():
             for kind in part.keys() & {"configMap", "secret"}:
@@ -104,7 +137,7 @@ class Volumes:
                 entries[part["serviceAccountToken"]["path"]] = self._token(pod, part["serviceAccountToken"])
         if errors:
             raise ConfigError(errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]")
-        return _nest(entries)
+        return entries
 
     def _token(self, pod: Object, source: Object) -> File:
         held: list[bytes] = []
@@ -114,7 +147,7 @@ class Volumes:
                 held.append(self.token(pod, source).encode())
             return held[0]
 
-        return File(read=read)
+        return Token(read=read)
 
     def _downward(self, pod: Object, status: Object, source: Object, mode: int) -> dict[str, Node]:
         entries: dict[str, Node] = {}
@@ -167,11 +200,6 @@ def _mode(source: Object) -> int:
     """defaultMode."""
     given = source.get("defaultMode")
     return 0o644 if given is None else int(given)
-
-
-def _in_memory(directory: Directory) -> Directory:
-    directory.tmpfs = True
-    return directory
 
 
 def _keys(source: Object, word: str, name: str, get: Get, mode: int) -> dict[str, Node]:

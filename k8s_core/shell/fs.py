@@ -5,7 +5,7 @@ a hostPath is a HostDirectory (host_fs.py). Permissions are kept for `ls -l` and
 ownership is not.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Union
 
 Node = Union["File", "Directory", "Link", "Device"]
@@ -120,6 +120,31 @@ class Directory:
         self.entries[name] = file = File()
         file.quota = quota
         return file
+
+
+class Listing(Directory):
+    """A directory that is made when somebody looks; nothing can be written in it."""
+
+    __slots__ = ("_look",)
+
+    def __init__(self, look: Callable[[], Mapping[str, Node]]) -> None:
+        super().__init__(mode=0o555)
+        self._look = look
+
+    def get(self, name: str) -> Node | None:
+        return self._look().get(name)
+
+    def names(self) -> list[str]:
+        return sorted(self._look())
+
+    def set(self, name: str, node: Node) -> None:
+        raise FileError(READ_ONLY)
+
+    def remove(self, name: str) -> None:
+        raise FileError(READ_ONLY)
+
+    def new_file(self, name: str, quota: Quota) -> File:
+        raise FileError(READ_ONLY)
 
 
 class FileSystem:

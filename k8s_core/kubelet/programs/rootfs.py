@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from k8s_core.shell.fs import Device, Directory, File, tree
+from k8s_core.shell.fs import Device, Directory, File, Listing, tree
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.container import ContainerMachine
@@ -130,6 +130,7 @@ def root(machine: "ContainerMachine") -> Directory:
     dev.entries.update({name: Device(kind) for name, kind in devices.items()})
     _mkdir(top, "tmp").mode = 0o1777
     _proc(machine, _mkdir(top, "proc"))
+    _mkdir(top, "sys/fs").entries["cgroup"] = Listing(machine.cgroup)
     return top
 
 

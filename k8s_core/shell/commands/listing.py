@@ -13,6 +13,8 @@ COLUMNS = 80
 
 
 def size(node: Node) -> int:
+    if isinstance(node, Link):
+        return len(node.target)
     return len(node.read()) if isinstance(node, File) else 4096 if isinstance(node, Directory) else 0
 
 
