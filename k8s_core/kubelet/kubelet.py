@@ -372,6 +372,12 @@ class Kubelet:
         """Why a Pod's new size cannot be given: never (Infeasible), or not now (Deferred)."""
         return admission.size(worker.spec, self.node.get(), [w.requests for w in self._others(worker.uid)])
 
+    def retry_resizes(self) -> None:
+        """There is more room: Pods that wait for it may get their new size."""
+        for worker in self.workers.values():
+            if worker.resizer.pending:
+                self._queue.add(worker.uid)
+
     def _refresh(self) -> None:
         for worker in self.workers.values():
             worker.refresh_volumes()

@@ -440,6 +440,7 @@ class PodWorker:
         if self.sandbox and self.sandbox.ready:
             self.runtime.stop_sandbox(self.sandbox)
             pod_network.release(self.kubelet, self.sandbox.network)
+            self.kubelet.retry_resizes()
             if not self.pod["metadata"].get("deletionTimestamp"):
                 self.statuses.write()
 

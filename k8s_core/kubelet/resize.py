@@ -1,11 +1,13 @@
 """Requests and limits changed in place: what the node can give is given at once, or after a restart if asked for so.
 
-Stands for pkg/kubelet/allocation and kuberuntime's computePodResizeAction. Left out: the events, and
-PodResizeInProgress, since nothing takes time here.
+Stands for pkg/kubelet/allocation and kuberuntime's computePodResizeAction: the events of a resize and its conditions,
+PodResizePending while the node has not given what is wanted, PodResizeInProgress while containers are started anew.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from k8s_core.api import Object
 from k8s_core.kubelet.container import Container
@@ -13,6 +15,8 @@ from k8s_core.kubelet.container_state import ContainerState
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.pod_worker import PodWorker
+
+CONDITIONS = ("PodResizePending", "PodResizeInProgress")
 
 
 class Resizer:
@@ -22,18 +26,30 @@ class Resizer:
         self.worker = worker
         self.pending: tuple[str, str] | None = None
         """Why the node has not given what is wanted: Infeasible or Deferred, and a message."""
+        self.under_way = False
 
     def look(self) -> None:
         """Give every running container what it should have, if the node can."""
+        worker = self.worker
         changed = [
             (container, state, state.current)
-            for container, state in self.worker.running()
-            if state.current and wanted(container) != state.current.config.resources
+            for container, state in worker.running()
+            if state.current and not state.stopping and wanted(container) != state.current.config.resources
         ]
-        self.pending = self.worker.kubelet.refuses_size(self.worker) if changed else None
-        if self.pending is None:
+        before, self.pending = self.pending, worker.kubelet.refuses_size(worker) if changed else None
+        if self.pending is not None:
+            if self.pending != before:
+                reason, message = self.pending
+                self._tell("Warning", f"Resize{reason}", reason, message)
+        elif changed:
+            self._tell("Normal", "ResizeStarted", "started")
+            self.under_way = True
             for container, state, run in changed:
                 self._give(container, state, run)
+        if self.under_way and not any(worker.state(c["name"]).resized for c in worker.all_containers()):
+            self.under_way = False
+            self._tell("Normal", "ResizeCompleted", "completed")
+            worker.kubelet.retry_resizes()
 
     def _give(self, container: Object, state: ContainerState, run: Container) -> None:
         before, after = run.config.resources, wanted(container)
@@ -45,18 +61,32 @@ class Resizer:
                 state.resized = True
                 self.worker.stop_container(container, state, self.worker._grace(), message)
 
-    def condition(self, now: str, generation: int | None, old: list[Object]) -> list[Object]:
-        """PodResizePending, while it is so."""
-        if self.pending is None:
-            return []
-        was = next((c for c in old if c["type"] == "PodResizePending"), None)
-        since = was["lastTransitionTime"] if was else now
-        reason, message = self.pending
-        found = {
-            "type": "PodResizePending", "status": "True", "lastProbeTime": None, "lastTransitionTime": since,
-            "reason": reason, "message": message,
-        }  # fmt: skip
-        return [found | ({"observedGeneration": generation} if generation else {})]
+    def _tell(self, kind: str, reason: str, what: str, error: str = "") -> None:
+        """The event of a step: all sizes as they shall be, the generation, and what is in the way."""
+        spec = self.worker.spec
+        sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
+        told: Object = {
+            part: [{"name": c["name"], "resources": dict(sorted(wanted(c).items()))} for c in containers]
+            for part, containers in (("initContainers", sidecars), ("containers", spec["containers"]))
+            if containers
+        }
+        told["generation"] = self.worker.pod["metadata"].get("generation", 0)
+        told |= {"error": error} if error else {}
+        self.worker.event(kind, reason, f"Pod resize {what}: {orjson.dumps(told).decode()}")
+
+    def conditions(self, now: str, generation: int | None, old: list[Object]) -> list[Object]:
+        """PodResizePending and PodResizeInProgress, while it is so."""
+        found = []
+        for kind, holds in zip(CONDITIONS, (self.pending is not None, self.under_way), strict=True):
+            if not holds:
+                continue
+            was = next((c for c in old if c["type"] == kind), None)
+            since = was["lastTransitionTime"] if was else now
+            condition: Object = {"type": kind, "status": "True", "lastProbeTime": None, "lastTransitionTime": since}
+            if kind == "PodResizePending" and self.pending:
+                condition["reason"], condition["message"] = self.pending
+            found.append(condition | ({"observedGeneration": generation} if generation else {}))
+        return found
 
 
 def wanted(container: Object) -> Object:

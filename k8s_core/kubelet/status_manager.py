@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from k8s_core.api import Object
 from k8s_core.kubelet import status as make
+from k8s_core.kubelet.resize import CONDITIONS
 
 if TYPE_CHECKING:
     from k8s_core.kubelet.pod_worker import PodWorker
@@ -63,12 +64,12 @@ class StatusManager:
         now = worker.loop.timestamp()
         status: Object = {
             "phase": phase,
-            "conditions": worker.resizer.condition(
+            "conditions": worker.resizer.conditions(
                 now, worker.pod["metadata"].get("generation"), old.get("conditions") or []
             )
             + make.conditions(
                 worker.pod,
-                [c for c in old.get("conditions") or () if c["type"] != "PodResizePending"],
+                [c for c in old.get("conditions") or () if c["type"] not in CONDITIONS],
                 inits,
                 mains,
                 phase=phase,
