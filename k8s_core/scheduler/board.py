@@ -87,18 +87,21 @@ class Board:
         self._nodes: list[NodeInfo] = []
         self._generation = -1
         self._refusals = Answers(0)
-        self._scores: dict[str, Answers] = {}
+        self._scores = Answers(0)
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self.rows: list[tuple[int, ...]] = []
+        """The different rows of scores that nodes were given, by their numbers."""
 
     def renew(self, cache: Cache) -> "Board":
         """Forget what was said of nodes that have changed."""
         if cache.nodes is not self._nodes:
             self._nodes = cache.nodes
             self._refusals = Answers(len(self._nodes))
-            self._scores.clear()
+            self._scores = Answers(len(self._nodes))
         elif self._generation != cache.generation:
             names = cache.changed_since(self._generation)
             changed = [place for name in names if (place := cache.places.get(name)) is not None]
-            for answers in (self._refusals, *self._scores.values()):
+            for answers in (self._refusals, self._scores):
                 answers.unknown.update(changed)
         self._generation = cache.generation
         return self
@@ -107,8 +110,12 @@ class Board:
         """What each of these nodes is refused for, None if it is not."""
         return self._refusals.take(places, self._nodes, ask)
 
-    def scored(self, plugin: str, places: Places, ask: Callable[[NodeInfo], int]) -> list[int]:
-        answers = self._scores.get(plugin)
-        if answers is None:
-            answers = self._scores[plugin] = Answers(len(self._nodes))
-        return answers.take(places, self._nodes, ask)
+    def scored(self, places: Places, ask: Callable[[NodeInfo], list[int]]) -> list[int]:
+        """By node the number of its row of scores, one score a plugin."""
+        return self._scores.take(places, self._nodes, lambda node: self._number(tuple(ask(node))))
+
+    def _number(self, row: tuple[int, ...]) -> int:
+        if row not in self._numbers:
+            self._numbers[row] = len(self.rows)
+            self.rows.append(row)
+        return self._numbers[row]

@@ -11,9 +11,8 @@ each, not all of them.
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import compress
-from operator import add
+from typing import Any
 
 from k8s_core.scheduler.board import Board, Places
 from k8s_core.scheduler.cache import Cache, NodeInfo, PodInfo
@@ -71,10 +70,36 @@ class NoNodesError(Exception):
 
 @dataclass(slots=True)
 class ScoreTable:
-    """Scores of the feasible nodes: per plugin the raw and normalized columns and the weight."""
+    """Scores of the feasible nodes, worked out once for all nodes of a kind, spread out when somebody asks."""
 
-    columns: dict[str, tuple[Sequence[int], Sequence[int], int]]
-    total: list[int]
+    facts: list[Sequence[Any]]
+    """Columns, one entry a node; nodes with equal rows of them get equal scores: they are of one kind."""
+    kinds: dict[tuple[Any, ...], int]
+    """The rows that there are, numbered."""
+    by_kind: dict[str, tuple[Sequence[int], Sequence[int], int]]
+    """Per plugin the raw and the normalized scores, and the weight."""
+    sums: list[int]
+
+    @property
+    def columns(self) -> dict[str, tuple[list[int], list[int], int]]:
+        """Per plugin the raw and the normalized scores, node by node, and the weight."""
+        return {
+            name: (self._spread(raw), self._spread(normalized), weight)
+            for name, (raw, normalized, weight) in self.by_kind.items()
+        }
+
+    @property
+    def total(self) -> list[int]:
+        return self._spread(self.sums)
+
+    def _spread(self, scores: Sequence[int]) -> list[int]:
+        return [scores[self.kinds[row]] for row in zip(*self.facts, strict=True)]
+
+    def best(self, nodes: Sequence[NodeInfo]) -> list[NodeInfo]:
+        """The nodes with the highest sum."""
+        highest = max(self.sums)
+        wanted = {row for row, score in zip(self.kinds, self.sums, strict=True) if score == highest}
+        return list(compress(nodes, map(wanted.__contains__, zip(*self.facts, strict=True))))
 
 
 @dataclass(slots=True)
@@ -115,6 +140,7 @@ class Framework:
         self._post_filter = at("postFilter", "post_filter")
         self._score = at("score", "score", "scores")
         self._pre_bind = at("preBind", "pre_bind")
+        self._even = all(plugin.even or not has(plugin, "normalize") for plugin in self._score)
         self._next_start = 0
         self._boards: dict[bytes, Board] = {}
 
@@ -153,12 +179,16 @@ class Framework:
             return Result(feasible[0].name, feasible, diagnosis.nodes, None, [])
         state["places"] = places
         table = self._run_score(state, pod, feasible, places)
-        best = max(table.total)
-        if table.total.count(best) == 1:
-            return Result(feasible[table.total.index(best)].name, feasible, diagnosis.nodes, table, [])
-        ties = list(compress(feasible, map(best.__eq__, table.total)))
+        ties = table.best(feasible)
+        if len(ties) == 1:
+            return Result(ties[0].name, feasible, diagnosis.nodes, table, [])
         random = self.handle.random_index
-        node = ties[random(len(ties))] if random else feasible[top_of_heap(table.total)]
+        if random:
+            node = ties[random(len(ties))]
+        elif len(feasible) > MIN_FEASIBLE_NODES:  # so many are found in parallel upstream, in no certain order
+            node = ties[0]
+        else:
+            node = feasible[top_of_heap(table.total)]
         return Result(node.name, feasible, diagnosis.nodes, table, ties)
 
     def _find_feasible(self, state: State, pod: PodInfo) -> tuple[Places, Diagnosis]:
@@ -319,32 +349,39 @@ class Framework:
 
     def _run_score(self, state: State, pod: PodInfo, nodes: list[NodeInfo], places: Places) -> ScoreTable:
         board = self._board(pod)
-        constant, telling = 0, list[tuple[int, Sequence[int]]]()
-        columns: dict[str, tuple[Sequence[int], Sequence[int], int]] = {}
-        for plugin in [plugin for plugin in self._score if plugin.pre_score(state, pod, nodes)]:
+        active = [plugin for plugin in self._score if plugin.pre_score(state, pod, nodes)]
+        local = [plugin for plugin in active if plugin.local]
+        facts: list[Sequence[Any]] = [board.scored(places, lambda node: [p.score(state, pod, node) for p in local])]
+        said: dict[str, Sequence[int]] = {}
+        for plugin in active:
+            if not plugin.local:
+                told = plugin.facts(state)
+                if not told:
+                    told = [plugin.scores(state, pod, nodes)]
+                    said[plugin.name] = told[0]
+                facts += told
+        if not self._even:
+            facts.append(range(len(nodes)))
+        last = dict(zip(zip(*facts, strict=True), range(len(nodes)), strict=True))
+        some = [nodes[index] for index in last.values()]
+        rows = zip(*(board.rows[row[0]] for row in last), strict=True)
+        by_kind: dict[str, tuple[Sequence[int], Sequence[int], int]] = {}
+        sums = [0] * len(some)
+        for plugin in active:
             if plugin.local:
-                scores = board.scored(plugin.name, places, partial(plugin.score, state, pod))
+                scores = list(next(rows))
+            elif plugin.name in said:
+                scores = [said[plugin.name][index] for index in last.values()]
             else:
-                scores = plugin.scores(state, pod, nodes)
-            normalized: Sequence[int] = scores
-            if has(plugin, "normalize"):
-                normalized = plugin.normalize(state, list(scores), nodes)
-            weight = self.weights[plugin.name]
-            columns[plugin.name] = (scores, normalized, weight)
-            if normalized.count(normalized[0]) == len(normalized):
-                constant += weight * normalized[0]
-            else:
-                telling.append((weight, normalized))
-        total = [constant] * len(nodes)
-        for weight, said in telling:
-            total = list(map(add, total, said if weight == 1 else [weight * score for score in said]))
-        return ScoreTable(columns, total)
+                scores = plugin.scores(state, pod, some)
+            normalized, weight = plugin.normalize(state, scores, some), self.weights[plugin.name]
+            by_kind[plugin.name] = scores, normalized, weight
+            sums = [sum + weight * score for sum, score in zip(sums, normalized, strict=True)]
+        return ScoreTable(facts, {row: kind for kind, row in enumerate(last)}, by_kind, sums)
 
 
 def top_of_heap(scores: Sequence[int]) -> int:
     """The index of what Go's container/heap has at its top after Init: a highest score, not always the first."""
-    if len(scores) > MIN_FEASIBLE_NODES:  # so many are found in parallel upstream, in no certain order
-        return scores.index(max(scores))
     heap = list(range(len(scores)))
     for start in range(len(heap) // 2 - 1, -1, -1):
         parent = start

@@ -110,6 +110,8 @@ class Plugin:
 
     name = ""
     local = False
+    even = False
+    """What `normalize` makes of a score depends on which others there are, and not on how many nodes have them."""
     events: frozenset[str] = frozenset()
     """Kinds of Event that may help a Pod this plugin turned away; `helps` looks closer."""
 
@@ -142,6 +144,10 @@ class Plugin:
 
     def scores(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int]:
         return [self.score(state, pod, node) for node in nodes]
+
+    def facts(self, state: State) -> list[Sequence[Any]]:
+        """Columns of `state["places"]`: nodes with equal rows of them are scored alike. Without, all are scored."""
+        return []
 
     def normalize(self, state: State, scores: list[int], nodes: Sequence[NodeInfo]) -> list[int]:
         """Bring raw scores to 0..100."""

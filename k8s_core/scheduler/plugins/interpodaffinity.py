@@ -100,6 +100,7 @@ class Counts:
 
 class InterPodAffinity(Plugin):
     name = "InterPodAffinity"
+    even = True
     events = frozenset(
         {
             "AssignedPod/Add",

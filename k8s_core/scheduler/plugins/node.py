@@ -76,6 +76,7 @@ class TaintToleration(Plugin):
     """Keeps Pods off nodes with taints they do not tolerate; prefers fewer untolerated PreferNoSchedule taints."""
 
     name = "TaintToleration"
+    even = True
     local = True
     events = frozenset({"Node/Add", "Node/Update", "TargetPod/Update"})
 
@@ -126,6 +127,7 @@ class NodeAffinity(Plugin):
     """
 
     name = "NodeAffinity"
+    even = True
     local = True
     events = frozenset({"Node/Add", "Node/Update", "TargetPod/Update"})
 

@@ -6,7 +6,7 @@ with the other Pods of its Services and its owner, softly (the system defaults).
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -102,6 +102,7 @@ class Tally:
         self.by_node: dict[str, int] = {}
         self.by_domain: dict[str, int] = {}
         self._domain_of: dict[str, str] = {}
+        self._seen: dict[str, Object | None] = {}
         self._nodes_in: Counter[str] = Counter()
         self._generation = -1
         self.counts = Column(
@@ -126,6 +127,12 @@ class Tally:
 
     def set(self, name: str, node: NodeInfo | None) -> None:
         """Count this node anew; None or a node that the constraint does not include counts for nothing."""
+        if node is not None and node.node is self._seen.get(name, node):  # only its Pods are others
+            count = self.constraint.count(node, self.pod.namespace)
+            if (domain := self._domain_of.get(name)) is not None:
+                self.by_domain[domain] += count - self.by_node[name]
+            self.by_node[name] = count
+            return
         domain = self._domain_of.pop(name, None)
         count = self.by_node.pop(name, 0)
         if domain is not None:
@@ -133,6 +140,7 @@ class Tally:
             self._nodes_in[domain] -= 1
             if not self._nodes_in[domain]:
                 del self._nodes_in[domain], self.by_domain[domain]
+        self._seen[name] = node.node if node else None
         if node is None:
             return
         self.by_node[name] = count = self.constraint.count(node, self.pod.namespace)
@@ -162,19 +170,9 @@ class Soft:
     ignored: set[str]
 
 
-class Worth(dict[tuple[Any, ...], int]):
-    """Scores by what they are computed from, each computed once."""
-
-    def __init__(self, compute: Callable[[tuple[Any, ...]], int]):
-        self._compute = compute
-
-    def __missing__(self, row: tuple[Any, ...]) -> int:
-        found = self[row] = self._compute(row)
-        return found
-
-
 class PodTopologySpread(Plugin):
     name = "PodTopologySpread"
+    even = True
     events = frozenset(
         {
             "AssignedPod/Add",
@@ -247,25 +245,25 @@ class PodTopologySpread(Plugin):
         state[self.name + "/score"] = Soft(tallies, domains, weights, ignored)
         return True
 
-    def scores(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int]:
+    def facts(self, state: State) -> list[Sequence[Any]]:
+        """By node the number of Pods there, for domains of nodes the domain."""
         soft: Soft = state[self.name + "/score"]
-        # By node the number of Pods there, for domains of nodes the domain; there are few different rows of them.
-        columns = [
+        return [
             state["places"].take(tally.counts.values) if tally.constraint.key == HOSTNAME else column
             for tally, column in zip(soft.tallies, soft.domains, strict=True)
         ]
-        worth = Worth(lambda row: self._worth(soft, row))
-        scores = list(map(worth.__getitem__, zip(*columns, strict=True)))
-        if not soft.ignored:
-            return scores
-        return [0 if node.name in soft.ignored else score for score, node in zip(scores, nodes, strict=True)]
 
-    def _worth(self, soft: Soft, row: Sequence[Any]) -> int:
-        """The score of nodes of which the columns of `scores` say this."""
+    def scores(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int]:
+        soft: Soft = state[self.name + "/score"]
+        return [0 if node.name in soft.ignored else self._score(soft, node) for node in nodes]
+
+    def _score(self, soft: Soft, node: NodeInfo) -> int:
         points = 0.0
-        for tally, weight, what in zip(soft.tallies, soft.weights, row, strict=True):
-            if what is not None:
-                count = what if tally.constraint.key == HOSTNAME else tally.by_domain.get(what, 0)
+        for tally, weight in zip(soft.tallies, soft.weights, strict=True):
+            key = tally.constraint.key
+            if key in node.labels:
+                own = tally.by_node.get(node.name, 0)
+                count = own if key == HOSTNAME else tally.by_domain.get(node.labels[key], 0)
                 points += count * weight + tally.constraint.max_skew - 1
         return int(points + 0.5)
 
@@ -299,8 +297,7 @@ class PodTopologySpread(Plugin):
             valid = [score for score, node in zip(scores, nodes, strict=True) if node.name not in ignored]
         low, high = min(valid, default=0), max(valid, default=0)
         if high:
-            scaled = {score: MAX_NODE_SCORE * (high + low - score) // high for score in set(scores)}
-            scores = list(map(scaled.__getitem__, scores))
+            scores = [MAX_NODE_SCORE * (high + low - score) // high for score in scores]
         else:
             scores = [MAX_NODE_SCORE] * len(scores)
         if not ignored:
