@@ -1,6 +1,9 @@
 """A Pod's spec, alone or in a template: what is logic. Stands for `ValidatePodSpec` and its kin."""
 
+import re
 from typing import Any, Final
+
+import orjson
 
 from k8s_core.api import Object, names, quantity
 from k8s_core.api.field import duplicate, forbidden, invalid, not_supported, required
@@ -12,11 +15,40 @@ from k8s_core.api.validation.formats import ip, long_name, nanos, short_name, sh
 MAX_NAMESERVERS: Final = 3
 MAX_SEARCHES: Final = 32
 MAX_SEARCH_CHARACTERS: Final = 2048
+MAX_REMEMBERED: Final = 256
+MAX_REMEMBERED_SIZE: Final = 16_384  # bytes
+TOKEN_VOLUME: Final = re.compile("kube-api-access-[a-z0-9]{5}")
 WINDOWS_FORBIDDEN: Final = ("hostUsers", "hostPID", "hostIPC", "shareProcessNamespace")
+
+_good: Final[set[bytes]] = set()
 
 
 def spec(node: Object, path: str, *, pod_name: str = "", is_pod: bool = False) -> Errors:
-    """A Pod's spec; `is_pod` and the name where it belongs to a Pod and not to a template."""
+    """A Pod's spec; `is_pod` and the name where it belongs to a Pod and not to a template.
+
+    The replicas of one template are looked through once: a spec that is like a good one is good.
+    """
+    key = _alike(node, is_pod, pod_name)
+    if key in _good:
+        return
+    errors = list(_spec(node, path, pod_name, is_pod))
+    yield from errors
+    if not errors and len(key) <= MAX_REMEMBERED_SIZE:
+        if len(_good) >= MAX_REMEMBERED:
+            _good.clear()
+        _good.add(key)
+
+
+def _alike(node: Object, is_pod: bool, pod_name: str) -> bytes:
+    """Equal for specs that only differ by what the volume with the Pod's token is called."""
+    volumes = listed(node, "volumes")
+    named = pod_name if any((volume or {}).get("ephemeral") for volume in volumes) else ""
+    found = orjson.dumps((node, is_pod, named))
+    last = text(volumes[-1] or {}, "name") if volumes else ""
+    return found.replace(last.encode(), b"\0") if TOKEN_VOLUME.fullmatch(last) else found
+
+
+def _spec(node: Object, path: str, pod_name: str, is_pod: bool) -> Errors:
     if node.get("terminationGracePeriodSeconds") is None:
         yield required(f"{path}.terminationGracePeriodSeconds")
     found: dict[str, Object] = {}
