@@ -19,7 +19,7 @@ from k8s_core.api.managers import Entry, Identity
 from k8s_core.api.schema import Type
 
 _TEMPLATES, _TEMPLATE_SIZE = 256, 16_384
-_templates: dict[tuple[bytes, int, str], Set] = {}
+_templates: dict[tuple[tuple[Any, ...], Type | None, str], Set] = {}
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -170,19 +170,30 @@ def _exclude(fields: Set, skip: typed.Skip) -> Set:
 
 
 def _created(new: Object, type: Type | None, subresource: str) -> Set:
-    """The fields that creating an object sets. Objects made from one template, a thousand Pods, set the same ones."""
-    meta, key = new["metadata"], (b"", 0, "")
-    if meta.get("generateName"):
-        alike = {name: value for name, value in meta.items() if name not in _UNOWNED_META}
-        key = (orjson.dumps({**new, "metadata": alike}), id(type), subresource)
-        if key in _templates:
-            return _templates[key]
-    found = typed.compare(_empty(type, new), new, type, _skipped(subresource, new["kind"]))[0]
-    if 0 < len(key[0]) < _TEMPLATE_SIZE:
+    """The fields that creating an object sets: a thousand Pods of one template, or events, set the same ones."""
+    key = (_shape({**new, "metadata": _owned(new["metadata"])}), type, subresource)
+    if key not in _templates:
         if len(_templates) >= _TEMPLATES:
-            del _templates[next(iter(_templates))]
-        _templates[key] = found
-    return found
+            _templates.clear()
+        _templates[key] = typed.compare(_empty(type, new), new, type, _skipped(subresource, new["kind"]))[0]
+    return _templates[key]
+
+
+def _owned(meta: Object) -> Object:
+    return {name: value for name, value in meta.items() if name not in _UNOWNED_META}
+
+
+def _shape(value: Object) -> tuple[Any, ...]:
+    """Which fields are there, and what is in lists; no other value has a say in which fields are set."""
+    return tuple(
+        (name, _shape(item) if item.__class__ is dict else _items(item) if item.__class__ is list else item is None)
+        for name, item in value.items()
+    )
+
+
+def _items(value: list[Any]) -> object:
+    text = orjson.dumps(value)
+    return text if len(text) <= _TEMPLATE_SIZE else object()  # equal to nothing: too long to be remembered
 
 
 def _empty(type: Type | None, value: Object) -> Object:
