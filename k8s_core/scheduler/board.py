@@ -5,7 +5,7 @@ the answers of local plugins for one kind of Pods and forgets those of nodes tha
 ReplicaSet cost one node each; `Places` takes the nodes of one cycle out of any column at the speed of a list.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from k8s_core.scheduler.cache import Cache, NodeInfo
@@ -39,26 +39,6 @@ class Places:
     def place(self, index: int, size: int) -> int:
         """Where the node with this number stands among all, which are so many."""
         return (self.start + index) % size if self.listed is None else self.listed[index]
-
-
-class Column:
-    """Numbers or words about every node, kept by `say` and renewed for nodes that changed. None is an absent node."""
-
-    def __init__(self, say: Callable[[str, NodeInfo | None], Any]):
-        self.values: list[Any] = []
-        self._say = say
-        self._nodes: list[NodeInfo] = []
-
-    def renew(self, cache: Cache, changed: Sequence[str]) -> None:
-        """Ask again about these nodes, or about all if nodes have come or gone."""
-        if cache.nodes is not self._nodes:
-            self._nodes = cache.nodes
-            self.values = [self._say(node.name, node) for node in self._nodes]
-            return
-        for name in changed:
-            place = cache.places.get(name)
-            if place is not None:
-                self.values[place] = self._say(name, self._nodes[place])
 
 
 class Answers:

@@ -16,7 +16,6 @@ import orjson
 from k8s_core.api import Object
 from k8s_core.api.placement import suits, untolerated
 from k8s_core.api.selectors import Selector
-from k8s_core.scheduler.board import Column
 from k8s_core.scheduler.cache import HOSTNAME, ZONE, Cache, NodeInfo, PodInfo
 from k8s_core.scheduler.plugin import (
     MAX_NODE_SCORE,
@@ -104,11 +103,11 @@ class Tally:
         self._domain_of: dict[str, str] = {}
         self._seen: dict[str, Object | None] = {}
         self._nodes_in: Counter[str] = Counter()
+        self.counts: list[int | None] = []
+        """By place in the cache, how many the node has; None if the node is in no domain."""
+        self.domains: list[str | None] = []
+        self._nodes: list[NodeInfo] = []
         self._generation = -1
-        self.counts = Column(
-            lambda name, node: self.by_node.get(name, 0) if node and constraint.key in node.labels else None
-        )
-        self.domains = Column(lambda name, node: node.labels.get(constraint.key) if node else None)
 
     @property
     def unique(self) -> bool:
@@ -117,12 +116,22 @@ class Tally:
 
     def refresh(self, cache: Cache) -> "Tally":
         """Count again what changed since the last time."""
-        changed = list(cache.changed_since(self._generation))
-        for name in changed:
+        if self._generation == cache.generation:
+            return self
+        nodes, places, key = cache.nodes, cache.places, self.constraint.key
+        moved = nodes is not self._nodes
+        for name in list(cache.changed_since(self._generation)):
             self.set(name, cache.get(name))
-        for column in (self.counts, self.domains):
-            column.renew(cache, changed)
-        self._generation = cache.generation
+            if not moved and (place := places.get(name)) is not None:
+                self.domains[place] = nodes[place].labels.get(key)
+                self.counts[place] = None if self.domains[place] is None else self.by_node[name]
+        if moved:
+            self.domains = [node.labels.get(key) for node in nodes]
+            self.counts = [
+                None if domain is None else self.by_node[node.name]
+                for node, domain in zip(nodes, self.domains, strict=True)
+            ]
+        self._nodes, self._generation = nodes, cache.generation
         return self
 
     def set(self, name: str, node: NodeInfo | None) -> None:
@@ -235,7 +244,7 @@ class PodTopologySpread(Plugin):
         required = [constraint.key for constraint in constraints] if require_all else []
         tallies = [self._tally(constraint, pod, required) for constraint in constraints]
         # More domains, fewer Pods in each: the logarithm keeps the counts of zones and of nodes comparable.
-        domains = [state["places"].take(tally.domains.values) for tally in tallies]
+        domains = [state["places"].take(tally.domains) for tally in tallies]
         kept = [node.name not in ignored for node in nodes] if ignored else None
         sizes = [
             len(column) if not kept and tally.unique else len(set(compress(column, kept) if kept else column))
@@ -249,7 +258,7 @@ class PodTopologySpread(Plugin):
         """By node the number of Pods there, for domains of nodes the domain."""
         soft: Soft = state[self.name + "/score"]
         return [
-            state["places"].take(tally.counts.values) if tally.constraint.key == HOSTNAME else column
+            state["places"].take(tally.counts) if tally.constraint.key == HOSTNAME else column
             for tally, column in zip(soft.tallies, soft.domains, strict=True)
         ]
 
