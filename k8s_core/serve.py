@@ -141,7 +141,7 @@ def collect_seldom() -> None:
     What a request leaves behind is freed by its reference count; only cycles wait for the collector.
     """
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(200_000, 20, 50)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
