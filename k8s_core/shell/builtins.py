@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from k8s_core.shell.arithmetic import evaluate
 from k8s_core.shell.expand import BLANKS
 from k8s_core.shell.fs import Directory, FileError, normalize
+from k8s_core.shell.parser import parse
 from k8s_core.shell.pipes import Steps, Wait
 from k8s_core.shell.process import SIGNALS
 from k8s_core.shell.programs import execute
+from k8s_core.shell.syntax import Group
 from k8s_core.shell.variables import OPTIONS
 
 if TYPE_CHECKING:
@@ -45,7 +47,31 @@ def _leave(shell: "Shell", words: list[str]) -> int:
     raise Leave(words[0], value if loop else value & 255)
 
 
-@builtin(": umask ulimit")
+@builtin("alias")
+def _alias(shell: "Shell", words: list[str]) -> int | None:
+    """alias k=kubectl: a function that passes its arguments on."""
+    for word in words[1:]:
+        name, equals, text = word.partition("=")
+        if not equals:
+            shell.complain(f"alias: {name}: not found")
+            return 1
+        body = parse(f'{text} "$@"')
+        shell.functions[name] = Group(body, False)
+    return None
+
+
+@builtin("time")
+def _time(shell: "Shell", words: list[str]) -> Steps:
+    """How long a command takes, in virtual time."""
+    loop = shell.process.machine.loop
+    began = loop.now
+    status = (yield from execute(shell, words[1:], shell.environment())) if words[1:] else 0
+    took = f"{(loop.now - began) // 60:.0f}m{(loop.now - began) % 60:.3f}s"
+    shell.err(f"\nreal\t{took}\nuser\t0m0.001s\nsys\t0m0.001s\n")
+    return status
+
+
+@builtin(": umask ulimit history")
 def _nothing(shell: "Shell", words: list[str]) -> int:
     return 0
 
@@ -191,9 +217,10 @@ def _source(shell: "Shell", words: list[str]) -> Steps:
         return 2
     try:
         text = shell.process.read(words[1]).decode(errors="replace")
-    except FileError:
-        shell.complain(f"{words[0]}: can't open '{words[1]}': No such file or directory")
-        return 2
+    except FileError as error:
+        bash = shell.flavour == "bash"
+        shell.complain(f"{words[1]}: {error}" if bash else f"{words[0]}: can't open '{words[1]}': {error}")
+        return 1 if bash else 2
     return (yield from _nested(shell, text))
 
 

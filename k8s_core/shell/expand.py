@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from k8s_core.shell.arithmetic import ExpansionError, evaluate
 from k8s_core.shell.fs import Directory
 from k8s_core.shell.pipes import Wait
-from k8s_core.shell.syntax import Arithmetic, Parameter, Substitution, Text, Word
+from k8s_core.shell.syntax import Arithmetic, Parameter, Reading, Substitution, Text, Word
 
 if TYPE_CHECKING:
     from k8s_core.shell.interpreter import Shell
@@ -97,6 +97,8 @@ def _expand(shell: "Shell", word: Word) -> Generator[Wait, None, Pieces]:
         elif isinstance(part, Substitution):
             output = yield from shell.capture(part.body)
             pieces.append((output.rstrip("\n"), part.quoted))
+        elif isinstance(part, Reading):
+            pieces.append((shell.process.pipe_file((yield from shell.capture(part.body)).encode()), True))
         elif isinstance(part, Arithmetic):
             expression = yield from text(shell, part.word)
             pieces.append((str(evaluate(shell, expression)), part.quoted))
@@ -137,7 +139,10 @@ def _word(part: Parameter) -> Word:
 
 
 def _cut(shell: "Shell", value: str, part: Parameter) -> Generator[Wait, None, str]:
-    """What ${x:start:length}, ${x/old/new} and ${x%pattern} leave of a value."""
+    """What ${x:start:length}, ${x/old/new}, ${x^^} and ${x%pattern} make of a value."""
+    if part.op[0] in "^,":
+        change = str.upper if part.op[0] == "^" else str.lower
+        return change(value) if len(part.op) > 1 else change(value[:1]) + value[1:]
     if part.op == ":":
         bounds = (yield from text(shell, _word(part))).split(":")
         start = evaluate(shell, bounds[0] or "0")

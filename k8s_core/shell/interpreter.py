@@ -2,7 +2,7 @@
 
 One Shell is one (sub)shell environment: variables, functions, options, traps, open files, working directory. Commands
 run in the foreground are driven by the shell's own task; pipelines and `&` start processes of their own. What a flavour
-of shell says differently (`not found`) follows its flavour. Left out: job control, aliases, history.
+of shell says differently (`not found`) follows its flavour. Left out: job control, history.
 """
 
 import fnmatch
@@ -240,6 +240,8 @@ class Shell(Traps):
                 status = 0
                 if leave.kind == "break":
                     return 0
+            if isinstance(command, While) and command.step:
+                yield from self.run_list(command.step)
 
     def _simple(self, command: Simple, replacing: bool) -> Steps:
         words = yield from expand.fields(self, command.words)

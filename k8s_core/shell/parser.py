@@ -2,7 +2,7 @@
 
 A recursive descent straight over the characters, because what a character means depends on the quotes around it.
 Promises: every text is either parsed or refused with a SyntaxFailure in bounded time; nesting is limited.
-Left out: `select`, process substitution, arrays.
+Left out: `select`, arrays, >(...).
 """
 
 import re
@@ -31,19 +31,28 @@ RESERVED = frozenset(
 )
 KEYWORD = re.compile(r"[^ \t\n;&|<>()'\"\\$`]+(?=[ \t\n;&|<>()]|\Z)")
 BLANK, BLANK_LINES = re.compile(r"(?:[ \t\r]|\\\n|#[^\n]*)+"), re.compile(r"(?:[ \t\r]|\\\n|#[^\n]*)*\n?")
-REDIRECT = re.compile(r"(\d?|&)(<<-|<<|<&|<>|>>|>&|>\||<|>)")
+REDIRECT = re.compile(r"(\d?|&)(<<<|<<-|<<|<&|<>|>>|>&|>\||<|>)")
+COUNTING = re.compile(r"\(\(([^;]*);([^;]*);((?:[^()]|\([^()]*\))*)\)\)")
 BOTH = 99
 """The number of &>, which is no descriptor's."""
 
 
-def parse(text: str) -> List:
-    """The program; raises SyntaxFailure."""
+def parse(text: str, *, typed: bool = False) -> List:
+    """The program; raises SyntaxFailure. When it is `typed`, a here-document that has no end yet is incomplete."""
     parser = Parser(text)
     body = parser.commands(())
     parser.skip_blank(newlines=True)
     if parser.pos < len(text):
         raise parser.unexpected()
+    if typed and (parser.heredocs or parser.open_ended or text.endswith("\\\n")):
+        raise parser.unexpected()
     return body
+
+
+def _let(expression: str) -> List:
+    """A list that computes an expression, as (( )) does. Its names need no dollar, and a dollar changes nothing."""
+    words = [Word((Text("let"),)), Word((Text(expression.replace("$", ""), True),))]
+    return [AndOr(Pipeline([Simple(words=words)], False), [])]
 
 
 class Parser(Words):
@@ -52,6 +61,8 @@ class Parser(Words):
     def __init__(self, text: str, depth: int = 0) -> None:
         super().__init__(text, depth)
         self.heredocs: list[tuple[Redirect, str, bool, bool]] = []
+        self.open_ended = False
+        """Whether a here-document ended with the text."""
 
     def skip_blank(self, *, newlines: bool = False) -> None:
         """Pass over blanks and comments, and the here-documents that begin behind a newline."""
@@ -73,6 +84,8 @@ class Parser(Words):
                 if line == end_word:
                     break
                 lines.append(line + "\n")
+            else:
+                self.open_ended = True
             body = "".join(lines)
             redirect.target = Word((Text(body, True),) if quoted else tuple(Parser(body, self.depth).quoted_parts("")))
         self.heredocs = []
@@ -198,9 +211,25 @@ class Parser(Words):
             otherwise = self.block("fi")
         return If(branches, otherwise)
 
-    def for_(self) -> For:
+    def _counting(self) -> Command:
+        """for ((start; condition; step)); do ...; done."""
+        found = COUNTING.match(self.text, self.pos)
+        if not found:
+            raise SyntaxFailure("syntax error: bad for loop variable")
+        self.pos = found.end()
+        start, condition, step = (_let(found[n].strip() or "1") for n in (1, 2, 3))
+        self.skip_blank()
+        self.pos += self.peek() == ";"
+        self.skip_blank(newlines=True)
+        self.take("do")
+        loop = While(condition, self.block("done"), step=step)
+        return Group([*start, AndOr(Pipeline([loop], False), [])], False)
+
+    def for_(self) -> Command:
         self.take("for")
         self.skip_blank()
+        if self.peek(2) == "((":
+            return self._counting()
         name = self.match(NAME)
         if not name:
             raise SyntaxFailure("syntax error: bad for loop variable")
@@ -255,7 +284,7 @@ class Parser(Words):
             if redirect:
                 command.redirects.append(redirect)
                 continue
-            if self.pos >= len(self.text) or self.peek() in META:
+            if self.pos >= len(self.text) or (self.peek() in META and self.peek(2) != "<("):
                 break
             start = self.pos
             name = "" if command.words else self.match(NAME)
@@ -282,15 +311,17 @@ class Parser(Words):
     def redirect(self) -> Redirect | None:
         self.skip_blank()
         found = REDIRECT.match(self.text, self.pos)
-        if not found or (found[1] == "&" and found[2] not in (">", ">>")):
+        if not found or (found[1] == "&" and found[2] not in (">", ">>")) or self.peek(2) == "<(":
             return None
         self.pos = found.end()
         fd, op = found[1], found[2]
         self.skip_blank()
-        if self.pos >= len(self.text) or self.peek() in META:
+        if (self.pos >= len(self.text) or self.peek() in META) and self.peek(2) != "<(":
             raise self.unexpected("word")
         word = self.word()
         number = BOTH if fd == "&" else int(fd or op[0] == ">")
+        if op == "<<<":
+            return Redirect(number, "<<", Word((*word.parts, Text("\n", True))))
         if not op.startswith("<<"):
             return Redirect(number, op, word)
         redirect = Redirect(number, "<<", word)

@@ -367,6 +367,16 @@ class Process:
             return init.stdout if init else Discard()
         return Discard()
 
+    def pipe_file(self, data: bytes) -> str:
+        """A file with this in it, for as long as the process lives: what bash calls /dev/fd/63. Raises FileError."""
+        folder = self.fs.make_directories("/dev/fd")
+        name = next((str(n) for n in range(63, 9, -1) if folder.get(str(n)) is None), None)
+        if name is None:
+            raise FileError("Too many open files")
+        folder.set(name, File(data))
+        self.at_exit.append(lambda: folder.remove(name) if folder.get(name) else None)
+        return f"/dev/fd/{name}"
+
     def open_input(self, path: str) -> Pipe:
         """Open a file for reading; raises FileError."""
         node, _ = self.fs.resolve(path, self.cwd)

@@ -47,7 +47,23 @@ def typed(process: Process, text: str) -> Steps:
     """What an interactive shell does with a text that is typed: one complete command after another."""
     shell = Shell(process, name="bash")
     shell.interactive = True
-    return (yield from _to_the_end(shell, shell.run_text(text)))
+    return (yield from _to_the_end(shell, _line_by_line(shell, text)))
+
+
+def _line_by_line(shell: Shell, text: str) -> Steps:
+    pending = ""
+    for line in text.splitlines(keepends=True):
+        pending += line
+        try:
+            body = parse(pending, typed=True)
+        except SyntaxFailure as error:
+            if not error.incomplete:
+                shell.complain(str(error))
+                shell.status, pending = 2, ""
+            continue
+        pending = ""
+        yield from shell.run_list(body)
+    return (yield from shell.run_text(pending)) if pending else shell.status
 
 
 def _to_the_end(shell: Shell, steps: Steps) -> Steps:
@@ -99,7 +115,7 @@ def _read_commands(shell: Shell) -> Steps:
                 break
             text = pending + line
             try:
-                body = parse(text)
+                body = parse(text, typed=bool(line))
             except SyntaxFailure as error:
                 if error.incomplete and line:
                     pending = text

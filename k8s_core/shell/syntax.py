@@ -38,6 +38,13 @@ class Substitution:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """<(...): the name of a file that holds what the commands print."""
+
+    body: "List"
+
+
+@dataclass(frozen=True, slots=True)
 class Arithmetic:
     """$((...))."""
 
@@ -45,7 +52,7 @@ class Arithmetic:
     quoted: bool = False
 
 
-Part = Text | Parameter | Substitution | Arithmetic
+Part = Text | Parameter | Substitution | Reading | Arithmetic
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +94,12 @@ class If(Command):
 
 @dataclass(slots=True)
 class While(Command):
+    """`step` is what for ((...; ...; step)) does after each turn."""
+
     condition: "List"
     body: "List"
-    until: bool
+    until: bool = False
+    step: "List" = field(default_factory=list)
 
 
 @dataclass(slots=True)

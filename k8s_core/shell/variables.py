@@ -1,10 +1,14 @@
 """A shell's variables, options, open files and words of complaint: the part of it that does not run anything."""
 
+import re
+
 from k8s_core.shell.arithmetic import ExpansionError
 from k8s_core.shell.pipes import Output, Pipe
 from k8s_core.shell.process import Process
 from k8s_core.shell.syntax import Command
 
+NEAR = re.compile(r'syntax error: unexpected "(.+?)".*')
+"""How ash and dash tell of a word that must not stand where it does; bash has other words for it."""
 MAX_VARIABLES = 4 << 20
 """Bytes that a shell's variables may hold."""
 OPTIONS = {"errexit": "e", "nounset": "u", "xtrace": "x", "noglob": "f"}
@@ -52,6 +56,8 @@ class Variables:
 
     def complain(self, message: str) -> None:
         flavour = self.flavour
+        if flavour == "bash":
+            message = NEAR.sub(r"syntax error near unexpected token `\1'", message)
         line = "" if self.interactive or flavour == "ash" else "line 1: " if flavour == "bash" else "1: "
         self.err(f"{self.name.lstrip('-')}: {line}{message}\n")
 

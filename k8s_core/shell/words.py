@@ -2,7 +2,17 @@
 
 import re
 
-from k8s_core.shell.syntax import Arithmetic, List, Parameter, Part, Substitution, SyntaxFailure, Text, Word
+from k8s_core.shell.syntax import (
+    Arithmetic,
+    List,
+    Parameter,
+    Part,
+    Reading,
+    Substitution,
+    SyntaxFailure,
+    Text,
+    Word,
+)  # fmt: skip
 
 MAX_DEPTH = 100
 MAX_RETRIES = 64
@@ -16,7 +26,7 @@ RUN_IN_BRACES, RUN_IN_QUOTES, RUN_IN_HEREDOC = (
     re.compile(r'[^"\\$`]+'),
     re.compile(r"[^\\$`]+"),
 )
-OPERATION = re.compile(r":[-=?+]|##|%%|//|[-=?+#%/:]")
+OPERATION = re.compile(r":[-=?+]|##|%%|//|\^\^|,,|[-=?+#%/:^,]")
 TOKEN = re.compile(r"&&|\|\||;;|<<|>>|[ \t\n;&|<>()]|[^ \t\n;&|<>()]+")
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\033", "f": "\f", "v": "\v"}
 """Of $'...'."""
@@ -65,6 +75,10 @@ class Words:
         parts: list[Part] = []
         while self.pos < len(self.text):
             char = self.peek()
+            if not braces and self.peek(2) == "<(":
+                self.pos += 2
+                parts.append(Reading(self.substitution()))
+                continue
             if char == "}" if braces else char in META:
                 break
             if run := self.match(RUN_IN_BRACES if braces else RUN):

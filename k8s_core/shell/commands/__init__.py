@@ -14,6 +14,7 @@ from k8s_core.shell.commands import (
     disks,
     files,
     filters,
+    finding,
     interfaces,
     listing,
     machine,
@@ -29,8 +30,8 @@ from k8s_core.shell.sh import sh
 
 COREUTILS: dict[str, Command] = {
     "sh": sh, **archive.COMMANDS, **awk.COMMANDS, **files.COMMANDS, **listing.COMMANDS, **disks.COMMANDS,
-    **text.COMMANDS, **filters.COMMANDS, **system.COREUTILS, **processes.COREUTILS, **conditions.COMMANDS,
-    **names.GETENT,
+    **finding.COMMANDS, **text.COMMANDS, **filters.COMMANDS, **system.COREUTILS, **processes.COREUTILS,
+    **conditions.COMMANDS, **names.GETENT,
 }  # fmt: skip
 DEBIAN: dict[str, Command] = {**COREUTILS, "bash": sh, "dash": sh}
 """A slim Debian image: no ps, no ip, no ping, as in life."""

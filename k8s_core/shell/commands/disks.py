@@ -4,8 +4,6 @@ A container's root is an overlay on its node's disk, and so are its volumes but 
 what is left there.
 """
 
-import math
-
 from k8s_core.shell.commands.listing import human
 from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.fs import Directory, normalize
@@ -29,7 +27,7 @@ def _systems(process: Process) -> dict[str, str]:
     return found
 
 
-@COMMANDS("df", "hikPTat:")
+@COMMANDS("df", "hikPTat:x: human-readable=h print-type=T inodes=i")
 def df(process: Process, options: Options, operands: list[str]) -> None:
     systems = _systems(process)
     shown = list(systems)
@@ -68,12 +66,7 @@ def _amount(process: Process, options: Options, number: int) -> str:
         return str(number)
     if process.ash:
         return human(number << 10).removesuffix(".0") if number else "0"
-    shown = float(number if "i" in options else number << 10)
-    for unit in ("", "K", "M", "G"):
-        if shown < 1024 or unit == "G":
-            break
-        shown = math.ceil(shown / 102.4) / 10  # GNU rounds up
-    return f"{shown:.1f}{unit}" if unit and 0 < shown < 10 else f"{math.ceil(shown)}{unit}"
+    return human(number if "i" in options else number << 10, ash=False)
 
 
 def _print(process: Process, options: Options, rows: list[list[str]]) -> None:

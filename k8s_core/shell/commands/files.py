@@ -1,5 +1,6 @@
 """Commands on files: cat, cp, mv, rm, mkdir, touch, ln, chmod ..."""
 
+import re
 from collections.abc import Callable
 
 from k8s_core.shell.commands.options import Options, Table
@@ -8,19 +9,28 @@ from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Process
 
 COMMANDS = Table()
-GNU = {"cp": "stat", "mv": "stat", "rm": "remove", "mkdir": "create directory", "touch": "touch"}
-"""What GNU's programs say they cannot do; busybox has words of its own."""
+GNU = {
+    "cp": "cannot stat '{}'", "mv": "cannot stat '{}'", "rm": "cannot remove '{}'", "rmdir": "failed to remove '{}'",
+    "mkdir": "cannot create directory \u2018{}\u2019", "touch": "cannot touch '{}'", "chmod": "cannot access '{}'",
+    "chown": "cannot access '{}'", "chgrp": "cannot access '{}'", "ln": "failed to access '{}'",
+}  # fmt: skip
+BUSYBOX = {
+    "cp": "can't stat '{}'", "mv": "can't rename '{}'", "rm": "can't remove '{}'", "rmdir": "'{}'",
+    "mkdir": "can't create directory '{}'",
+}  # fmt: skip
+"""What each program says before the reason why it cannot."""
 
 
-def each(process: Process, paths: list[str], act: Callable[[str], object], complaint: str = "{path}: {error}") -> None:
+def each(process: Process, paths: list[str], act: Callable[[str], object]) -> None:
     """Do something with every path; who cannot says so and goes on."""
-    if not process.ash and process.name in GNU:
-        complaint = f"cannot {GNU[process.name]} '{{path}}': {{error}}"
     for path in paths:
         try:
             act(path)
         except FileError as error:
-            process.fail(complaint.format(path=path, error=error))
+            what = (BUSYBOX if process.ash else GNU).get(process.name, "{}").format(path)
+            if "UTF-8" not in process.env.get("LANG", ""):
+                what = re.sub("[\u2018\u2019]", "'", what)
+            process.fail(f"{what}: {error}")
 
 
 @COMMANDS("cat", "nuAvetbs")
@@ -63,18 +73,23 @@ def _sources(process: Process, operands: list[str]) -> tuple[list[str], Callable
     return sources, lambda path: f"{folder}/{normalize(path, process.cwd).rsplit('/', 1)[-1]}" if into else target
 
 
-@COMMANDS("cp", "rRafvpPdLuT recursive=r")
+@COMMANDS("cp", "rRafvpPdLuTin recursive=r archive=a force=f interactive=i verbose=v preserve=p parents=_")
 def cp(process: Process, options: Options, operands: list[str]) -> None:
     sources, place = _sources(process, operands)
 
     def copy(source: str) -> None:
         node, _ = process.fs.resolve(source, process.cwd)
+        target = operands[-1] if source.endswith("/.") else place(source)
         if isinstance(node, Directory) and not set(options) & set("rRa"):
-            process.fail(f"omitting directory '{source}'")
-        else:
-            process.fs.copy(node, operands[-1] if source.endswith("/.") else place(source), process.cwd)
+            process.fail(
+                f"omitting directory '{source}'" if process.ash else f"-r not specified; omitting directory '{source}'"
+            )
+        elif "n" not in options or process.lookup(target) is None:
+            process.fs.copy(node, target, process.cwd)
+            if "v" in options:
+                process.print(f"'{source}' -> '{target}'")
 
-    each(process, sources, copy, "can't stat '{path}': {error}")
+    each(process, sources, copy)
 
 
 @COMMANDS("mv", "fnvi")
@@ -84,9 +99,9 @@ def mv(process: Process, options: Options, operands: list[str]) -> None:
     def move(source: str) -> None:
         process.fs.move(normalize(source, process.cwd), normalize(place(source), process.cwd))
         if "v" in options:
-            process.out(f"'{source}' -> '{place(source)}'\n")
+            process.print(f"{'' if process.ash else 'renamed '}'{source}' -> '{place(source)}'")
 
-    each(process, sources, move, "can't rename '{path}': {error}")
+    each(process, sources, move)
 
 
 @COMMANDS("rm", "rRfiv recursive=r force=f")
@@ -97,17 +112,19 @@ def rm(process: Process, options: Options, operands: list[str]) -> int | None:
     def remove(path: str) -> None:
         node = process.lookup(path, follow=False)
         if isinstance(node, Directory) and not set(options) & set("rR"):
-            process.fail(f"'{path}' is a directory")
+            process.fail(f"'{path}' is a directory" if process.ash else f"cannot remove '{path}': Is a directory")
         elif node is not None or "f" not in options:
             process.fs.remove(path, process.cwd, recursive=True)
+            if "v" in options:
+                process.print(f"removed '{path}'")
 
-    each(process, operands, remove, "can't remove '{path}': {error}")
+    each(process, operands, remove)
     return None
 
 
 @COMMANDS("rmdir", "p")
 def rmdir(process: Process, options: Options, operands: list[str]) -> None:
-    each(process, operands, lambda path: process.fs.remove(path, process.cwd), "'{path}': {error}")
+    each(process, operands, lambda path: process.fs.remove(path, process.cwd))
 
 
 @COMMANDS("mkdir", "pvm: parents=p")
@@ -119,7 +136,7 @@ def mkdir(process: Process, options: Options, operands: list[str]) -> None:
         if "m" in options:
             made.mode = int(options["m"], 8)
 
-    each(process, operands, run, "can't create directory '{path}': {error}")
+    each(process, operands, run)
 
 
 @COMMANDS("touch", "camhd:t:r:")
@@ -195,14 +212,14 @@ def chown(process: Process) -> None:
     each(process, paths, lambda path: process.fs.resolve(path, process.cwd))
 
 
-@COMMANDS("readlink realpath", "fn")
+@COMMANDS("readlink realpath", "fnem canonicalize=f")
 def readlink(process: Process, options: Options, operands: list[str]) -> int | None:
     if process.name == "realpath":
         each(process, operands, lambda path: process.print(process.fs.resolve(path, process.cwd)[1]))
         return None
     for path in operands:
         node = process.lookup(path, follow=False)
-        if "f" in options:
+        if set(options) & set("fem"):
             process.print(process.fs.resolve(path, process.cwd)[1])
         elif isinstance(node, Link):
             process.print(node.target)

@@ -1,6 +1,5 @@
-"""Commands that look at files: ls, find, stat, du."""
+"""Commands that look at files: ls, stat, du. busybox and the GNU programs say the same in other forms."""
 
-import fnmatch
 from datetime import UTC, datetime
 
 from k8s_core.shell.commands.options import Options, Table
@@ -8,38 +7,58 @@ from k8s_core.shell.fs import Device, Directory, File, FileError, Link, Node, no
 from k8s_core.shell.process import Process
 
 COMMANDS = Table()
-KINDS = {"d": "directory", "l": "symbolic link", "c": "character special file", "-": "regular file"}
+KINDS = {"d": "directory", "l": "symbolic link", "c": "character special file", "-": "regular file", "s": "socket"}
 COLUMNS = 80
 
 
 def size(node: Node) -> int:
-    if isinstance(node, Link):
-        return len(node.target)
-    return len(node.read()) if isinstance(node, File) else 4096 if isinstance(node, Directory) else 0
+    if isinstance(node, File | Link):
+        return len(node.read() if isinstance(node, File) else node.target)
+    return 4096 if isinstance(node, Directory) else 0
 
 
 def mode(node: Node) -> str:
     kind = {Directory: "d", Link: "l", Device: "c"}
     first = next((letter for cls, letter in kind.items() if isinstance(node, cls)), "-")
+    first = "s" if isinstance(node, Device) and node.kind == "socket" else first
     bits = "".join(letter if node.mode >> (8 - i) & 1 else "-" for i, letter in enumerate("rwxrwxrwx"))
     return first + bits[:8] + ("t" if node.mode & 0o1000 else bits[8:])
 
 
-def human(count: int) -> str:
-    """4.0K and its like."""
+def human(count: int, *, ash: bool = True) -> str:
+    """4.0K and its like. GNU rounds up, and from 10 on leaves the fraction out."""
     for unit, limit in (("", 1), ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)):
         if count < limit << 10 or unit == "G":
             break
-    return f"{count / limit:.1f}{unit}" if unit else str(count)
+    if not unit:
+        return str(count)
+    tenths = -(-count * 10 // limit)
+    return (
+        f"{count / limit:.1f}{unit}"
+        if ash
+        else f"{tenths / 10:.1f}{unit}"
+        if tenths < 100
+        else f"{-(-tenths // 10)}{unit}"
+    )
 
 
-@COMMANDS("ls", "la1hAdRtrSFnis all=a color=_")
+def blocks(node: Node) -> int:
+    """KiB on the disk."""
+    return 0 if isinstance(node, Link) else (size(node) + 4095) // 4096 * 4
+
+
+@COMMANDS(
+    "ls",
+    "la1hAdRtrSFnisgoLpcuk all=a almost-all=A human-readable=h recursive=R reverse=r color=_ group-directories-first=_",
+)
 def ls(process: Process, options: Options, operands: list[str]) -> None:
     plain: list[tuple[str, Node]] = []
     folders: list[tuple[str, Directory]] = []
     for path in operands or ["."]:
         try:
-            node, real = process.fs.resolve(path, process.cwd, follow="l" not in options or path.endswith("/"))
+            node, real = process.fs.resolve(
+                path, process.cwd, follow=not set(options) & set("lgo") or path.endswith("/")
+            )
         except FileError as error:
             ash = process.ash
             process.fail(f"{path}: {error}" if ash else f"cannot access '{path}': {error}", 1 if ash else 2)
@@ -68,51 +87,36 @@ def _listing(process: Process, entries: list[tuple[str, Node]], options: Options
         entries = sorted(entries, key=lambda e: -size(e[1]))
     if "r" in options:
         entries = entries[::-1]
-    if "l" not in options:
+    if not set(options) & set("lgo"):
         names = [name for name, _ in entries]
         width = max(map(len, names), default=0) + 2
         several = max(1, COLUMNS // width) if process.tty and "1" not in options else 1
         rows = [names[i : i + several] for i in range(0, len(names), several)]
         return "".join("".join(name.ljust(width) for name in row).rstrip() + "\n" for row in rows)
-    head = f"total {sum((size(n) + 4095) // 4096 * 4 for _, n in entries)}\n" if total else ""
-    return head + "".join(_row(process, name, node, readable="h" in options) for name, node in entries)
+    count = sum(blocks(n) for _, n in entries)
+    head = f"total {human(count << 10, ash=process.ash) if 'h' in options else count}\n" if total else ""
+    found = [_row(process, name, node, readable="h" in options) for name, node in entries]
+    # GNU's columns are as wide as they must be, busybox's always the same.
+    widths = [4, 8, 8, 9] if process.ash else [max((len(row[i]) for row in found), default=0) for i in range(1, 5)]
+    for bits, links, user, group, length, rest in found:
+        who = ("" if "g" in options else f" {user:{widths[1]}}") + ("" if "o" in options else f" {group:{widths[2]}}")
+        head += f"{bits} {links:>{widths[0]}}{who} {length:>{widths[3]}} {rest}\n"
+    return head
 
 
-def _row(process: Process, name: str, node: Node, *, readable: bool) -> str:
-    user, count = process.machine.user, human(size(node)) if readable else size(node)
+def _row(process: Process, name: str, node: Node, *, readable: bool) -> tuple[str, ...]:
+    """What ls -l says of an entry: mode, links, user, group, size, and the rest."""
+    user, count = process.machine.user, human(size(node), ash=process.ash) if readable else str(size(node))
     when = datetime.fromtimestamp(node.mtime or process.machine.started, UTC).strftime("%b %e %H:%M")
     shown = f"{name} -> {node.target}" if isinstance(node, Link) else name
-    links = 2 if isinstance(node, Directory) else 1
-    return f"{mode(node)} {links:4} {user:8} {user:8} {count:>9} {when} {shown}\n"
+    return mode(node), str(_links(node, process.ash)), user, user, count, f"{when} {shown}"
 
 
-@COMMANDS.plain("find")
-def find(process: Process) -> int | None:
-    arguments, starts = process.argv[1:], list[str]()
-    while arguments and not arguments[0].startswith("-"):
-        starts.append(arguments.pop(0))
-    asked: dict[str, str] = {}
-    while arguments:
-        word = arguments.pop(0)
-        if word in ("-name", "-iname", "-type", "-maxdepth", "-mindepth") and arguments:
-            asked[word] = arguments.pop(0)
-        elif word != "-print":
-            return process.fail(f"unrecognized: {word}" if process.ash else f"unknown predicate `{word}'")
-    for start in starts or ["."]:
-        absolute = normalize(start, process.cwd)
-        if process.fs.lookup(absolute, follow=False) is None:
-            process.fail(f"{start}: No such file or directory")
-        for path, node in process.fs.walk(absolute):
-            depth = path.count("/") - absolute.rstrip("/").count("/")
-            name, kind = path.rsplit("/", 1)[-1], mode(node)[0].replace("-", "f")
-            if (
-                int(asked.get("-mindepth", "0")) <= depth <= int(asked.get("-maxdepth", "99"))
-                and fnmatch.fnmatchcase(name, asked.get("-name", "*"))
-                and fnmatch.fnmatchcase(name.lower(), asked.get("-iname", "*").lower())
-                and asked.get("-type", kind) == kind
-            ):
-                process.print(start + path[len(absolute) :] if absolute != "/" else path)
-    return None
+def _links(node: Node, ash: bool) -> int:
+    """A folder is named by its parent, by itself and by each folder in it."""
+    if not isinstance(node, Directory):
+        return 1
+    return 2 if ash else 2 + sum(isinstance(node.get(name), Directory) for name in node.names())
 
 
 @COMMANDS("stat", "Lftc: format=c")
@@ -124,22 +128,59 @@ def stat(process: Process, options: Options, operands: list[str]) -> int | None:
             return process.fail(f"can't stat '{path}': {error}" if process.ash else f"cannot statx '{path}': {error}")
         kind, bits = KINDS[mode(node)[0]], node.mode & 0o7777
         if "c" in options:
-            facts = {"n": path, "s": size(node), "a": f"{bits:o}", "A": mode(node), "F": kind, "U": "root", "G": "root",
-                     "u": 0, "g": 0, "Y": int(node.mtime or process.machine.started)}  # fmt: skip
+            made = node.mtime or process.machine.started
+            facts = {"n": path, "N": f"'{path}'", "s": size(node), "a": f"{bits:o}", "A": mode(node), "F": kind,
+                     "U": "root", "G": "root", "u": 0, "g": 0, "Y": int(made), "y": _moment(made),
+                     "h": _links(node, process.ash)}  # fmt: skip
             text = options["c"]
             for letter, value in facts.items():
                 text = text.replace(f"%{letter}", str(value))
             process.print(text)
             continue
+        when = _moment(node.mtime or process.machine.started)
+        target = f" -> {node.target}" if isinstance(node, Link) else ""
         process.print(
-            f"  File: {path}\n  Size: {size(node)}\tBlocks: 8\tIO Block: 4096   {kind}",
+            f"  File: {path}{target}",
+            f"  Size: {size(node):<10}\tBlocks: {blocks(node) * 2:<10} IO Block: 4096   {kind}",
+            f"Device: 252,1\tInode: {id(node) % 1_000_000:<11} Links: {_links(node, process.ash)}",
             f"Access: ({bits:04o}/{mode(node)})  Uid: (    0/    root)   Gid: (    0/    root)",
+            *(f"{what:>6}: {when}" for what in ("Access", "Modify", "Change")),
+            *([] if process.ash else [f" Birth: {when}"]),
         )
     return None
 
 
-@COMMANDS("du", "shkacd:")
+def _moment(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S.%f000 +0000")
+
+
+@COMMANDS("du", "shkamcxd: max-depth=d human-readable=h summarize=s all=a total=c")
 def du(process: Process, options: Options, operands: list[str]) -> None:
+    def show(count: int, path: str) -> None:
+        unit = -(-count // 1024) if "m" in options else count
+        process.print(f"{human(count << 10, ash=process.ash) if 'h' in options else unit}\t{path}")
+
+    deepest = 0 if "s" in options else int(options.get("d", "99"))
+    whole = 0
     for path in operands or ["."]:
-        total = sum((size(node) + 1023) // 1024 for _, node in process.fs.walk(normalize(path, process.cwd)))
-        process.print(f"{total}{'K' if 'h' in options else ''}\t{path}")
+        start = normalize(path, process.cwd)
+        if process.fs.lookup(start, follow=False) is None:
+            what = path if process.ash else f"cannot access '{path}'"
+            process.fail(f"{what}: No such file or directory")
+            continue
+        sums: dict[str, int] = {}
+        shown: list[tuple[str, bool]] = []
+        for below, node in process.fs.walk(start):
+            name = path.rstrip("/") + below[0 if start == "/" else len(start) :] or "/"
+            shown.append((name, isinstance(node, Directory)))
+            parts = name[len(path) :].split("/")
+            for number in range(len(parts)):
+                above = path + "/".join(parts[: number + 1])
+                sums[above] = sums.get(above, 0) + blocks(node)
+        depth = {name: name[len(path) :].count("/") for name, _ in shown}
+        for name, folder in reversed(shown):  # what is in a folder comes before it
+            if depth[name] <= deepest and (folder or "a" in options or name == path):
+                show(sums[name], name)
+        whole += sums[path]
+    if "c" in options:
+        show(whole, "total")

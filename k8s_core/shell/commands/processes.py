@@ -1,72 +1,17 @@
-"""Commands about processes: ps, kill, timeout, top, nohup ..."""
+"""Commands about processes: kill, timeout, uptime, nohup ... (ps.py has ps and top)."""
 
 import time
 
+from k8s_core.shell.commands import ps
 from k8s_core.shell.commands.options import Table
 from k8s_core.shell.commands.system import not_found, seconds
 from k8s_core.shell.fs import Directory
 from k8s_core.shell.host_fs import same_place
 from k8s_core.shell.pipes import Killed, Steps
-from k8s_core.shell.process import SIGNALS, Process, Row
+from k8s_core.shell.process import SIGNALS, Process
 
-COREUTILS, PROCPS = Table(), Table()
+COREUTILS, PROCPS = Table(), Table(ps.COMMANDS)
 """A slim Debian image lacks what is in PROCPS."""
-
-
-def _clock(seconds: float) -> str:
-    return time.strftime("%H:%M:%S", time.gmtime(seconds))
-
-
-@PROCPS.plain("ps")
-def ps(process: Process) -> Steps:
-    """Both faces of ps: busybox's and procps'."""
-    machine = process.machine
-    yield 0.0  # the other commands of a pipeline have begun when a real ps looks
-    rows, flags = sorted(machine.rows(), key=lambda p: p.pid), "".join(process.argv[1:]).replace("-", "")
-    head, line = "    PID TTY          TIME CMD", _short
-    if process.ash:
-        head, line = "PID   USER     TIME  COMMAND", _busybox
-    elif ("f" in flags and "e" in flags) or flags == "f":
-        head, line = "UID          PID    PPID  C STIME TTY          TIME CMD", _full
-    elif "u" in flags:
-        head, line = "USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND", _user
-    elif not set(flags) & set("eAax"):
-        rows = [p for p in rows if p.tty == process.tty]
-    process.print(head, *(line(p, 100 * p.cpu / max(machine.loop.now - p.started, 1.0)) for p in rows))
-    return 0
-
-
-def _busybox(p: Row, share: float) -> str:
-    return f"{p.pid:5} {p.user:8} {_minutes(p.cpu):>5} {_command(p)}"
-
-
-def _full(p: Row, share: float) -> str:
-    when = f"{int(share):2} {_clock(p.started)[:5]}"
-    return f"{p.user:8} {p.pid:7} {p.parent:7} {when} {_terminal(p)} {_clock(p.cpu)} {_command(p)}"
-
-
-def _user(p: Row, share: float) -> str:
-    memory, state = 100 * p.memory / (3840 << 20), "Ss" if p.pid == 1 else "S "
-    size = f"{share:4.1f} {memory:4.1f} {p.memory // 256:6} {p.memory // 1024:5}"
-    when = f"{_clock(p.started)[:5]} {_minutes(p.cpu):>6}"
-    return f"{p.user:8} {p.pid:7} {size} {_terminal(p)} {state:4} {when} {_command(p)}"
-
-
-def _short(p: Row, share: float) -> str:
-    name = p.argv[0].rsplit("/", 1)[-1].lstrip("-").rstrip(":")
-    return f"{p.pid:7} {_terminal(p)} {_clock(p.cpu)} {name}"
-
-
-def _terminal(row: Row) -> str:
-    return f"{'pts/0' if row.tty else '?':8}"
-
-
-def _command(row: Row) -> str:
-    return " ".join(row.argv)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 @COREUTILS.plain("kill")
@@ -143,17 +88,6 @@ def timeout(process: Process) -> Steps:
     return late if expired else code
 
 
-@PROCPS.plain("top")
-def top(process: Process) -> None:
-    process.print(
-        "Mem: 2987040K used, 945120K free, 3120K shrd, 93312K buff, 1081384K cached",
-        "CPU:   0% usr   0% sys   0% nic 100% idle   0% io   0% irq   0% sirq\nLoad average: 0.08 0.03 0.01",
-        "  PID  PPID USER     STAT   VSZ %VSZ CPU %CPU COMMAND",
-    )
-    for p in sorted(process.machine.rows(), key=lambda p: p.pid):
-        process.print(f"{p.pid:5} {p.parent:5} {p.user:8} S     4400   0%   0   0% {_command(p)}")
-
-
 @PROCPS.plain("free")
 def free(process: Process) -> None:
     process.print(
@@ -167,7 +101,9 @@ def free(process: Process) -> None:
 def uptime(process: Process) -> None:
     now = process.machine.loop.now
     minutes = int(now - process.machine.started) // 60
-    process.print(f" {_clock(now)} up {minutes} min,  0 users,  load average: 0.08, 0.03, 0.01")
+    process.print(
+        f" {time.strftime('%H:%M:%S', time.gmtime(now))} up {minutes} min,  0 users,  load average: 0.08, 0.03, 0.01"
+    )
 
 
 @COREUTILS.plain("nohup")
