@@ -59,8 +59,10 @@ class KubeletServer(Protocol):
 
     def port_forward(self, namespace: str, pod: str) -> Callable[..., Any]: ...
     def get(self, address: str, port: int, request: WebRequest, *, secure: bool, timeout: float) -> WebResponse: ...
+    def answer(self, request: WebRequest) -> WebResponse: ...
 
 
+KUBELET_PORT = 10250
 Dial = Callable[[str], KubeletServer | None]
 
 
@@ -78,6 +80,7 @@ class Subresources:
             ("pods", "portforward"): self.port_forward,
             ("pods", "proxy"): self.proxy,
             ("services", "proxy"): self.proxy,
+            ("nodes", "proxy"): self.node_proxy,
             ("serviceaccounts", "token"): self.token,
         }
 
@@ -239,9 +242,20 @@ class Subresources:
             targets = self.backends.ready(request.namespace, name, named[0].get("name") or "")
             if not targets:
                 raise errors.unavailable(f'no endpoints available for service "{request.name}"')
-        path = "/" + request.param("path") + ("/" if request.path.endswith("/") and request.param("path") else "")
-        headers = {name.title(): value for name, value in request.headers.items() if name != "authorization"}
-        return passed_on(self.backends.send(targets, WebRequest(request.method, path, headers, request.body)))
+        return passed_on(self.backends.send(targets, _passed(request)))
+
+    def node_proxy(self, request: Request) -> Response:
+        """Pass an HTTP request on to a kubelet, or to whoever listens on another port of its node."""
+        _, name, port = _proxied(request.name)
+        assert request.resource is not None
+        node = self.registry.get(request.resource, "", name)
+        if port not in ("", str(KUBELET_PORT)):
+            address = next((a["address"] for a in node["status"].get("addresses") or ()), "")
+            return passed_on(self.backends.send([(address, int(port) if port.isdigit() else 0)], _passed(request)))
+        pod = {"spec": {"nodeName": name}, "status": {"hostIP": node["status"]["addresses"][0]["address"]}}
+        server = self._kubelet(request, pod, _passed(request).path[1:])
+        assert server is not None
+        return passed_on(server.answer(_passed(request)))
 
     def _container(self, request: Request) -> tuple[Object, str]:
         """The Pod and the container that is meant: the one named, or the only one."""
@@ -283,6 +297,14 @@ class Subresources:
     # --- serviceaccounts ------------------------------------------------------------------------------------
     def token(self, request: Request) -> Response:
         return Response(201, self.tokens.request(request, request.object))
+
+
+def _passed(request: Request) -> WebRequest:
+    """A request as the one behind the proxy gets it."""
+    path = "/" + request.param("path") + ("/" if request.path.endswith("/") and request.param("path") else "")
+    query = urlencode([(key, value) for key, values in request.query.items() if key != "path" for value in values])
+    headers = {name.title(): value for name, value in request.headers.items() if name != "authorization"}
+    return WebRequest(request.method, f"{path}?{query}" if query else path, headers, request.body)
 
 
 def _proxied(name: str) -> tuple[str, str, str]:

@@ -5,8 +5,8 @@ in its log, and systemd starts it again every ten seconds. Only the fields below
 """
 
 import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import yaml
@@ -74,6 +74,8 @@ class Config:
     reserved: tuple[tuple[str, str], ...] = ()
     """(resource, amount) of kubeReserved and systemReserved: what the node keeps from Pods."""
     server: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The file as it was read."""
 
 
 def command_line(fs: FileSystem) -> list[str]:
@@ -121,6 +123,7 @@ def read(fs: FileSystem) -> Config:
                 for name, amount in (told.get(kept) or {}).items()
             ),
             server=server,
+            told=told,
         )
     except (TypeError, ValueError) as error:
         raise BadConfig(f"failed to load kubelet config file, path: {path}, error: {error}") from None

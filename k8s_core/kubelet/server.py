@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from k8s_core.api.errors import bad_request, internal, unavailable
 from k8s_core.kubelet.container import CREATED, RUNNING, Container, RuntimeFailure
 from k8s_core.kubelet.container_state import ContainerState
+from k8s_core.kubelet.endpoints import Endpoints
 from k8s_core.kubelet.logs import ContainerLog, Line, render, select
 from k8s_core.kubelet.pod_worker import PodWorker
 from k8s_core.limits import CLIENT_WAITS_FOR_CONTAINER
@@ -33,6 +34,8 @@ class KubeletServer:
 
     def __init__(self, kubelet: "Kubelet") -> None:
         self.kubelet = kubelet
+        self.answer = Endpoints(kubelet).answer
+        """What can be had by a GET."""
 
     # --- logs -----------------------------------------------------------------------------------------------
     def container_logs(
