@@ -2,7 +2,8 @@
 
 Stands for component-helpers resource.PodRequests. Promises the effective request: the sum of the containers and
 the sidecars, or the largest moment of the init phase if that is more, overridden by requests on the Pod itself,
-plus its overhead. Left out: what an in-place resize has allocated but not yet granted.
+plus its overhead. While a Pod is resized a container counts with the larger of what it has and what it wants; with
+what it has alone if the node can never give the other.
 """
 
 from collections.abc import Mapping
@@ -38,12 +39,31 @@ def _raise_to(total: Amounts, least: Mapping[str, int]) -> None:
             total[name] = value
 
 
-def pod_requests(spec: Object, missing: Mapping[str, int] | None = None) -> Amounts:
+def resize(status: Object | None) -> str:
+    """The reason of a resize that is not over: Infeasible, Deferred, InProgress; "" without one."""
+    for condition in (status or {}).get("conditions") or ():
+        if condition["type"] == "PodResizePending":
+            return str(condition.get("reason"))
+        if condition["type"] == "PodResizeInProgress":
+            return "InProgress"
+    return ""
+
+
+def pod_requests(spec: Object, missing: Mapping[str, int] | None = None, status: Object | None = None) -> Amounts:
     """The effective requests of a Pod. `missing` gives the values of what a container does not name."""
+    under_way = resize(status)
+    held: dict[str, Amounts] = {
+        each["name"]: amounts(each.get("allocatedResources"))
+        for part in ("containerStatuses", "initContainerStatuses")
+        for each in (under_way and status and status.get(part)) or ()
+    }
 
     def of(container: Object) -> Amounts:
         found = amounts((container.get("resources") or {}).get("requests"))
-        return {**missing, **found} if missing else found
+        if held:
+            has = held.get(container["name"], {})
+            found = has if under_way == "Infeasible" else {n: max(found.get(n, 0), has.get(n, 0)) for n in found | has}
+        return {**missing, **found} if missing else dict(found)
 
     total: Amounts = {}
     for container in spec["containers"]:

@@ -6,7 +6,6 @@ pkg/kubelet/pod_workers.go and kuberuntime_manager.go's SyncPod. The status is w
 written last.
 """
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from k8s_core import limits
@@ -84,10 +83,10 @@ class PodWorker:
         """The status as it was last made."""
         return self.statuses.status
 
-    @cached_property
+    @property
     def requests(self) -> Amounts:
         """What the Pod asks for of the node."""
-        return pod_requests(self.spec)
+        return pod_requests(self.spec, None, self.status)
 
     def state(self, name: str) -> ContainerState:
         if name not in self.states:
@@ -121,8 +120,6 @@ class PodWorker:
     # --- the loop -------------------------------------------------------------------------------------------
     def update(self, pod: Object) -> None:
         """The Pod has changed at the apiserver."""
-        if pod["spec"] != self.spec:  # resized, maybe
-            self.__dict__.pop("requests", None)
         self.pod = pod
 
     def sync(self) -> None:

@@ -13,7 +13,7 @@ import orjson
 
 from k8s_core.api import Object
 from k8s_core.api.placement import Port, host_ports
-from k8s_core.api.requests import NON_ZERO, Amounts, amounts, pod_requests
+from k8s_core.api.requests import NON_ZERO, Amounts, amounts, pod_requests, resize
 
 ZONE = "topology.kubernetes.io/zone"
 REGION = "topology.kubernetes.io/region"
@@ -64,14 +64,14 @@ class PodInfo:
     @property
     def requests(self) -> Amounts:
         if self._requests is None:
-            self._requests = pod_requests(self.spec)
+            self._requests = pod_requests(self.spec, None, self.pod.get("status"))
         return self._requests
 
     @property
     def nonzero(self) -> Amounts:
         """Requests with 100m CPU and 200Mi memory for every container that names none."""
         if self._nonzero is None:
-            self._nonzero = pod_requests(self.spec, NON_ZERO)
+            self._nonzero = pod_requests(self.spec, NON_ZERO, self.pod.get("status"))
         return self._nonzero
 
     @property
@@ -295,6 +295,7 @@ def _counts_alike(old: Object, new: Object) -> bool:
         a.get("labels") == b.get("labels")
         and a.get("deletionTimestamp") == b.get("deletionTimestamp")
         and (a.get("generation", -1) == b.get("generation") or old["spec"] == new["spec"])
+        and (a.get("generation") == 1 or resize(old.get("status")) == resize(new.get("status")))
     )
 
 

@@ -106,6 +106,19 @@ def test_pods_count_from_the_moment_they_are_chosen(desk: Desk) -> None:
     assert desk.on("r")
 
 
+def test_a_pod_that_shrinks_makes_room(desk: Desk) -> None:
+    """A running Pod that asks for less wakes the one that waits; one that is relabelled does not."""
+    for name in ("p", "q"):
+        desk.create(name, cpu="800m")
+    desk.create("r", cpu="500m")
+    before = len(desk.cluster.scheduler.decisions)
+    desk.do(desk.client.patch("pods", "p", "default", {"metadata": {"labels": {"a": "b"}}}))
+    assert len(desk.cluster.scheduler.decisions) == before
+    smaller = {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "300m"}}}]}}
+    desk.do(desk.client.patch("pods", "p", "default", smaller, kind="strategic", subresource="resize"))
+    assert desk.on("r") == desk.on("p")
+
+
 def test_what_cannot_help_does_not_wake_a_pod(desk: Desk) -> None:
     """A Pod that waits for a label is not tried again because of a taint."""
     desk.create("p", nodeSelector={"disk": "ssd"})

@@ -61,7 +61,7 @@ class NodeResourcesFit(Plugin):
 
     name = "NodeResourcesFit"
     local = True
-    events = frozenset({"AssignedPod/Delete", "Node/Add", "Node/Update", "TargetPod/Update"})
+    events = frozenset({"AssignedPod/Update", "AssignedPod/Delete", "Node/Add", "Node/Update", "TargetPod/Update"})
 
     def __init__(self, handle: Handle, args: Object):
         super().__init__(handle, args)
@@ -101,8 +101,9 @@ class NodeResourcesFit(Plugin):
         return round_half_away(score / weights) if kind == "RequestedToCapacityRatio" else score // weights
 
     def helps(self, event: Event, pod: PodInfo) -> bool:
-        if event.kind == "TargetPod/Update":
-            return any(event.new.requests.get(name, 0) < value for name, value in event.old.requests.items())
+        if event.kind in ("TargetPod/Update", "AssignedPod/Update"):  # it shrinks, or somebody else does
+            names = event.old.requests if event.kind == "TargetPod/Update" else pod.requests
+            return any(event.new.requests.get(name, 0) < event.old.requests.get(name, 0) for name in names)
         if event.kind == "AssignedPod/Delete":
             # A Pod that leaves always frees its place among the node's Pods.
             return bool(event.old.pod["spec"].get("nodeName"))
