@@ -5,10 +5,11 @@ scopes and charges; amounts keep the notation of what they were made of. Stands 
 Left out: ResourceClaims, and charging the larger of request and actual size when a Pod is resized.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from k8s_core.api import Object
 from k8s_core.api.quantity import Quantity, parse
+from k8s_core.api.validation.pods import qos_class
 
 Amounts = dict[str, Quantity]
 ONE = Quantity(10**9)
@@ -153,9 +154,11 @@ def _in_scope(term: Object, spec: Object) -> bool:
         case "NotTerminating":
             return (spec.get("activeDeadlineSeconds") or -1) < 0
         case "BestEffort":
-            return not _has_resources(spec)
+            return qos_class(spec) == "BestEffort"
         case "NotBestEffort":
-            return _has_resources(spec)
+            return qos_class(spec) != "BestEffort"
+        case "CrossNamespacePodAffinity":
+            return any(term.get("namespaces") or "namespaceSelector" in term for term in affinity_terms(spec))
         case "PriorityClass":
             name, values = spec.get("priorityClassName", ""), term.get("values") or ()
             operator = term["operator"]
@@ -165,9 +168,14 @@ def _in_scope(term: Object, spec: Object) -> bool:
     return False
 
 
-def _has_resources(spec: Object) -> bool:
-    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    return any(_amounts(each, kind) for each in containers for kind in ("requests", "limits"))
+def affinity_terms(spec: Object) -> Iterator[Object]:
+    """Every PodAffinityTerm of a Pod."""
+    affinity = spec.get("affinity") or {}
+    for kind in ("podAffinity", "podAntiAffinity"):
+        rules = affinity.get(kind) or {}
+        yield from rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+        for each in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ():
+            yield each["podAffinityTerm"]
 
 
 def unspecified(quota: Object, resource: str, obj: Object) -> str:

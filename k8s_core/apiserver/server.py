@@ -32,7 +32,7 @@ from k8s_core.apiserver.openapi import OpenAPI
 from k8s_core.apiserver.registry import Registry, copy
 from k8s_core.apiserver.request import Request, Response, resolve
 from k8s_core.apiserver.reviews import Reviews
-from k8s_core.apiserver.strategy import CREATE_ON_UPDATE
+from k8s_core.apiserver.strategy import CREATE_ON_UPDATE, orphans_unasked
 from k8s_core.apiserver.subresources import Subresources, patch_kind
 from k8s_core.apiserver.tokens import Tokens
 from k8s_core.apiserver.watch import Sink, Watch
@@ -277,6 +277,7 @@ class Server:
     def _delete(self, request: Request) -> Response:
         resource = request.resource
         assert resource is not None
+        self._warn_of_orphans(request)
         obj, gone = self.registry.delete(request, request.object or {})
         self._stored(request)
         if gone and resource.group_resource not in RETURN_DELETED:
@@ -286,6 +287,7 @@ class Server:
     def _deletecollection(self, request: Request) -> Response:
         resource = request.resource
         assert resource is not None
+        self._warn_of_orphans(request)
         wanted = filter_of(request)
         doomed = [o for o in self.registry.storage.select(resource.storage, wanted.namespace) if wanted(o)]
         for obj in doomed:
@@ -294,14 +296,18 @@ class Server:
                 name=obj["metadata"]["name"], user=request.user, headers=request.headers, query=request.query,
                 object=request.object, in_process=True,
             )  # fmt: skip
-            try:
+            with errors.ignoring(errors.is_not_found):
                 self.registry.delete(one, request.object or {})
-            except errors.StatusError as error:
-                if not errors.is_not_found(error):
-                    raise
         self._stored(request)
         items, meta = doomed, {"resourceVersion": str(self.registry.storage.revision)}
         return Response(object=presentation.many(request, items, meta, self.loop) if not request.in_process else {})
+
+    def _warn_of_orphans(self, request: Request) -> None:
+        if request.resource and orphans_unasked(request.resource.group_resource, request.object or {}):
+            request.warnings.append(
+                "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
+                "them or set propagationPolicy=Orphan to suppress this warning"
+            )
 
     def _stored(self, request: Request) -> None:
         assert request.resource is not None

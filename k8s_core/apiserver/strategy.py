@@ -68,7 +68,7 @@ CRD_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 DELETION_FINALIZER = {"customresourcedefinitions.apiextensions.k8s.io": CRD_CLEANUP}
 
 # Deleting these orphans what they own unless the client says otherwise.
-ORPHAN_BY_DEFAULT: set[str] = {"replicationcontrollers"}
+ORPHAN_BY_DEFAULT = {"replicationcontrollers", "jobs.batch"}
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 FINALIZER_OF_POLICY = {"Orphan": ORPHAN, "Foreground": FOREGROUND}
 
@@ -256,6 +256,11 @@ def _keep(new: Object, old: Object, part: str) -> None:
 
 def _desired(obj: Object) -> Object:
     return {part: value for part, value in obj.items() if part not in ("metadata", "status", "apiVersion", "kind")}
+
+
+def orphans_unasked(resource: str, options: Object) -> bool:
+    """Whether a deletion leaves a Job's Pods only because nobody said what to do with them."""
+    return resource == "jobs.batch" and not {"propagationPolicy", "orphanDependents"} & set(options)
 
 
 def deletion_finalizers(resource: str, have: list[str], options: Object) -> list[str]:

@@ -10,8 +10,8 @@ here. Left out: images that could be removed before.
 from typing import TYPE_CHECKING
 
 from k8s_core.api import Object, quantity
+from k8s_core.api.validation.pods import qos_class
 from k8s_core.kubelet.config import SIGNALS, Signal, Threshold
-from k8s_core.kubelet.status import qos
 from k8s_core.shell.fs import Directory, File, Node
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class EvictionManager:
                 t.get("key") in ("node.kubernetes.io/memory-pressure", None) and t.get("operator") == "Exists"
                 for t in pod["spec"].get("tolerations") or ()
             )
-            if qos(pod["spec"]) != "BestEffort" or tolerates:
+            if qos_class(pod["spec"]) != "BestEffort" or tolerates:
                 return None
         names = " ".join(sorted(pressures))
         return "Evicted", f"Pod was rejected: The node had condition: [{names}]. "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from k8s_core import limits
 from k8s_core.api import Object
 from k8s_core.api.requests import Amounts, pod_requests
+from k8s_core.api.validation.pods import qos_class
 from k8s_core.kubelet import pod_network
 from k8s_core.kubelet import status as make
 from k8s_core.kubelet.container import EXITED, RUNNING, Container, Sandbox
@@ -245,7 +246,7 @@ class PodWorker:
         host_name = pod_network.host_name(self.pod, self.kubelet.name)
         labels = self.pod["metadata"].get("labels") or {}
         self.sandbox = self.runtime.run_sandbox(
-            self.name, self.namespace, self.uid, host_name, network, qos=make.qos(self.spec), labels=labels,
+            self.name, self.namespace, self.uid, host_name, network, qos=qos_class(self.spec), labels=labels,
             attempt=self._attempt,
         )  # fmt: skip
         address = network.address

@@ -6,7 +6,6 @@ functions: state in, status out; the worker decides when to write it.
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 from k8s_core.api import Object
 from k8s_core.kubelet.container import EXITED, RUNNING, Container
@@ -241,23 +240,3 @@ def _containers_ready(spec: Object, inits: list[Object], mains: list[Object], ph
     if unready:
         return "False", "ContainersNotReady", f"containers with unready status: {_names(unready)}"
     return "True", "", ""
-
-
-def qos(spec: Object) -> str:
-    """Guaranteed, Burstable or BestEffort."""
-    containers = [*spec["containers"], *(spec.get("initContainers") or ())]
-    pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for container in containers:
-        resources = container.get("resources") or {}
-        keep = ("cpu", "memory")
-        pairs.append(
-            (
-                {k: v for k, v in (resources.get("requests") or {}).items() if k in keep},
-                {k: v for k, v in (resources.get("limits") or {}).items() if k in keep},
-            )
-        )
-    if not any(requests or limits for requests, limits in pairs):
-        return "BestEffort"
-    if all(len(limits) == 2 and (not requests or requests == limits) for requests, limits in pairs):
-        return "Guaranteed"
-    return "Burstable"

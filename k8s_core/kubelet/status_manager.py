@@ -6,6 +6,7 @@ Stands for pkg/kubelet/status/status_manager.go. Conditions that others own are 
 from typing import TYPE_CHECKING
 
 from k8s_core.api import Object
+from k8s_core.api.validation.pods import qos_class
 from k8s_core.kubelet import status as make
 from k8s_core.kubelet.resize import CONDITIONS
 
@@ -79,7 +80,7 @@ class StatusManager:
             "hostIP": worker.kubelet.address,
             "hostIPs": [{"ip": worker.kubelet.address}],
             "startTime": old.get("startTime") or now,
-            "qosClass": old.get("qosClass") or make.qos(spec),
+            "qosClass": old.get("qosClass") or qos_class(spec),
         }
         if not (worker.failed and not worker.sandbox and not old.get("containerStatuses")):
             status["containerStatuses"] = mains

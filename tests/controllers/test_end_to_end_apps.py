@@ -86,12 +86,13 @@ def act(world: World, verb: str, what: Any) -> None:
             for obj in what if isinstance(what, list) else [what]:
                 create(world, obj)
         case "patch" | "merge" | "json" | "apply":
-            path = world.path(what["kind"], what["name"], what.get("subresource", ""))
+            path = world.path(what["kind"], what["name"], what.get("subresource", ""), what.get("namespace", ""))
             query = {"fieldManager": "e2e"} if verb == "apply" else {}
             world.send("PATCH", path, what["with"], verb, **query)
         case "replace":
-            path = world.path(what["kind"], what["name"], what.get("subresource", ""))
-            world.send("PUT", path, merged(world.send("GET", path), what["with"]))
+            subresource = what.get("subresource", "")
+            found = world.get(what["kind"], what["name"], subresource if subresource != "finalize" else "")
+            world.send("PUT", world.path(what["kind"], what["name"], subresource), merged(found, what["with"]))
         case "scale":
             path = world.path(what["kind"], what["name"], "scale")
             world.send("PUT", path, merged(world.send("GET", path), {"spec": {"replicas": what["to"]}}))
