@@ -5,12 +5,13 @@ the answers of local plugins for one kind of Pods and forgets those of nodes tha
 ReplicaSet cost one node each; `Places` takes the nodes of one cycle out of any column at the speed of a list.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from k8s_core.scheduler.cache import Cache, NodeInfo
 
 T = TypeVar("T")
+MAX_KINDS = 128  # kept about one kind of Pods; each ReplicaSet sees nodes with other eyes
 
 
 class Places:
@@ -42,60 +43,79 @@ class Places:
 
 
 class Answers:
-    """One column of answers that are asked for when they are needed, and only once."""
+    """One column of answers about the nodes, asked for when they are needed, and again when a node has changed."""
 
-    __slots__ = ("unknown", "values")
+    __slots__ = ("_generation", "_nodes", "_unknown", "values")
 
-    def __init__(self, size: int):
-        self.values: list[Any] = [None] * size
-        self.unknown = set(range(size))
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._unknown: set[int] = set()
+        self._nodes: list[NodeInfo] = []
+        self._generation = 0
 
-    def take(self, places: Places, nodes: list[NodeInfo], ask: Callable[[NodeInfo], Any]) -> list[Any]:
-        """What is answered for these nodes."""
-        if self.unknown:
-            wanted = places.among(self.unknown, len(nodes))
+    def take(self, places: Places, cache: Cache, ask: Callable[[int], Any]) -> list[Any]:
+        """What is answered for these nodes; `ask` is told their places."""
+        if cache.nodes is not self._nodes:
+            self._nodes = cache.nodes
+            self.values, self._unknown = [None] * len(self._nodes), set(range(len(self._nodes)))
+        elif self._generation != cache.generation:
+            names = cache.changed_since(self._generation)
+            self._unknown.update(place for name in names if (place := cache.places.get(name)) is not None)
+        self._generation = cache.generation
+        if self._unknown:
+            wanted = places.among(self._unknown, len(self._nodes))
             for place in wanted:
-                self.values[place] = ask(nodes[place])
-            self.unknown.difference_update(wanted)
+                self.values[place] = ask(place)
+            self._unknown.difference_update(wanted)
         return places.take(self.values)
+
+
+class Kinds:
+    """Nodes with equal rows of facts are of one kind. `rows` are the different rows, by the numbers of the kinds."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._answers = Answers()
+
+    def take(self, places: Places, cache: Cache, facts: Sequence[list[Any]]) -> list[int]:
+        """The number of each node's kind; `facts` are columns of all nodes that change only where nodes do."""
+        return self._answers.take(places, cache, lambda place: self._number(tuple(column[place] for column in facts)))
+
+    def _number(self, row: tuple[Any, ...]) -> int:
+        if row not in self._numbers:
+            self._numbers[row] = len(self.rows)
+            self.rows.append(row)
+        return self._numbers[row]
 
 
 class Board:
     """What the local plugins say of each node to one kind of Pods."""
 
-    def __init__(self) -> None:
-        self._nodes: list[NodeInfo] = []
-        self._generation = -1
-        self._refusals = Answers(0)
-        self._scores = Answers(0)
-        self._numbers: dict[tuple[int, ...], int] = {}
-        self.rows: list[tuple[int, ...]] = []
-        """The different rows of scores that nodes were given, by their numbers."""
-
-    def renew(self, cache: Cache) -> "Board":
-        """Forget what was said of nodes that have changed."""
-        if cache.nodes is not self._nodes:
-            self._nodes = cache.nodes
-            self._refusals = Answers(len(self._nodes))
-            self._scores = Answers(len(self._nodes))
-        elif self._generation != cache.generation:
-            names = cache.changed_since(self._generation)
-            changed = [place for name in names if (place := cache.places.get(name)) is not None]
-            for answers in (self._refusals, self._scores):
-                answers.unknown.update(changed)
-        self._generation = cache.generation
-        return self
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._refusals = Answers()
+        self._scores = Answers()
+        self._kinds: dict[tuple[int, ...], tuple[Kinds, Sequence[list[Any]]]] = {}
 
     def refused(self, places: Places, ask: Callable[[NodeInfo], Any]) -> list[Any]:
         """What each of these nodes is refused for, None if it is not."""
-        return self._refusals.take(places, self._nodes, ask)
+        nodes = self._cache.nodes
+        return self._refusals.take(places, self._cache, lambda place: ask(nodes[place]))
 
-    def scored(self, places: Places, ask: Callable[[NodeInfo], list[int]]) -> list[int]:
-        """By node the number of its row of scores, one score a plugin."""
-        return self._scores.take(places, self._nodes, lambda node: self._number(tuple(ask(node))))
+    def scored(
+        self, places: Places, ask: Callable[[NodeInfo], list[int]], facts: Sequence[list[Any]]
+    ) -> tuple[list[int], list[tuple[Any, ...]]]:
+        """Kinds of nodes with equal scores and facts: the number of each node's, and what they are by number.
 
-    def _number(self, row: tuple[int, ...]) -> int:
-        if row not in self._numbers:
-            self._numbers[row] = len(self.rows)
-            self.rows.append(row)
-        return self._numbers[row]
+        The first fact of a kind is its row of scores, one a plugin.
+        """
+        nodes = self._cache.nodes
+        self._scores.take(places, self._cache, lambda place: tuple(ask(nodes[place])))
+        columns = [self._scores.values, *facts]
+        key = tuple(map(id, columns))
+        kinds, _ = self._kinds.pop(key, (Kinds(), columns))
+        if len(self._kinds) >= MAX_KINDS:
+            del self._kinds[next(iter(self._kinds))]
+        self._kinds[key] = kinds, columns  # which keeps their identities theirs
+        return kinds.take(places, self._cache, columns), kinds.rows

@@ -40,7 +40,7 @@ class Decision:
 
     @property
     def cells(self) -> int:
-        return len(self.filtered) + len(self.feasible) * (1 + (len(self.table.facts) if self.table else 0))
+        return len(self.filtered) + 2 * len(self.feasible)
 
     def as_dict(self) -> Object:
         """Plain data: filtered is {node: {plugin, reason}}, scores {node: {plugin: {raw, normalized, weighted}}}."""

@@ -9,10 +9,9 @@ each, not all of them.
 """
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import compress
-from typing import Any
+from itertools import chain, compress
 
 from k8s_core.scheduler.board import Board, Places
 from k8s_core.scheduler.cache import Cache, NodeInfo, PodInfo
@@ -72,12 +71,11 @@ class NoNodesError(Exception):
 class ScoreTable:
     """Scores of the feasible nodes, worked out once for all nodes of a kind, spread out when somebody asks."""
 
-    facts: list[Sequence[Any]]
-    """Columns, one entry a node; nodes with equal rows of them get equal scores: they are of one kind."""
-    kinds: dict[tuple[Any, ...], int]
-    """The rows that there are, numbered."""
+    of: Sequence[Hashable]
+    """The kind of each node: those of one kind get equal scores."""
+    kinds: list[Hashable]
     by_kind: dict[str, tuple[Sequence[int], Sequence[int], int]]
-    """Per plugin the raw and the normalized scores, and the weight."""
+    """Per plugin the raw and the normalized scores, kind by kind, and the weight."""
     sums: list[int]
 
     @property
@@ -93,13 +91,14 @@ class ScoreTable:
         return self._spread(self.sums)
 
     def _spread(self, scores: Sequence[int]) -> list[int]:
-        return [scores[self.kinds[row]] for row in zip(*self.facts, strict=True)]
+        score_of = dict(zip(self.kinds, scores, strict=True))
+        return [score_of[kind] for kind in self.of]
 
     def best(self, nodes: Sequence[NodeInfo]) -> list[NodeInfo]:
         """The nodes with the highest sum."""
         highest = max(self.sums)
-        wanted = {row for row, score in zip(self.kinds, self.sums, strict=True) if score == highest}
-        return list(compress(nodes, map(wanted.__contains__, zip(*self.facts, strict=True))))
+        wanted = {kind for kind, score in zip(self.kinds, self.sums, strict=True) if score == highest}
+        return list(compress(nodes, map(wanted.__contains__, self.of)))
 
 
 @dataclass(slots=True)
@@ -259,9 +258,9 @@ class Framework:
         if board is None:
             if len(self._boards) >= MAX_BOARDS:
                 del self._boards[next(iter(self._boards))]
-            board = Board()
+            board = Board(self.handle.cache)
         self._boards[pod.signature] = board  # the one used last is dropped last
-        return board.renew(self.handle.cache)
+        return board
 
     def _nodes_to_find(self, total: int) -> int:
         """numFeasibleNodesToFind: all of a small cluster, a shrinking share of a large one."""
@@ -348,28 +347,25 @@ class Framework:
         return nominate, ", ".join(reasons)
 
     def _run_score(self, state: State, pod: PodInfo, nodes: list[NodeInfo], places: Places) -> ScoreTable:
-        board = self._board(pod)
         active = [plugin for plugin in self._score if plugin.pre_score(state, pod, nodes)]
         local = [plugin for plugin in active if plugin.local]
-        facts: list[Sequence[Any]] = [board.scored(places, lambda node: [p.score(state, pod, node) for p in local])]
-        said: dict[str, Sequence[int]] = {}
-        for plugin in active:
-            if not plugin.local:
-                told = plugin.facts(state)
-                if not told:
-                    told = [plugin.scores(state, pod, nodes)]
-                    said[plugin.name] = told[0]
-                facts += told
+        facts = {plugin.name: plugin.facts(state) for plugin in active}
+        numbers, rows = self._board(pod).scored(
+            places, lambda node: [plugin.score(state, pod, node) for plugin in local], [*chain(*facts.values())]
+        )
+        said = {p.name: p.scores(state, pod, nodes) for p in active if not p.local and not facts[p.name]}
+        more = [scores for scores in said.values() if scores.count(scores[0]) < len(scores)]
         if not self._even:
-            facts.append(range(len(nodes)))
-        last = dict(zip(zip(*facts, strict=True), range(len(nodes)), strict=True))
+            more.append(list(range(len(nodes))))
+        of: Sequence[Hashable] = list(zip(numbers, *more, strict=True)) if more else numbers
+        last = dict(zip(of, range(len(nodes)), strict=True))
         some = [nodes[index] for index in last.values()]
-        rows = zip(*(board.rows[row[0]] for row in last), strict=True)
+        locally = zip(*(rows[numbers[index]][0] for index in last.values()), strict=True)
         by_kind: dict[str, tuple[Sequence[int], Sequence[int], int]] = {}
         sums = [0] * len(some)
         for plugin in active:
             if plugin.local:
-                scores = list(next(rows))
+                scores = list(next(locally))
             elif plugin.name in said:
                 scores = [said[plugin.name][index] for index in last.values()]
             else:
@@ -377,7 +373,7 @@ class Framework:
             normalized, weight = plugin.normalize(state, scores, some), self.weights[plugin.name]
             by_kind[plugin.name] = scores, normalized, weight
             sums = [sum + weight * score for sum, score in zip(sums, normalized, strict=True)]
-        return ScoreTable(facts, {row: kind for kind, row in enumerate(last)}, by_kind, sums)
+        return ScoreTable(of, list(last), by_kind, sums)
 
 
 def top_of_heap(scores: Sequence[int]) -> int:

@@ -145,8 +145,11 @@ class Plugin:
     def scores(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int]:
         return [self.score(state, pod, node) for node in nodes]
 
-    def facts(self, state: State) -> list[Sequence[Any]]:
-        """Columns of `state["places"]`: nodes with equal rows of them are scored alike. Without, all are scored."""
+    def facts(self, state: State) -> list[list[Any]]:
+        """Columns of all nodes, changed only where nodes change: those with equal rows of them are scored alike.
+
+        Who has none is asked for the scores of all feasible nodes.
+        """
         return []
 
     def normalize(self, state: State, scores: list[int], nodes: Sequence[NodeInfo]) -> list[int]:

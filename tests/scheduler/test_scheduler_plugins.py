@@ -1,11 +1,12 @@
 """Every plugin, state in and verdict out: cases/*.yaml, with numbers worked out by hand beside them."""
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import yaml
-from cluster_on_paper import framework, pod
+from cluster_on_paper import framework, node, pod
 
 from k8s_core.scheduler import plugins
 from k8s_core.scheduler.cache import PodInfo
@@ -79,3 +80,82 @@ def test_a_large_cluster_is_looked_at_in_turns() -> None:
         second = [node.name for node in chosen.schedule(PodInfo(pod("two", {"cpu": 1}))).feasible]
         assert first == list(nodes)[:enough]
         assert second == [f"n{number % 300:03}" for number in range(enough, 2 * enough)]
+
+
+SHAPES: list[dict[str, Any]] = [
+    {"cpu": "100m", "memory": "64Mi", "labels": {"app": "a"}},
+    {"labels": {"app": "b"}, "tolerations": [{"key": "soft", "operator": "Exists"}]},
+    {
+        "cpu": 1,
+        "labels": {"app": "a"},
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 2,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app": "a"}},
+            }
+            for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+        ],
+    },
+    {
+        "memory": "1Gi",
+        "labels": {"app": "c"},
+        "affinity": {
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 7,
+                        "podAffinityTerm": {
+                            "topologyKey": "topology.kubernetes.io/zone",
+                            "labelSelector": {"matchLabels": {"app": "a"}},
+                        },
+                    }
+                ]
+            },
+            "nodeAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 5, "preference": {"matchExpressions": [{"key": "disk", "operator": "Exists"}]}}
+                ]
+            },
+        },
+    },
+]
+
+
+def _some_node(random: Random) -> dict[str, Any]:
+    labels = {"topology.kubernetes.io/zone": random.choice("xyz")} if random.random() < 0.8 else {}
+    if random.random() < 0.3:
+        labels["disk"] = "ssd"
+    taints = [{"key": "soft", "effect": "PreferNoSchedule"}] if random.random() < 0.2 else []
+    images = {"nginx:latest": 300_000_000} if random.random() < 0.3 else {}
+    return {"cpu": random.choice((4, 8)), "labels": labels, "taints": taints, "images": images}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_scoring_kinds_of_nodes_is_scoring_nodes(seed: int) -> None:
+    """While Pods and nodes come, go and change, the scores are those of a framework that looks at each node anew."""
+    random = Random(seed)
+    services = [{"metadata": {"name": "b"}, "spec": {"selector": {"app": "b"}}}]
+    nodes = {f"n{number}": _some_node(random) for number in range(random.choice((5, 40, 130)))}
+    quick = framework({"nodes": nodes, "objects": {"services": services}})
+    cache, placed = quick.handle.cache, list[PodInfo]()
+    for turn in range(60):
+        what = random.random()
+        if what < 0.1 or not cache.nodes:
+            cache.set_node(node(f"n{random.randrange(len(nodes) + 5)}", _some_node(random)))
+        elif what < 0.15:
+            cache.remove_node(random.choice(cache.nodes).name)
+        elif what < 0.3 and placed:
+            cache.remove_pod(placed.pop(random.randrange(len(placed))).uid)
+        incoming = PodInfo(pod(f"p{turn}", random.choice(SHAPES)))
+        plain = plugins.build(quick.handle)
+        plain._even, plain._next_start = False, quick._next_start
+        found, expected = quick.schedule(incoming), plain.schedule(incoming)
+        assert (found.node, found.ties, found.feasible) == (expected.node, expected.ties, expected.feasible)
+        if found.table and expected.table:
+            assert found.table.columns == expected.table.columns
+            assert found.table.total == expected.table.total
+            assert len(set(expected.table.of)) == len(expected.feasible)
+        cache.add_pod(incoming, found.node)
+        placed.append(incoming)

@@ -173,8 +173,6 @@ class Soft:
     """PreScore's state. `ignored` nodes lack a topology key."""
 
     tallies: list[Tally]
-    domains: list[list[str | None]]
-    """By constraint, the domain of each node."""
     weights: list[float]
     ignored: set[str]
 
@@ -243,24 +241,22 @@ class PodTopologySpread(Plugin):
             ignored = {n.name for n in nodes if not all(c.key in n.labels for c in constraints)}
         required = [constraint.key for constraint in constraints] if require_all else []
         tallies = [self._tally(constraint, pod, required) for constraint in constraints]
-        # More domains, fewer Pods in each: the logarithm keeps the counts of zones and of nodes comparable.
-        domains = [state["places"].take(tally.domains) for tally in tallies]
         kept = [node.name not in ignored for node in nodes] if ignored else None
-        sizes = [
-            len(column) if not kept and tally.unique else len(set(compress(column, kept) if kept else column))
-            for tally, column in zip(tallies, domains, strict=True)
-        ]
-        weights = [math.log(size + 2) for size in sizes]
-        state[self.name + "/score"] = Soft(tallies, domains, weights, ignored)
+        weights = []
+        for tally in tallies:
+            size = len(nodes)
+            if kept or not tally.unique:
+                domains = state["places"].take(tally.domains)
+                size = len(set(compress(domains, kept) if kept else domains))
+            # More domains, fewer Pods in each: the logarithm keeps the counts of zones and of nodes comparable.
+            weights.append(math.log(size + 2))
+        state[self.name + "/score"] = Soft(tallies, weights, ignored)
         return True
 
-    def facts(self, state: State) -> list[Sequence[Any]]:
-        """By node the number of Pods there, for domains of nodes the domain."""
+    def facts(self, state: State) -> list[list[Any]]:
+        """How many Pods a node has, or in which domain it is."""
         soft: Soft = state[self.name + "/score"]
-        return [
-            state["places"].take(tally.counts) if tally.constraint.key == HOSTNAME else column
-            for tally, column in zip(soft.tallies, soft.domains, strict=True)
-        ]
+        return [tally.counts if tally.constraint.key == HOSTNAME else tally.domains for tally in soft.tallies]
 
     def scores(self, state: State, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int]:
         soft: Soft = state[self.name + "/score"]
