@@ -62,7 +62,7 @@ class EvictionManager:
         """Look at the signals; evict one Pod if a threshold is met, and every one that writes more than it may."""
         for worker in list(self.kubelet.workers.values()):
             if worker.running() and not worker.terminating and (why := self._too_much_written(worker)):
-                worker.evict(why)
+                worker.killer.evict(why)
         kubelet, before, time = self.kubelet, self._told, self.kubelet.client.loop.now
         low = [each for each in kubelet.config.eviction if self._met(each)]
         self._since = {each: self._since.get(each, time) for each in low}
@@ -118,7 +118,7 @@ class EvictionManager:
                     f"{signal.resource}. "
                 )
         most = 0.0 if threshold.grace is None else self.kubelet.config.eviction_max_pod_grace
-        worker.evict(message, min(most, float(worker.spec.get("terminationGracePeriodSeconds", 30) or 0)))
+        worker.killer.evict(message, min(most, float(worker.spec.get("terminationGracePeriodSeconds", 30) or 0)))
 
     def _may_go(self, worker: "PodWorker") -> bool:
         static = worker.uid in self.kubelet.static.pods

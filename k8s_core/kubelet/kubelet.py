@@ -215,9 +215,9 @@ class Kubelet:
         loop = self.client.loop
         for worker in list(self.workers.values()):
             if int(worker.spec.get("priority") or 0) >= CRITICAL_PRIORITY:
-                loop.call_later(whole - critical, worker.shut_down, critical)
+                loop.call_later(whole - critical, worker.killer.shut_down, critical)
             else:
-                worker.shut_down(whole - critical)
+                worker.killer.shut_down(whole - critical)
         return whole
 
     def stop(self) -> None:

@@ -287,7 +287,7 @@ class Launcher:
             if result != SUCCESS:
                 state = worker.state(container["name"])
                 worker.event("Warning", "FailedPostStartHook", "PostStartHook failed", container["name"])
-                worker.stop_container(container, state, worker._grace(), "FailedPostStartHook")
+                worker.killer.stop(container, state, worker.killer.grace(), "FailedPostStartHook")
             worker.proceed()
 
         worker.kubelet.actions.perform(hook, container, run, 3600.0, done)

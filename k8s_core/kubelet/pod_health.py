@@ -75,4 +75,4 @@ class PodHealth:
             if seconds is None:
                 seconds = self.worker.spec.get("terminationGracePeriodSeconds", 30)
             message = f"Container {container['name']} failed {probe.kind} probe, will be restarted"
-            self.worker.stop_container(container, state, float(seconds), message)
+            self.worker.killer.stop(container, state, float(seconds), message)

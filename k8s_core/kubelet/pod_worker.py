@@ -12,14 +12,13 @@ from k8s_core import limits
 from k8s_core.api import Object
 from k8s_core.api.requests import Amounts, pod_requests
 from k8s_core.api.validation.pods import qos_class
-from k8s_core.kubelet import pod_network
-from k8s_core.kubelet import status as make
+from k8s_core.kubelet import pod_actions, pod_network
 from k8s_core.kubelet.container import EXITED, RUNNING, Container, Sandbox
 from k8s_core.kubelet.container_state import BackOff, ContainerState
+from k8s_core.kubelet.killer import Killer
 from k8s_core.kubelet.launcher import Launcher
 from k8s_core.kubelet.pod_health import PodHealth
 from k8s_core.kubelet.pod_journal import PodJournal
-from k8s_core.kubelet.prober import FAILURE
 from k8s_core.kubelet.resize import Resizer
 from k8s_core.kubelet.status_manager import StatusManager
 from k8s_core.kubelet.volumes import MountError
@@ -55,15 +54,12 @@ class PodWorker:
         """The object is gone from the apiserver; only the containers are still to be ended."""
         self.started_at: float | None = None
         self.finished = False
-        self._launcher = Launcher(self)
+        self.launcher = Launcher(self)
         self._mount_delay = 0.0
         self.retry_at = 0.0
         self.terminating = self._sandbox_pending = False
-        self._grace_until = float("inf")
-        self._evicted: float | None = None
-        """Seconds of grace that its eviction leaves it."""
+        self.killer = Killer(self)
         self._attempt = 0
-        self._longest_grace = float("inf")
 
     # --- looking --------------------------------------------------------------------------------------------
     @property
@@ -132,20 +128,20 @@ class PodWorker:
         if self.loop.now < self._rejected_at:
             return
         if self.removed or self.pod["metadata"].get("deletionTimestamp"):
-            self._terminate()
+            self.killer.terminate()
         elif self.status.get("phase") in ("Succeeded", "Failed") and not self.running():
             self._release()
         elif self.failed or self.done:
-            self._terminate()
+            self.killer.terminate()
         else:
             self._advance()
         if not self.finished:
             self.statuses.write()
             if self.done and not self.terminating:
-                self._terminate()
+                self.killer.terminate()
             if self.status.get("phase") in ("Succeeded", "Failed") and not self.running():
                 self._release()
-            if self.terminating and not self.running() and not self._launcher.stopping:
+            if self.terminating and not self.running() and not self.launcher.stopping:
                 self._finish()
 
     def _adopt(self) -> None:
@@ -168,7 +164,7 @@ class PodWorker:
             if left <= 0:
                 self.failed = DEADLINE
                 self.event("Normal", "DeadlineExceeded", DEADLINE[1])
-                self._terminate()
+                self.killer.terminate()
                 return
             self.kubelet.requeue(self.uid, left)
         self.proceed()
@@ -177,22 +173,22 @@ class PodWorker:
         """Start what can be started now. The status follows when the kubelet next looks at the runtime."""
         if self.terminating or self.finished or not self.kubelet.running:
             return
-        if self._launcher.busy or not self._mount() or not self._ensure_sandbox():
+        if self.launcher.busy or not self._mount() or not self._ensure_sandbox():
             return
         self._replace_changed()
         self.resizer.look()
-        for container in self._wanted():
-            if self._launcher.busy:
+        for container in pod_actions.wanted(self.spec, self.state, fake=self.runtime.fake):
+            if self.launcher.busy:
                 return
             self._start_when_due(container)
 
     def _replace_changed(self) -> None:
         """A running container whose image was changed in the spec is stopped, to be started anew."""
         for container, state in self.running():
-            if not state.stopping and _changed(container, state.current):
+            if not state.stopping and pod_actions.changed(container, state.current):
                 state.backoff = BackOff(*limits.CONTAINER_BACKOFF)
                 message = f"Container {container['name']} definition changed, will be restarted"
-                self.stop_container(container, state, self._grace(), message)
+                self.killer.stop(container, state, self.killer.grace(), message)
 
     def _mount(self) -> bool:
         if self.volumes is not None:
@@ -227,7 +223,7 @@ class PodWorker:
         self.event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         pod_network.release(self.kubelet, sandbox.network)
         self.sandbox, self._attempt = None, self._attempt + 1
-        self._launcher.cancel()
+        self.launcher.cancel()
         for state in self.states.values():
             if state.current is not None:
                 state.previous, state.current = state.current, None
@@ -275,40 +271,6 @@ class PodWorker:
         if self.volumes and not self.finished:
             self.kubelet.volumes.refresh(self.pod, self.status, self.volumes)
 
-    def _wanted(self) -> list[Object]:
-        """The containers that should be started now: the init container whose turn it is, or all the others."""
-        wanted: list[Object] = []
-        spec = self.spec
-        regular_started = any(self.states[c["name"]].current for c in spec["containers"] if c["name"] in self.states)
-        for container in spec.get("initContainers") or ():
-            state = self.state(container["name"])
-            current = state.current
-            if make.restartable(container):
-                if current is None or current.state == EXITED:
-                    wanted.append(container)
-                if not regular_started and not (
-                    current and current.state == RUNNING and (state.started or self.runtime.fake)
-                ):
-                    return wanted
-                continue
-            if regular_started or (current and current.state == EXITED and current.exit_code == 0):
-                continue
-            if current is None:
-                return [*wanted, container]
-            if current.state == EXITED:
-                return [*wanted, container] if make.restarts(container, spec, current.exit_code) else []
-            return wanted
-        for container in spec["containers"]:
-            current = self.state(container["name"]).current
-            if current is None or (current.state == EXITED and self._restarts(container, current)):
-                wanted.append(container)
-        extra = spec.get("ephemeralContainers") or ()
-        return wanted + [c for c in extra if self.state(c["name"]).current is None]
-
-    def _restarts(self, container: Object, ended: Container) -> bool:
-        again = make.restarts(container, self.spec, ended.exit_code)
-        return again or self.state(container["name"]).resized or _changed(container, ended)
-
     def _start_when_due(self, container: Object) -> None:
         state, name = self.state(container["name"]), container["name"]
         if state.current and state.current.state == EXITED and not state.resized:
@@ -326,7 +288,7 @@ class PodWorker:
                     self.journal.not_started(name, *state.waiting)
                 self.kubelet.requeue(self.uid, left)
                 return
-        self._launcher.launch(container)
+        self.launcher.launch(container)
 
     # --- what happens in the runtime ------------------------------------------------------------------------
     def container_started(self, container: Object, run: Container) -> None:
@@ -352,80 +314,7 @@ class PodWorker:
         else:
             self.kubelet.noticed(self.uid)
 
-    def stop_container(self, container: Object, state: ContainerState, grace: float, message: str) -> None:
-        """Event, preStop hook, signal, and the kill when the grace period is over."""
-        run = state.current
-        if run is None or run.state != RUNNING or state.stopping:
-            return
-        state.stopping = True
-        self.event("Normal", "Killing", message, container["name"])
-        self.journal.killing(container["name"], run.id, grace)
-        hook = (container.get("lifecycle") or {}).get("preStop")
-        begun = self.loop.now
-        if not hook or grace <= 0 or self.runtime.fake:
-            self.runtime.stop(run, grace)
-            return
-
-        def after_hook(result: str, output: str) -> None:
-            if result == FAILURE:
-                self.event("Warning", "FailedPreStopHook", "PreStopHook failed", container["name"])
-            self.runtime.stop(run, max(limits.MINIMUM_GRACE_PERIOD, grace - (self.loop.now - begun)))
-
-        self.kubelet.actions.perform(hook, container, run, grace, after_hook)
-
     # --- the end --------------------------------------------------------------------------------------------
-    def shut_down(self, seconds: float) -> None:
-        """The node is about to be switched off: the Pod has so many seconds at most."""
-        message = "Pod was terminated in response to imminent node shutdown."
-        self.failed, self._longest_grace = ("Terminated", message), seconds
-        self.statuses.disrupted(message)
-        self.kubelet.enqueue(self.uid)
-
-    def evict(self, message: str, grace: float = 0.0) -> None:
-        """The node is short of something: the Pod ends and is Failed."""
-        self.failed, self._evicted = ("Evicted", message), grace
-        self.statuses.disrupted(message)
-        self.event("Warning", "Evicted", message)
-        self.kubelet.enqueue(self.uid)
-
-    def _grace(self) -> float:
-        meta = self.pod["metadata"]
-        if self._evicted is not None:
-            return self._evicted
-        if self.removed and not meta.get("deletionTimestamp"):
-            return limits.MINIMUM_GRACE_PERIOD
-        if meta.get("deletionGracePeriodSeconds") is not None:
-            return float(meta["deletionGracePeriodSeconds"])
-        return min(float(self.spec.get("terminationGracePeriodSeconds", 30) or 0), self._longest_grace)
-
-    def _terminate(self) -> None:
-        grace = self._grace()
-        shortened = self.terminating and self.loop.now + grace < self._grace_until
-        if self.terminating and not shortened:
-            self._stop_sidecars(max(limits.MINIMUM_GRACE_PERIOD, self._grace_until - self.loop.now))
-            return
-        self.terminating = True
-        self._grace_until = self.loop.now + grace
-        self._launcher.cancel()
-        sidecars = {c["name"] for c in self.spec.get("initContainers") or () if make.restartable(c)}
-        for container, state in self.running():
-            if shortened and state.current and state.stopping:
-                self.runtime.stop(state.current, grace)
-            elif container["name"] not in sidecars:
-                for probe in state.probes:
-                    if probe.kind != "readiness":
-                        probe.stop()
-                self.stop_container(container, state, grace, f"Stopping container {container['name']}")
-        self._stop_sidecars(grace)
-
-    def _stop_sidecars(self, grace: float) -> None:
-        """Sidecars end after the containers they serve, the last one first."""
-        still = self.running()
-        sidecars = [(c, s) for c, s in still if make.restartable(c) and c in (self.spec.get("initContainers") or ())]
-        if sidecars and len(sidecars) == len(still):
-            container, state = sidecars[-1]
-            self.stop_container(container, state, grace, f"Stopping container {container['name']}")
-
     def _finish(self) -> None:
         """Nothing runs any more: let go of everything, and of the object if it is to be deleted."""
         self._release()
@@ -451,7 +340,3 @@ class PodWorker:
         if self.sandbox:
             self.runtime.remove_sandbox(self.sandbox)
         self.kubelet.forget(self)
-
-
-def _changed(container: Object, run: Container | None) -> bool:
-    return run is not None and run.config.reference != container["image"]

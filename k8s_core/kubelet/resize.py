@@ -59,7 +59,7 @@ class Resizer:
             if policy["restartPolicy"] == "RestartContainer" and _part(before, name) != _part(after, name):
                 message = f"Container {container['name']} resize requires restart"
                 state.resized = True
-                self.worker.stop_container(container, state, self.worker._grace(), message)
+                self.worker.killer.stop(container, state, self.worker.killer.grace(), message)
 
     def _tell(self, kind: str, reason: str, what: str, error: str = "") -> None:
         """The event of a step: all sizes as they shall be, the generation, and what is in the way."""
