@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from k8s_core.api import Object
-from k8s_core.apiserver.request import Request, User
+from k8s_core.apiserver.request import Request, Response, User, parse_query
 from k8s_core.cluster import Cluster
 from k8s_core.streams import Session
 
@@ -60,16 +60,24 @@ class World:
     # --- requests -------------------------------------------------------------------------------------------
     def send(self, method: str, path: str, body: Any = None, kind: str = "", **query: str) -> Object:
         """One request; Refused if its answer is a failure."""
-        headers = {"authorization": "Bearer admin", "content-type": TYPES.get(kind, "application/json")}
-        asked = {name: [value] for name, value in query.items()}
         raw = json.dumps(body).encode() if body is not None else b""
-        response = self.cluster.apiserver.handle(
-            Request(method=method, path=path, query=asked, headers=headers, body=raw)
-        )
+        asked = {name: [value] for name, value in query.items()}
+        response = self.handle(method, path, asked, raw, TYPES.get(kind, "application/json"))
         answer = response.object or {}
         if response.code >= 400:
             raise Refused(answer)
         return answer
+
+    def handle(
+        self, method: str, path: str, query: dict[str, list[str]], body: bytes = b"", media: str = ""
+    ) -> Response:
+        headers = {"authorization": "Bearer admin", "content-type": media}
+        return self.cluster.apiserver.handle(Request(method=method, path=path, query=query, headers=headers, body=body))
+
+    def page(self, service: str, path: str) -> str:
+        """What a Service answers by the apiserver's proxy."""
+        path, _, query = f"{self.path('Service', service)}/proxy/{path}".partition("?")
+        return (self.handle("GET", path, parse_query(query)).body or b"").decode()
 
     def path(self, kind: str, name: str = "", subresource: str = "", namespace: str = "") -> str:
         """The path of a kind, or of an object of it; "Deployment" or "pods.metrics.k8s.io/PodMetrics" alike."""

@@ -6,6 +6,7 @@ step is a verb and what it is about:
 - `create` an object or several; `delete` one (`propagation`, `grace`, `uid`) or a collection (`labels`, no name);
 - `patch`, `merge`, `json`, `apply` an object or its `subresource`; `replace` it with itself and `with` merged in;
 - `scale` by the subresource scale; `evict` a Pod; `exec` a shell line in a Pod and compare what it prints;
+- `page` of a Service by the apiserver's proxy;
 - `settle` until nothing is under way, or `advance` so many seconds;
 - `fail` so many Pods with `labels` by their status; `copy` an object `as` another one;
 - `save` a field of an object as a $NAME, `save-first` the name of a kind's oldest;
@@ -103,6 +104,8 @@ def act(world: World, verb: str, what: Any) -> None:
             delete(world, what)
         case "exec":
             assert contains(world.exec(what["pod"], what["run"]), what.get("prints", "ANY"))
+        case "page":
+            assert world.page(what["service"], what["path"]) == what["is"]
         case "save":
             for name, (kind, of, path) in what.items():
                 world.save(name, kind, of, path)

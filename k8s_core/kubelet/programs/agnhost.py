@@ -1,7 +1,7 @@
 """agnhost, the image of Kubernetes' own end-to-end tests, and liveness, which the documentation uses.
 
-Each subcommand prints and answers what those tests look for. Left out: subcommands for DNS on Windows, audit,
-conntrack, and the guestbook.
+Each subcommand prints and answers what those tests look for. Left out: subcommands for DNS on Windows, audit and
+conntrack.
 """
 
 import json
@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote
 
 from k8s_core.api.times import parse_duration
 from k8s_core.kubelet.programs import webhook
+from k8s_core.kubelet.programs.guestbook import Guestbook
 from k8s_core.kubelet.programs.mounttest import mounttest
 from k8s_core.kubelet.programs.simple import idle, respond, stamps
 from k8s_core.kubelet.programs.stress import vish
@@ -371,6 +372,7 @@ SUBCOMMANDS: dict[str, Callable[[Process], Steps]] = {
     "etc-hosts": _file("/etc/hosts"),
     "fake-gitserver": _one_page(8000, lambda process, request: "I am a fake git server"),
     "grpc-health-checking": _grpc_health,
+    "guestbook": lambda process: Guestbook(process, options(process)).run(),
     "help": _help,
     "liveness": liveness,
     "logs-generator": _logs_generator,
