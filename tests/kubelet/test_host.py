@@ -317,7 +317,7 @@ def test_a_kubelet_asks_where_its_kubeconfig_says() -> None:
         ("printf 'a\\nb\\n' | sed '$c changed'", "a\nchanged\n"),
         ("echo one > /tmp/s; sed -i.bak s/one/two/ /tmp/s; cat /tmp/s /tmp/s.bak", "two\none\n"),
         ("printf 'a\\nb\\n' > /tmp/l; printf 'a\\nc\\n' > /tmp/r; diff /tmp/l /tmp/r || true", "2c2\n< b\n---\n> c\n"),
-        ("sysctl -n net.ipv4.ip_forward; which kubelet crictl", "1\n/usr/bin/crictl\n"),
+        ("sysctl -n net.ipv4.ip_forward; which kubelet crictl", "1\n/usr/bin/kubelet\n/usr/bin/crictl\n"),
         ("ls -l /etc/kubernetes/admin.conf | tr -s ' ' | cut -d' ' -f1,6-8", "-rw------- Jan 1 00:00\n"),
         ("cat < /etc/hostname | tr a-z A-Z > /tmp/u; cat /tmp/u; echo 2>/dev/null >&2; (exit 3) || echo $?", "CP\n3\n"),
         ("nope | cat; nope2 2>&1 | cat", "bash: nope: command not found\nbash: nope2: command not found\n"),

@@ -1,4 +1,4 @@
-"""tar, as far as `kubectl cp` and lessons need it: c, x and t, on a file or a pipe, without compression."""
+"""tar, as far as `kubectl cp` and lessons need it: c, x and t, on a file or a pipe, packed by gzip or not."""
 
 import io
 import tarfile
@@ -15,6 +15,7 @@ COMMANDS = Table()
 def tar(process: Process) -> Steps:
     arguments = process.argv[1:]
     action, archive, folder, names = "", "-", process.cwd, []
+    packed = told = False
     if arguments and not arguments[0].startswith("-"):
         arguments[0] = "-" + arguments[0]
     while arguments:
@@ -27,35 +28,43 @@ def tar(process: Process) -> Steps:
                     archive = arguments.pop(0)
                 elif letter == "C" and arguments:
                     folder = normalize(arguments.pop(0), process.cwd)
-                elif letter == "z":
-                    return process.fail("compression is not supported here")
+                elif letter in "zj":
+                    packed = True
+                elif letter == "v":
+                    told = True
         elif not word.startswith("--"):
             names.append(word)
     if action == "c":
-        return _create(process, archive, folder, names)
+        return _create(process, archive, folder, names, packed=packed, told=told)
     if action not in ("x", "t"):
         return process.fail("You must specify one of the '-ctx' options", 2)
     data = (yield from process.stdin.read_all()) if archive == "-" else process.read(archive)
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as source:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:*") as source:
             for member in source:
-                if action == "t":
-                    process.print(member.name)
-                else:
+                if names and not any(member.name == n or member.name.startswith(f"{n.rstrip('/')}/") for n in names):
+                    continue
+                if action == "t" or told:
+                    process.print(member.name + "/" * (member.isdir() and not process.ash))
+                if action == "x":
                     _extract(process, source, member, folder)
     except tarfile.TarError as error:
         return process.fail(f"invalid tar magic or checksum: {error}")
     return process.status
 
 
-def _create(process: Process, archive: str, folder: str, names: list[str]) -> int:
+def _create(
+    process: Process, archive: str, folder: str, names: list[str], *, packed: bool = False, told: bool = False
+) -> int:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as target:
+    with tarfile.open(fileobj=buffer, mode="w:gz" if packed else "w") as target:
         for name in names:
             start = normalize(name, folder)
             if process.fs.lookup(start, follow=False) is None:
                 process.fail(f"{name}: No such file or directory", 2)
             for path, node in process.fs.walk(start):
+                if told:
+                    process.err(f"{name + path[len(start) :]}\n")
                 info = tarfile.TarInfo((name + path[len(start) :]).lstrip("/"))
                 info.mode, info.mtime = node.mode & 0o777, int(node.mtime or process.machine.started)
                 data = b""

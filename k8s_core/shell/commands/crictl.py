@@ -29,7 +29,7 @@ from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Process
 
 if TYPE_CHECKING:
-    from k8s_core.kubelet.container import Container
+    from k8s_core.kubelet.container import Container, Sandbox
 
 TOOLS, VERBS = Table(), Table(crictl_inspect.VERBS)
 LIST_OPTIONS = (
@@ -107,10 +107,20 @@ def _containers(process: Process, options: Options, ids: list[str]) -> "list[Con
         lambda c: not wanted or STATES[c.state].lower() == wanted,
         lambda c: options.get("M", "") in c.name,
         lambda c: c.sandbox.id.startswith(options.get("p", "")),
+        lambda c: _labelled(c.sandbox, options, c.name),
         lambda c: not ids or any(c.id.startswith(id) for id in ids),
         lambda c: options.get("I", "") in (c.config.image.image_id.removeprefix("sha256:") + " " + c.config.image.name),
     ]
     return sorted((c for c in chosen if all(test(c) for test in tests)), key=lambda c: (-c.created, c.id))
+
+
+def _labelled(sandbox: "Sandbox", options: Options, container: str = "") -> bool:
+    """Whether it has the label that is asked for; a container has its Pod's name and its own as labels."""
+    key, _, value = options.get("B", "").partition("=")
+    own = {"name": sandbox.name, "namespace": sandbox.namespace, "uid": sandbox.uid}
+    labels = {**sandbox.labels, **{f"io.kubernetes.pod.{name}": text for name, text in own.items()}}
+    labels |= {"io.kubernetes.container.name": container} if container else {}
+    return not key or labels.get(key) == value
 
 
 def _list(
@@ -148,7 +158,6 @@ def ps(process: Process, options: Options, ids: list[str]) -> None:
 def pods(process: Process, options: Options, ids: list[str]) -> None:
     now, cut = process.machine.loop.now, _cut(options)
     wanted = options.get("s", "").lower()
-    label, _, value = options.get("B", "").partition("=")
     found = [
         s
         for s in runtime(process).sandboxes.values()
@@ -156,7 +165,7 @@ def pods(process: Process, options: Options, ids: list[str]) -> None:
         and options.get("M", "") in s.name
         and options.get("N", s.namespace) == s.namespace
         and wanted in ("", "ready" if s.ready else "notready")
-        and (not label or s.labels.get(label) == value)
+        and _labelled(s, options)
         and s.id.startswith(options.get("i", ids[0] if ids else ""))
     ]
     found.sort(key=lambda s: (-s.created, s.id))

@@ -33,7 +33,7 @@ def each(process: Process, paths: list[str], act: Callable[[str], object]) -> No
             process.fail(f"{what}: {error}")
 
 
-@COMMANDS("cat", "nuAvetbs")
+@COMMANDS("cat", "nuAvetTEbs show-all=A number=n")
 def cat(process: Process, options: Options, operands: list[str]) -> Steps:
     number = 0
     for path in operands or ["-"]:
@@ -45,9 +45,13 @@ def cat(process: Process, options: Options, operands: list[str]) -> Steps:
             continue
         if path.startswith("/dev/zero"):
             process.out(bytes(1 << 16))
-        while data := (yield from (source.read_line() if "n" in options else source.read())):
-            number += 1
-            process.out((f"{number:6}\t".encode() if "n" in options else b"") + data)
+        lines = bool(set(options) & set("nbAeEtT"))
+        while data := (yield from (source.read_line() if lines else source.read())):
+            counts = "n" in options or ("b" in options and data != b"\n")
+            number += counts
+            data = data.replace(b"\t", b"^I") if set(options) & set("AtT") else data
+            data = data.replace(b"\r", b"^M").replace(b"\n", b"$\n") if set(options) & set("AeE") else data
+            process.out((f"{number:6}\t".encode() if counts else b"") + data)
     return process.status
 
 

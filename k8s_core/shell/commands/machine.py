@@ -8,7 +8,7 @@ import difflib
 from k8s_core.shell.commands import files
 from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.commands.text import contents, split
-from k8s_core.shell.fs import File
+from k8s_core.shell.fs import Directory, File
 from k8s_core.shell.pipes import Steps
 from k8s_core.shell.process import Machine, Process
 
@@ -37,9 +37,11 @@ KERNEL = Table()
 @KERNEL.plain("sysctl")
 def sysctl(process: Process) -> None:
     names = [w for w in process.argv[1:] if not w.startswith("-")]
+    if set(process.argv[1:]) & {"--system", "-p"}:
+        names = [line for line in _sysctl_files(process) if "=" in line and not line.startswith(("#", ";", "*"))]
     container = getattr(process.machine, "container", None)
     for word in names or sorted(SYSCTL):
-        name, equals, _ = word.partition("=")
+        name, equals, wanted = word.replace(" ", "").partition("=")
         if container:
             file = process.fs.lookup(f"/proc/sys/{name.replace('.', '/')}")
             value = file.read().decode().rstrip("\n") if isinstance(file, File) else None
@@ -47,10 +49,21 @@ def sysctl(process: Process) -> None:
             value = process.machine.hostname if name == "kernel.hostname" else SYSCTL.get(name)
         if value is None:
             process.fail(f"cannot stat /proc/sys/{name.replace('.', '/')}: No such file or directory", 255)
-        elif equals:
+        elif equals and wanted != value:
             process.fail(f'permission denied on key "{name}": kernel settings are fixed here', 255)
         else:
             process.out(f"{value}\n" if "-n" in process.argv else f"{name} = {value}\n")
+
+
+def _sysctl_files(process: Process) -> list[str]:
+    """The lines of what sysctl --system applies."""
+    folder = process.lookup("/etc/sysctl.d")
+    paths = [f"/etc/sysctl.d/{name}" for name in folder.names()] if isinstance(folder, Directory) else []
+    lines = []
+    for path in [*paths, *(["/etc/sysctl.conf"] if process.lookup("/etc/sysctl.conf") else [])]:
+        process.print(f"* Applying {path} ...")
+        lines += process.read(path).decode(errors="replace").splitlines()
+    return lines
 
 
 COMMANDS |= KERNEL
@@ -79,7 +92,10 @@ def free(process: Process, options: Options, _: list[str]) -> None:
 
     def show(kib: int) -> str:
         bits = {"b": 0, "k": 10, "m": 20, "g": 30}
-        return f"{kib / (1 << 20):.1f}Gi" if unit == "h" else str((kib << 10) >> bits[unit])
+        if unit == "h":
+            shown, name = (kib / (1 << 20), "Gi") if kib >= 1 << 20 else (kib / 1024, "Mi")
+            return "0B" if not kib else f"{shown:.1f}{name}" if shown < 10 else f"{shown:.0f}{name}"
+        return str((kib << 10) >> bits[unit])
 
     process.print("               total        used        free      shared  buff/cache   available")
     process.out("Mem:    " + "".join(f"{show(figure):>12}" for figure in figures) + "\n")

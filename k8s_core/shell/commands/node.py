@@ -8,6 +8,7 @@ from k8s_core.shell.commands import (
     containerd,
     crictl,
     curl,
+    distribution,
     kubeadm,
     kubectl,
     machine,
@@ -34,9 +35,8 @@ def sudo(process: Process) -> Steps:
     words = process.argv[1:]
     while (words and words[0].startswith("-")) or (words and re.fullmatch(r"\w+=\S*", words[0])):
         words.pop(0)
-    if not words:
-        process.err("usage: sudo command\n")
-        return 1
+    if not words:  # sudo -i, sudo su: root already is who types
+        return 0 if process.argv[1:] else process.fail("usage: sudo command")
     if process.machine.find(words[0]) is None:
         return process.fail(f"{words[0]}: command not found")
     return (yield from process.run(words))
@@ -74,6 +74,12 @@ def pkill(process: Process) -> int:
     return int(not hits)
 
 
+@OWN.plain("su")
+def su(process: Process) -> int:
+    """root already is who types."""
+    return 0
+
+
 @OWN.plain("hostnamectl")
 def hostnamectl(process: Process) -> None:
     process.print(
@@ -94,6 +100,6 @@ def editor(process: Process) -> int:
 NODE: dict[str, Command] = {
     **BUSYBOX, **DEBIAN, **processes.PROCPS, **network.TOOLS, **curl.TOOLS, **names.BIND, **netfilter.TOOLS,
     **netfilter.NODE, **systemd.COMMANDS, **crictl.TOOLS, **containerd.COMMANDS, **openssl.COMMANDS, **kubeadm.COMMANDS,
-    **kubectl.COMMANDS, **machine.COMMANDS, "etcdctl": etcdctl, "etcdutl": etcdutl, **OWN,
+    **kubectl.COMMANDS, **machine.COMMANDS, **distribution.COMMANDS, "etcdctl": etcdctl, "etcdutl": etcdutl, **OWN,
 }  # fmt: skip
 del NODE["ash"], NODE["busybox"]

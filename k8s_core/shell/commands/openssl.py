@@ -1,6 +1,6 @@
-"""openssl, typed on a node, as far as one looks at certificates: x509, verify, version.
+"""openssl, typed on a node, where one looks at certificates: x509, verify, version (openssl_make.py makes them).
 
-Prints what OpenSSL 3 prints. Left out: everything that makes keys, requests or signatures, and TLS connections.
+Prints what OpenSSL 3 prints. Left out: TLS connections.
 """
 
 from datetime import UTC, datetime
@@ -39,10 +39,14 @@ def openssl(process: Process) -> Steps:
     if verb == "version":
         process.print("OpenSSL 3.0.13 30 Jan 2024 (Library: OpenSSL 3.0.13 30 Jan 2024)")
         return 0
-    if verb == "x509":
+    if verb == "x509" and "-req" not in words:
         return (yield from _x509(process, words))
     if verb == "verify":
         return _verify(process, words)
+    from k8s_core.shell.commands import openssl_make  # noqa: PLC0415  # it needs `name` from here
+
+    if verb in openssl_make.VERBS:
+        return (yield from openssl_make.make(process, verb, words))
     process.err(f"Invalid command '{verb}'; type \"help\" for a list.\n")
     return 1
 

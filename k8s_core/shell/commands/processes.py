@@ -18,7 +18,10 @@ COREUTILS, PROCPS = Table(), Table(ps.COMMANDS)
 def kill(process: Process) -> int | None:
     arguments, number = process.argv[1:], SIGNALS["TERM"]
     if arguments[:1] == ["-l"]:
-        process.print(" ".join(SIGNALS))
+        rows = [f"{number:2}) SIG{name}" for name, number in sorted(SIGNALS.items(), key=lambda each: each[1])]
+        process.print(
+            *([" ".join(SIGNALS)] if process.ash else ["\t".join(rows[i : i + 5]) for i in range(0, len(rows), 5)])
+        )
         return 0
     if arguments and arguments[0].startswith("-"):
         word = arguments.pop(0)[1:]

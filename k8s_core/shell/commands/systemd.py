@@ -1,10 +1,12 @@
 """systemctl and journalctl, typed on a node. They work on the node's units and journal (k8s_core/kubelet/units.py)."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from k8s_core.shell.commands.filters import compiled, search
 from k8s_core.shell.commands.options import Spec, Table, UsageError
 from k8s_core.shell.pipes import Steps, Waiters
 from k8s_core.shell.process import Process
@@ -49,7 +51,16 @@ def systemctl(process: Process) -> int | None:
     if "-n" in flags and names and names[-1].isdigit():
         names.pop()
     systemd = _systemd(process)
-    if verb == "daemon-reload":
+    properties = [flags[i] for i in range(len(flags)) if flags[i] in ("-p", "--property", "-t", "--type", "--state")]
+    names = names[: len(names) - len(properties)] if properties and verb in ("show", "list-units") else names
+    if verb in ("daemon-reload", "daemon-reexec"):
+        return 0
+    if verb == "is-system-running":
+        failed = any(unit.state == "failed" for unit in systemd.units.values())
+        process.print("degraded" if failed else "running")
+        return int(failed)
+    if verb in NOTHING:
+        process.print(NOTHING[verb], "", f"0 {verb.removeprefix('list-')} listed.")
         return 0
     if verb in ("list-units", "list-unit-files"):
         process.out(_list(systemd, verb, "--failed" in flags))
@@ -115,6 +126,8 @@ def _is_enabled(process: Process, unit: "Unit") -> int:
     return int(not unit.enabled)
 
 
+LOAD = 0.02
+"""How much of a processor a service takes, for its CPU line."""
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 
 
@@ -136,6 +149,10 @@ def _cat(process: Process, unit: "Unit") -> None:
     process.out("\n".join(f"# {path}\n{process.fs.read(path).decode(errors='replace')}" for path in there))
 
 
+NOTHING = {
+    "list-timers": "NEXT LEFT LAST PASSED UNIT ACTIVATES", "list-jobs": "No jobs running.",
+    "list-sockets": "LISTEN UNIT ACTIVATES",
+}  # fmt: skip
 SUB_STATE = {"active": "running", "inactive": "dead", "failed": "failed", "activating": "auto-restart"}
 
 
@@ -148,7 +165,8 @@ def _show(process: Process, unit: "Unit") -> None:
     }  # fmt: skip
     asked = re.findall(r"(?:-p|--property)[= ](\S+)", " ".join(process.argv))
     wanted = ",".join(asked).split(",") if asked else list(values)
-    process.print(*(f"{name}={values[name]}" for name in wanted if name in values))
+    bare = "--value" in process.argv
+    process.print(*(values[name] if bare else f"{name}={values[name]}" for name in wanted if name in values))
 
 
 def _status(process: Process, unit: "Unit") -> int:
@@ -171,7 +189,8 @@ def _status(process: Process, unit: "Unit") -> int:
         row = next(r for r in process.machine.rows() if r.pid == unit.pid)
         used = f"{row.memory / (1 << 20):.1f}M"
         lines += [
-            f"   Main PID: {unit.pid} ({unit.program})", "      Tasks: 12 (limit: 4558)", f"     Memory: {used}",
+            f"   Main PID: {unit.pid} ({unit.program})", "      Tasks: 12 (limit: 4558)",
+            f"     Memory: {used} (peak: {used})", f"        CPU: {(now - unit.since) * LOAD:.3f}s",
             f"     CGroup: /system.slice/{unit.name}", f"             └─{unit.pid} {' '.join(row.argv)}",
         ]  # fmt: skip
     elif unit.last_pid:
@@ -201,9 +220,32 @@ def _list(systemd: "Systemd", verb: str, failed: bool) -> str:
 
 
 # --- journalctl ----------------------------------------------------------------------------------------------------
-def _line(process: Process, entry: "Entry") -> str:
-    stamp = datetime.fromtimestamp(entry.time, UTC).strftime("%b %d %H:%M:%S")
+STAMPS = {"short": "%b %d %H:%M:%S", "short-iso": "%Y-%m-%dT%H:%M:%S+00:00", "short-precise": "%b %d %H:%M:%S.%f",
+          "short-full": "%a %Y-%m-%d %H:%M:%S UTC", "with-unit": "%b %d %H:%M:%S"}  # fmt: skip
+PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+
+
+def _line(process: Process, entry: "Entry", form: str = "short") -> str:
+    """An entry in one of journalctl's forms (-o)."""
+    if form == "cat":
+        return f"{entry.text}\n"
+    if form.startswith("json"):
+        told = {
+            "__REALTIME_TIMESTAMP": f"{entry.time * 1e6:.0f}", "_HOSTNAME": process.machine.hostname,
+            "PRIORITY": str(_priority(entry)), "SYSLOG_IDENTIFIER": entry.program, "_PID": str(entry.pid),
+            "_SYSTEMD_UNIT": entry.unit, "MESSAGE": entry.text,
+        }  # fmt: skip
+        return json.dumps(told, indent="\t" if form == "json-pretty" else None) + "\n"
+    stamp = datetime.fromtimestamp(entry.time, UTC).strftime(STAMPS.get(form, STAMPS["short"]))
     return f"{stamp} {process.machine.hostname} {entry.program}[{entry.pid}]: {entry.text}\n"
+
+
+def _priority(entry: "Entry") -> int:
+    """As a line tells it: klog's letter of a service, and systemd's own words."""
+    if entry.program == "systemd":
+        return 4 if "Failed with result" in entry.text else 5 if "Main process exited" in entry.text else 6
+    level = re.match(r"([EWIF])\d{4} ", entry.text)
+    return {"F": 2, "E": 3, "W": 4}.get(level[1], 6) if level else 6
 
 
 def _moment(process: Process, text: str) -> float:
@@ -224,9 +266,14 @@ def _moment(process: Process, text: str) -> float:
 
 
 JOURNAL = Spec(
-    "u;n:S:U:o:p:frexbqk unit=u lines=n since=S until=U output=o follow=f reverse=r no-pager=P pager-end=e catalog=x "
-    "boot=b no-hostname=P quiet=q priority=p"
+    "u;n:S:U:o:p:g:t:frexbqkal unit=u lines=n since=S until=U output=o follow=f reverse=r no-pager=P pager-end=e "
+    "catalog=x boot=b no-hostname=P quiet=q priority=p grep=g identifier=t dmesg=k all=a utc=P no-full=P full=l "
+    "disk-usage=D list-boots=L"
 )
+
+
+def _level(word: str) -> int:
+    return int(word) if word.isdigit() else PRIORITIES.index(word)
 
 
 @COMMANDS.plain("journalctl")
@@ -239,16 +286,39 @@ def journalctl(process: Process) -> Steps:
         process.err(f"Failed to add match '{rest[0]}': Invalid argument\n")
         return 1
     journal = _systemd(process).journal
+    if "D" in options:
+        process.print("Archived and active journals take up 8.0M in the file system.")
+        return 0
+    if "L" in options:
+        process.print("IDX BOOT ID                          FIRST ENTRY                 LAST ENTRY")
+        first = _date(_systemd(process).booted)
+        process.print(f"  0 {'0' * 32} {first} {_date(process.machine.loop.now)}")
+        return 0
+    lowest, _, highest = options.get("p", "debug").rpartition("..")
+    try:
+        least, most = (_level(word) for word in (lowest or "emerg", highest))
+    except ValueError:
+        process.err(f"Unknown log level {highest}\n")
+        return 1
     units = {name if "." in name else f"{name}.service" for name in options.get("u", "").splitlines()}
     since = _moment(process, options["S"]) if "S" in options else float("-inf")
     until = _moment(process, options["U"]) if "U" in options else float("inf")
 
+    pattern = options.get("g", "")
+    flags = re.I if pattern == pattern.lower() else 0
+
     def wanted(entry: "Entry") -> bool:
-        return (not units or entry.unit in units) and since <= entry.time <= until
+        return (
+            (not units or entry.unit in units)
+            and since <= entry.time <= until
+            and least <= _priority(entry) <= most
+            and ("k" not in options or not entry.unit)
+            and options.get("t", entry.program) == entry.program
+            and ("g" not in options or bool(search(compiled(pattern, flags), entry.text)))
+        )
 
     def tell(entries: "list[Entry]") -> None:
-        lines = [f"{entry.text}\n" if options.get("o") == "cat" else _line(process, entry) for entry in entries]
-        process.out("".join(lines))
+        process.out("".join(_line(process, entry, options.get("o", "short")) for entry in entries))
 
     found = [entry for entry in journal.entries if wanted(entry)]
     count = options.get("n", "10" if "f" in options else "")

@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
+import itertools
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.fs import File, FileError
@@ -308,9 +309,14 @@ def xargs(process: Process) -> Steps:
     options, command = {}, process.argv[1:]
     while command and command[0].startswith("-") and len(command[0]) > 1:
         flag = command.pop(0)
-        options[flag[1]] = flag[2:] or (command.pop(0) if flag[1] in "nIPL" and command else "")
+        flag = {"--null": "-0", "--no-run-if-empty": "-r", "--verbose": "-t"}.get(flag, flag)
+        options[flag[1]] = flag[2:] or (command.pop(0) if flag[1] in "nIPLd" and command else "")
     text = (yield from process.stdin.read_all()).decode(errors="replace")
-    words = [line.strip() for line in split(text)] if "I" in options else text.split()
+    if set(options) & {"0", "d"}:
+        mark = "\0" if "0" in options else unescape(options["d"])
+        words = [word for word in text.removesuffix("\n").split(mark) if word]
+    else:
+        words = [line.strip() for line in split(text)] if "I" in options else text.split()
     command = command or ["echo"]
     size = int(options["n"]) if "n" in options else 1 if "I" in options else max(len(words), 1)
     failed = 0
@@ -351,3 +357,62 @@ def checksum(process: Process, options: Options, operands: list[str]) -> Steps:
         digest = hashlib.new(process.name.removesuffix("sum"), (yield from source.read_all())).hexdigest()
         process.print(f"{digest}  {name or '-'}")
     return process.status
+
+
+@COMMANDS.plain("tac rev")
+def tac(process: Process) -> Steps:
+    """The lines from the last to the first, or each from its end."""
+    lines = yield from lines_of(process, process.argv[1:])
+    process.print(*(lines[::-1] if process.name == "tac" else [line[::-1] for line in lines]))
+    return process.status
+
+
+@COMMANDS("nl", "b:w:s:n:")
+def nl(process: Process, options: Options, operands: list[str]) -> Steps:
+    number = 0
+    for line in (yield from lines_of(process, operands)):
+        counts = bool(line) or options.get("b") == "a"
+        number += counts
+        process.print(
+            f"{number:{options.get('w', '6')}}{unescape(options.get('s', chr(9)))}{line}" if counts else " " * 7
+        )
+    return process.status
+
+
+@COMMANDS("paste", "d:s delimiters=d serial=s")
+def paste(process: Process, options: Options, operands: list[str]) -> Steps:
+    mark = unescape(options.get("d", "\t"))
+    columns = [split(text) for _, text in (yield from contents(process, operands))]
+    if "s" in options:
+        process.print(*(mark.join(column) for column in columns))
+    else:
+        process.print(*(mark.join(row) for row in itertools.zip_longest(*columns, fillvalue="")))
+    return process.status
+
+
+@COMMANDS.plain("expr")
+def expr(process: Process) -> int:
+    """Two numbers and what is between them; a text is itself."""
+    words = process.argv[1:]
+    value = words[0] if len(words) == 1 else ""
+    if len(words) == 3:
+        left, op, right = words
+        known: dict[str, Callable[[int, int], int]] = {
+            "+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b, "/": lambda a, b: int(a / b),
+            "%": lambda a, b: a % b, "<": lambda a, b: a < b, ">": lambda a, b: a > b, "=": lambda a, b: a == b,
+            "<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b, "!=": lambda a, b: a != b,
+        }  # fmt: skip
+        if op not in known:
+            return process.fail("syntax error", 2)
+        try:
+            value = str(int(known[op](int(left), int(right))))
+        except ValueError:
+            if op not in ("=", "!="):
+                return process.fail("non-integer argument", 2)
+            value = str(int((left == right) == (op == "=")))
+        except ZeroDivisionError:
+            return process.fail("division by zero", 2)
+    elif len(words) != 1:
+        return process.fail("syntax error" if words else "missing operand", 2)
+    process.print(value)
+    return int(value in ("", "0"))
