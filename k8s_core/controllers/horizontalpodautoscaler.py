@@ -1,10 +1,10 @@
 """The horizontal Pod autoscaler: every 15 seconds gives a workload as many Pods as its metrics call for.
 
 Promises: never below minReplicas nor above maxReplicas, whatever the metrics say or if there are none; up at once
-(at most doubled, or by four), down only to the highest recommendation of the last five minutes; nothing within 10 % of
-the target; conditions and events in a real controller's words.
-Stands for pkg/controller/podautoscaler. Resource metrics only, from the metrics.k8s.io API if the cluster has it.
-Leaves out: custom, external and container metrics, and behaviour policies other than the stabilization windows.
+(at most doubled, or to four), down only to the highest recommendation of the last five minutes, or as spec.behavior
+says; nothing within 10 % of the target; conditions and events in a real controller's words.
+Stands for pkg/controller/podautoscaler; the pace is in horizontalpodautoscaler_pace.py. Resource metrics of Pods and of
+containers, from the metrics.k8s.io API if the cluster has it. Leaves out: custom and external metrics.
 """
 
 import math
@@ -15,11 +15,13 @@ from k8s_core.api import Object
 from k8s_core.api.errors import StatusError
 from k8s_core.api.quantity import milli
 from k8s_core.api.selectors import parse_labels
+from k8s_core.controllers import horizontalpodautoscaler_pace as pace
 from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import Controller, condition, with_status
-from k8s_core.limits import HPA_DOWNSCALE_STABILIZATION, HPA_SYNC_PERIOD, HPA_TOLERANCE
+from k8s_core.limits import HPA_SYNC_PERIOD, HPA_TOLERANCE
 
 AUTOSCALERS, METRICS = "horizontalpodautoscalers.autoscaling", "pods.metrics.k8s.io"
+SOURCES = {"Resource": "resource", "ContainerResource": "containerResource"}
 NO_METRICS = (
     "unable to get metrics for resource {}: unable to fetch metrics from resource metrics API: "
     "the server could not find the requested resource (get pods.metrics.k8s.io)"
@@ -32,7 +34,7 @@ class HorizontalPodAutoscalerController(Controller):
     account = "horizontal-pod-autoscaler"
 
     def setup(self) -> None:
-        self.recommended: dict[str, list[tuple[float, int]]] = {}
+        self.memories: dict[str, pace.Memory] = {}
         self.autoscalers = self.informer(AUTOSCALERS, self.enqueue)
         self.pods = self.informer("pods")
         self.every(HPA_SYNC_PERIOD, self.look)
@@ -45,7 +47,7 @@ class HorizontalPodAutoscalerController(Controller):
     def sync(self, key: str) -> None:
         hpa = self.autoscalers.get_key(key)
         if hpa is None:
-            self.recommended.pop(key, None)
+            self.memories.pop(key, None)
             return
         status = dict(hpa.get("status") or {})
         status["conditions"] = list(status.get("conditions") or [])
@@ -63,13 +65,14 @@ class HorizontalPodAutoscalerController(Controller):
         self.set(status, "AbleToScale", "True", "SucceededGetScale", why)
         current = (scale.get("spec") or {}).get("replicas", 0)
         status["currentReplicas"] = current
-        desired, reason = self.desired(key, hpa, scale, current, status)
+        memory = self.memories.setdefault(key, pace.Memory([(self.loop.now, current)]))
+        desired, reason = self.desired(memory, hpa, scale, current, status)
         status["desiredReplicas"] = desired
-        if desired != current:
-            self.rescale(hpa, desired, reason, status)
+        if desired != current and self.rescale(hpa, desired, reason, status):
+            memory.changes.append((self.loop.now, desired - current))
         self.write(hpa, status)
 
-    def desired(self, key: str, hpa: Object, scale: Object, current: int, status: Object) -> tuple[int, str]:
+    def desired(self, memory: pace.Memory, hpa: Object, scale: Object, current: int, status: Object) -> tuple[int, str]:
         """How many replicas there should be, and why if that is another number."""
         least, most = hpa["spec"].get("minReplicas", 1), hpa["spec"]["maxReplicas"]
         if current == 0 and least:
@@ -84,101 +87,88 @@ class HorizontalPodAutoscalerController(Controller):
         if found is None:
             return current, ""
         proposed, what = found
-        history = [each for each in self.recommended.get(key, []) if each[0] > self.loop.now - self.window(hpa)]
-        self.recommended[key] = [*history, (self.loop.now, proposed)]
-        stable = max([proposed, *(count for _, count in history)]) if proposed < current else proposed
-        stable = min(stable, current) if proposed < current else stable
-        if stable != proposed:
-            why = "recent recommendations were higher than current one, applying the highest recent recommendation"
-            self.set(status, "AbleToScale", "True", "ScaleDownStabilized", why)
-        else:
-            why = "recommended size matches current size"
-            self.set(status, "AbleToScale", "True", "ReadyForNewScale", why)
-        ceiling = min(most, max(2 * current, current + 4))
-        limited = min(max(stable, least), ceiling)
-        if limited < stable:
-            why = "the desired replica count is more than the maximum replica count"
-            self.set(status, "ScalingLimited", "True", "TooManyReplicas", why)
-        elif limited > stable:
-            why = "the desired replica count is less than the minimum replica count"
-            self.set(status, "ScalingLimited", "True", "TooFewReplicas", why)
-        else:
-            why = "the desired count is within the acceptable range"
-            self.set(status, "ScalingLimited", "False", "DesiredWithinRange", why)
-        return limited, f"{what} above target" if limited > current else "All metrics below target"
-
-    def window(self, hpa: Object) -> float:
-        down = (hpa["spec"].get("behavior") or {}).get("scaleDown") or {}
-        return float(down.get("stabilizationWindowSeconds", HPA_DOWNSCALE_STABILIZATION))
+        number, able, limited = pace.normalized(hpa, memory, self.loop.now, current, proposed)
+        self.set(status, "AbleToScale", "True", *able)
+        self.set(status, "ScalingLimited", "False" if limited == pace.WITHIN else "True", *limited)
+        return number, f"{what} above target" if proposed > current else "All metrics below target"
 
     # --- metrics --------------------------------------------------------------------------------------------
     def from_metrics(self, hpa: Object, scale: Object, current: int, status: Object) -> tuple[int, str] | None:
         """The largest number that a metric calls for, and that metric; None if none could be read."""
         found: list[tuple[int, str, Object]] = []
-        problems = []
-        for metric in hpa["spec"].get("metrics") or ():
+        problems: list[tuple[Object, str]] = []
+        metrics = hpa["spec"].get("metrics") or ()
+        for metric in metrics:
             try:
                 found.append(self.from_metric(hpa, metric, scale, current))
             except LookupError as problem:
-                problems.append(str(problem))
-        if not found:
-            first = problems[0] if problems else "no metrics to scale on"
+                problems.append((metric, str(problem)))
+        proposed, what, _ = max(found, key=lambda each: each[0], default=(0, "", {}))
+        if problems and (not found or proposed < current):  # what is unknown may call for more: never fewer on a guess
+            metric, first = problems[0]
             why = f"the HPA was unable to compute the replica count: {first}"
-            self.set(status, "ScalingActive", "False", "FailedGetResourceMetric", why)
-            self.recorder.event(hpa, "Warning", "FailedGetResourceMetric", first)
-            kind = ((hpa["spec"].get("metrics") or [{}])[0].get("resource") or {}).get("name", "cpu")
+            reason = f"FailedGet{metric['type']}Metric"
+            self.set(status, "ScalingActive", "False", reason, why)
+            self.recorder.event(hpa, "Warning", reason, first)
+            source = metric.get(SOURCES.get(metric["type"], ""), {})
+            which = f"{source['container']} container" if "container" in source else f"{source.get('name')} resource"
             message = (
-                f"invalid metrics ({len(problems)} invalid out of {len(problems)}), "
-                f"first error is: failed to get {kind} resource metric value: {first}"
+                f"invalid metrics ({len(problems)} invalid out of {len(metrics)}), "
+                f"first error is: failed to get {which} metric value: {first}"
             )
             self.recorder.event(hpa, "Warning", "FailedComputeMetricsReplicas", message)
             return None
-        proposed, what, _ = max(found, key=lambda each: each[0])
         status["currentMetrics"] = [each for _, _, each in found]
         why = f"the HPA was able to successfully calculate a replica count from {what}"
         self.set(status, "ScalingActive", "True", "ValidMetricFound", why)
         return proposed, what
 
     def from_metric(self, hpa: Object, metric: Object, scale: Object, current: int) -> tuple[int, str, Object]:
-        """Replicas by one resource metric. Raises LookupError if it cannot be known."""
-        if metric.get("type") != "Resource":
-            raise LookupError(f'unknown metric source type "{metric.get("type")}"')
-        source = metric["resource"]
-        kind, target = source["name"], source["target"]
-        selector = parse_labels((scale.get("status") or {}).get("selector", ""))
+        """Replicas by one metric of Pods or of one of their containers. Raises LookupError if it cannot be known."""
+        field = SOURCES.get(metric["type"])
+        if field is None:
+            raise LookupError(f'unknown metric source type "{metric["type"]}"')
+        source = metric[field]
+        kind, target, container = source["name"], source["target"], source.get("container", "")
+        namespace, selector = hpa["metadata"]["namespace"], parse_labels(scale["status"].get("selector", ""))
         mine = [
             pod
-            for pod in self.pods.list(hpa["metadata"]["namespace"])
+            for pod in self.pods.list(namespace)
             if selector.matches(pod["metadata"].get("labels") or {}) and podutil.is_active(pod)
         ]
         wanted = "utilization" if target["type"] == "Utilization" else "usage"
-        usage = self.usage(hpa["metadata"]["namespace"], kind, f"failed to get {kind} {wanted}")
+        usage = self.usage(namespace, kind, f"failed to get {kind} {wanted}", container)
         known = [pod for pod in mine if pod["metadata"]["name"] in usage and podutil.is_ready(pod)]
         if not known:
             raise LookupError(f"failed to get {kind} {wanted}: did not receive metrics for targeted pods")
         total = sum(usage[pod["metadata"]["name"]] for pod in known)
         average: Object = {"averageValue": f"{total // len(known)}m"}
+        what = f"{kind} container resource" if container else f"{kind} resource"
         if target["type"] == "Utilization":
-            requests = sum(request(pod, kind) for pod in known)
+            requests = sum(request(pod, kind, container) for pod in known)
             if not requests:
                 raise LookupError(f"failed to get {kind} utilization: missing request for {kind}")
             percent = total * 100 // requests
             average |= {"averageUtilization": percent}
             ratio = percent / target["averageUtilization"]
-            what = f"{kind} resource utilization (percentage of request)"
+            what += " utilization (percentage of request)"
         else:
             ratio = total / len(known) / milli(target["averageValue"])
-            what = f"{kind} resource"
         near = abs(ratio - 1) <= HPA_TOLERANCE
         replicas = current if near else math.ceil(ratio * len(known))
-        return replicas, what, {"type": "Resource", "resource": {"name": kind, "current": average}}
+        named = {"container": container} if container else {}
+        return replicas, what, {"type": metric["type"], field: {"name": kind, **named, "current": average}}
 
-    def usage(self, namespace: str, kind: str, what: str) -> Mapping[str, int]:
-        """Thousandths used by each Pod. Raises LookupError without a metrics API."""
+    def usage(self, namespace: str, kind: str, what: str, container: str = "") -> Mapping[str, int]:
+        """Thousandths used by each Pod, or by that container of it. Raises LookupError without a metrics API."""
         if self.client.resources.find(METRICS) is None:
             raise LookupError(f"{what}: {NO_METRICS.format(kind)}")
         return {
-            each["metadata"]["name"]: sum(milli(one["usage"].get(kind, "0")) for one in each.get("containers") or ())
+            each["metadata"]["name"]: sum(
+                milli(one["usage"].get(kind, "0"))
+                for one in each.get("containers") or ()
+                if container in ("", one["name"])
+            )
             for each in self.client.list(METRICS, namespace)
         }
 
@@ -197,7 +187,8 @@ class HorizontalPodAutoscalerController(Controller):
         resource, name = self.target(hpa)
         return self.client.get(resource, name, hpa["metadata"]["namespace"], "scale")
 
-    def rescale(self, hpa: Object, desired: int, reason: str, status: Object) -> None:
+    def rescale(self, hpa: Object, desired: int, reason: str, status: Object) -> bool:
+        """Set the number of Pods; False if that was refused."""
         resource, _ = self.target(hpa)
         scale = self.scale_of(hpa)
         try:
@@ -208,11 +199,12 @@ class HorizontalPodAutoscalerController(Controller):
             why = f"the HPA controller was unable to update the target scale: {error.message}"
             self.set(status, "AbleToScale", "False", "FailedUpdateScale", why)
             status["desiredReplicas"] = status["currentReplicas"]
-            return
+            return False
         why = f"the HPA controller was able to update the target scale to {desired}"
         self.set(status, "AbleToScale", "True", "SucceededRescale", why)
         self.recorder.event(hpa, "Normal", "SuccessfulRescale", f"New size: {desired}; reason: {reason}")
         status["lastScaleTime"] = self.loop.timestamp()
+        return True
 
     def set(self, status: Object, kind: str, verdict: str, reason: str, message: str) -> None:
         conditions: list[Object] = status["conditions"]
@@ -235,7 +227,10 @@ class HorizontalPodAutoscalerController(Controller):
             self.client.update_status(AUTOSCALERS, with_status(hpa, status))
 
 
-def request(pod: Object, kind: str) -> int:
-    """The Pod's request in thousandths."""
-    containers = pod["spec"]["containers"]
-    return sum(milli(((each.get("resources") or {}).get("requests") or {}).get(kind, "0")) for each in containers)
+def request(pod: Object, kind: str, container: str = "") -> int:
+    """The request of a Pod, or of that container of it, in thousandths."""
+    return sum(
+        milli(((each.get("resources") or {}).get("requests") or {}).get(kind, "0"))
+        for each in pod["spec"]["containers"]
+        if container in ("", each["name"])
+    )

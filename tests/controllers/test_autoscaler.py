@@ -74,9 +74,10 @@ def test_more_load_scales_up_in_proportion(load: Load) -> None:
 
 
 def test_the_bounds_hold(load: Load) -> None:
-    """However great the load: four more at a time, then no more than maxReplicas."""
+    """However great the load: doubled at a time, or to four, then no more than maxReplicas."""
     load.milli = 1000
-    assert load.replicas_after(15) == 6
+    assert load.replicas_after(15) == 4
+    assert load.reasons()[2] == "ScaleUpLimit"
     assert load.replicas_after(60) == 12
     assert load.reasons()[2] == "TooManyReplicas"
 
