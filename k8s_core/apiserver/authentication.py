@@ -118,12 +118,9 @@ class Authenticator:
     def _read_certificate(self, der: bytes) -> tuple[User | None, float, float]:
         try:
             certificate = x509.load_der_x509_certificate(der)
-            usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-            if ExtendedKeyUsageOID.CLIENT_AUTH not in usage or not any(
-                _issued(certificate, ca) for ca in self.client_cas
-            ):
+            if not _for_clients(certificate) or not any(_issued(certificate, ca) for ca in self.client_cas):
                 return None, 0, 0
-        except (ValueError, x509.ExtensionNotFound):
+        except ValueError:
             return None, 0, 0
         names, groups = (
             [str(each.value) for each in certificate.subject.get_attributes_for_oid(oid)]
@@ -237,6 +234,15 @@ def _authenticated(user: User) -> User:
     if AUTHENTICATED in user.groups or UNAUTHENTICATED in user.groups or user.name == ANONYMOUS.name:
         return user
     return User(user.name, (*user.groups, AUTHENTICATED), user.uid, user.extra)
+
+
+def _for_clients(certificate: x509.Certificate) -> bool:
+    """Whether it may be a client's; one that does not say what it is for, such as openssl makes, is good for all."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return ExtendedKeyUsageOID.CLIENT_AUTH in usage or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage
 
 
 def _issued(certificate: x509.Certificate, ca: x509.Certificate) -> bool:

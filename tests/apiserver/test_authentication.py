@@ -6,6 +6,9 @@ from typing import NamedTuple
 import jwt
 import pytest
 from auth_fixtures import NOW, Clock, Store, named
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from k8s_core.api import Object, errors
 from k8s_core.apiserver.audit import AuditLog
@@ -61,6 +64,16 @@ def test_client_certificate(parts: Parts) -> None:
     user = parts.authenticator.authenticate(Request(peer_certificate=der))
     assert (user.name, user.groups) == ("jane", ("devs", "ops", "system:authenticated"))
     assert user.extra["authentication.kubernetes.io/credential-id"][0].startswith("X509SHA256=")
+
+
+def test_a_certificate_that_says_not_what_it_is_for(parts: Parts) -> None:
+    """Without an extended key usage, as `openssl x509 -req` makes it, a certificate is good for a client, too."""
+    told = x509.load_der_x509_certificate(CA.client("jane").der)
+    bare = x509.CertificateBuilder().subject_name(told.subject).issuer_name(told.issuer).serial_number(7)
+    bare = bare.not_valid_before(told.not_valid_before_utc).not_valid_after(told.not_valid_after_utc)
+    made = bare.public_key(told.public_key()).sign(CA.ca.key, hashes.SHA256())
+    user = parts.authenticator.authenticate(Request(peer_certificate=made.public_bytes(Encoding.DER)))
+    assert user.name == "jane"
 
 
 def test_bad_certificates(parts: Parts) -> None:

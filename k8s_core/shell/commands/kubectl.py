@@ -21,7 +21,7 @@ import yaml
 
 from k8s_core.limits import KUBECTL_SECONDS, KUBECTL_WATCH_SECONDS
 from k8s_core.shell.commands.options import Table
-from k8s_core.shell.fs import Directory, File, FileError
+from k8s_core.shell.fs import Directory, File, FileError, normalize
 from k8s_core.shell.pipes import Steps, Wait, Waiters
 from k8s_core.shell.process import Process
 from k8s_core.shell.sockets import NetworkError
@@ -41,6 +41,16 @@ VERBS = _words(
     """
 )
 CONFIG_VERBS = ("view", "current-context", "get-contexts", "get-clusters", "get-users")
+CONFIG_CHANGES = _words(
+    """
+    set-context use-context use set-credentials set-cluster set unset delete-context delete-cluster delete-user
+    rename-context
+    """
+)
+CONFIG_FLAGS = _words(
+    "current cluster user namespace server token embed-certs insecure-skip-tls-verify tls-server-name"
+)
+CONFIG_FILES = ("certificate-authority", "client-certificate", "client-key")
 FLAGS = _words(
     """
     all all-containers all-namespaces allow-missing-template-keys annotations api-group api-versions as as-group as-uid
@@ -78,6 +88,8 @@ def kubectl(process: Process) -> Steps:
         place = Path(folder)
         try:
             copies: dict[str, str] = {}
+            if process.argv[1:2] == ["config"] and CONFIG_CHANGES & set(process.argv[2:]):
+                return (yield from _change_config(process, place))
             arguments, config, follows = _arguments(process, place, copies)
             server, real = _kubeconfig(process, config, place / "kubeconfig")
             if server:
@@ -141,6 +153,37 @@ def _arguments(process: Process, place: Path, copies: dict[str, str]) -> tuple[l
     if any(FILE_FORMAT.search(word) for word in (kept[: kept.index("--")] if "--" in kept else kept)):
         raise Refusal("error: output formats from files are not possible on a simulated node.")
     return kept, config, follows
+
+
+def _change_config(process: Process, place: Path) -> Generator[Wait, None, int]:
+    """kubectl config set-context and its like: on a copy of the node's file, which is then put in its place."""
+    words, kept = list(process.argv[1:]), list[str]()
+    path = process.env.get("KUBECONFIG", "/root/.kube/config").split(":")[0]
+    embed = bool({"--embed-certs", "--embed-certs=true"} & set(words))
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        long = {"-n": "namespace"}.get(name, name[2:])
+        if not word.startswith("-") or long in CONFIG_FLAGS:
+            kept.append(word)
+            continue
+        if long not in (*CONFIG_FILES, "kubeconfig"):
+            raise Refusal(f"error: {name} is not possible on a simulated node.")
+        value = value if equals else words.pop(0) if words else ""
+        if long == "kubeconfig":
+            path = value
+        else:
+            kept.append(f"--{long}={_copied(process, value, place, {}) if embed else normalize(value, process.cwd)}")
+    copy = place / "kubeconfig"
+    node = process.lookup(path)
+    copy.write_bytes(node.read() if isinstance(node, File) else b"")
+    done = yield from _run(process, kept, place, b"", KUBECTL_SECONDS)
+    if done.returncode == 0:
+        process.fs.make_directories(normalize(path, process.cwd).rpartition("/")[0] or "/")
+        process.fs.write(path, copy.read_bytes(), process.cwd)
+    for text, write in ((done.stdout, process.out), (done.stderr, process.err)):
+        write(text.replace(str(copy).encode(), path.encode()))
+    return done.returncode
 
 
 def _verb(words: list[str]) -> str:
