@@ -5,7 +5,6 @@ resourceVersionMatch=Exact the past is read. A revision that etcd has compacted 
 """
 
 import base64
-from collections.abc import Iterator
 from itertools import islice
 
 import orjson
@@ -139,23 +138,20 @@ def list_objects(registry: Registry, request: Request) -> tuple[list[Object], Ob
         if match == "Exact" or (limit and match != "NotOlderThan"):
             revision = int(asked)
     try:
-        found = storage.select(resource.storage, wanted.namespace, after=after, revision=revision)
+        found, count = storage.page(resource.storage, wanted.namespace, after=after, revision=revision)
     except EtcdError:  # compacted
         error = errors.expired(INCONSISTENT if after else TOO_OLD)
         if after:
             error.status["metadata"] = {"continue": _token(-1, after)}
         raise error from None
-    matching: Iterator[Object] = (obj for obj in found if wanted(obj))
+    everything = not (wanted.name or wanted.labels or wanted.fields)
+    matching = found if everything else filter(wanted, found)
     meta: Object = {"resourceVersion": str(revision or now)}
-    if not limit:
-        items = list(matching)
-    else:
-        items = list(islice(matching, limit))
-        rest = sum(1 for _ in matching) if len(items) == limit else 0
-        if rest:
-            meta["continue"] = _token(revision or now, key_in_prefix(items[-1]))
-            if not wanted.labels and not wanted.fields:
-                meta["remainingItemCount"] = rest
+    items = list(islice(matching, limit or None))
+    if limit and len(items) == limit and (count > limit if everything else any(matching)):
+        meta["continue"] = _token(revision or now, key_in_prefix(items[-1]))
+        if everything:
+            meta["remainingItemCount"] = count - limit
     return [registry._view(obj, resource) for obj in items], meta
 
 

@@ -46,10 +46,6 @@ class Cache:
     window: deque[Change] = field(default_factory=lambda: deque(maxlen=WATCH_CACHE_WINDOW))
     hub: Hub = field(default_factory=Hub)
 
-    def select(self, start: str, end: str) -> Iterator[Object]:
-        for key in self.items.irange(start, end, inclusive=(True, False)):
-            yield self.items[key]
-
 
 def decode(kv: KeyValue) -> Object:
     """The object that a key holds, at the revision that wrote it."""
@@ -133,18 +129,27 @@ class Storage:
         found: Object | None = self.cache(prefix).items.get(self.key(prefix, namespace, name))
         return found
 
-    def select(self, prefix: str, namespace: str = "", *, after: str = "", revision: int = 0) -> Iterator[Object]:
-        """Objects in key order, from the key after `after` ("ns/name"); in the past when a revision is given.
+    def select(self, prefix: str, namespace: str = "") -> Iterator[Object]:
+        """Objects in key order."""
+        return self.page(prefix, namespace)[0]
 
-        EtcdError when that is compacted.
+    def page(
+        self, prefix: str, namespace: str = "", *, after: str = "", revision: int = 0
+    ) -> tuple[Iterator[Object], int]:
+        """Objects in key order from the key after `after` ("ns/name"), and how many they are.
+
+        In the past when a revision is given; EtcdError when that is compacted.
         """
         base = f"{ROOT}{prefix}/"
         scope = f"{base}{namespace}/" if namespace else base
         start = f"{base}{after}\0" if after else scope
         end = prefix_end(scope.encode()).decode()
         if revision and revision != self.store.revision:
-            return map(decode, self.store.range(start.encode(), end.encode(), revision=revision).kvs)
-        return self.cache(prefix).select(start, end)
+            found = self.store.range(start.encode(), end.encode(), revision=revision)
+            return map(decode, found.kvs), found.count
+        items = self.cache(prefix).items
+        chosen = map(items.__getitem__, items.irange(start, end, inclusive=(True, False)))
+        return chosen, items.bisect_left(end) - items.bisect_left(start)
 
     def changes_since(self, prefix: str, revision: int) -> list[Change]:
         """Every change of one resource after `revision`; 410 when etcd has forgotten them."""
