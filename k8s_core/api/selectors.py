@@ -269,10 +269,7 @@ class FieldSelector:
 
     def matches(self, get: Callable[[str], str]) -> bool:
         """Whether every condition holds; `get` gives a field's value, "" if it has none."""
-        for field, op, value in self.requirements:  # a loop: watches ask this of every change
-            if (get(field) == value) is not (op == "="):
-                return False
-        return True
+        return all((get(field) == value) == (op == "=") for field, op, value in self.requirements)
 
     def exact(self, field: str) -> str | None:
         """The one value that a field must have, or None if it may have several."""
