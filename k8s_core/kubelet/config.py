@@ -111,9 +111,8 @@ def read(fs: FileSystem) -> Config:
             static_pod_path=str(told.get("staticPodPath") or ""),
             eviction=tuple(_thresholds(told)),
             eviction_max_pod_grace=float(told.get("evictionMaxPodGracePeriod") or 0),
-            eviction_transition=parse_duration(
-                str(told.get("evictionPressureTransitionPeriod") or f"{EVICTION_PRESSURE_TRANSITION}s")
-            ),
+            eviction_transition=parse_duration(str(told.get("evictionPressureTransitionPeriod") or "0s"))
+            or EVICTION_PRESSURE_TRANSITION,
             shutdown_grace=parse_duration(str(told.get("shutdownGracePeriod") or "0s")),
             shutdown_grace_critical=parse_duration(str(told.get("shutdownGracePeriodCriticalPods") or "0s")),
             max_pods=int(told.get("maxPods") or 110),

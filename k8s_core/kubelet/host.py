@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from k8s_core import limits
 from k8s_core.kubelet import config, images, node_files
+from k8s_core.kubelet.access import Access
 from k8s_core.kubelet.journal import quoted
 from k8s_core.kubelet.units import Systemd, Unit, UnitFailure
 from k8s_core.shell.commands.node import NODE
@@ -20,7 +21,7 @@ from k8s_core.shell.fs import File, FileSystem
 from k8s_core.shell.pipes import Output, Pipe, Sink, Steps, Waiters
 from k8s_core.shell.process import SIGNALS, Command, Machine, Process, Row
 from k8s_core.shell.sh import typed
-from k8s_core.shell.sockets import Request, Response
+from k8s_core.shell.sockets import Response
 
 if TYPE_CHECKING:
     from k8s_core.client import Client
@@ -193,13 +194,9 @@ class Host:
         self.kubelet.client.dials = self.kubelet.config.server.removeprefix("https://")
         self.kubelet.start()
         self._daemon = daemon = ServiceProcess(self.systemd, self.kubelet_unit, self.machine)
-        for port, answer in ((10248, lambda request: Response(200, b"ok")), (10250, self._kubelet_api)):
+        for port, answer in ((10248, lambda request: Response(200, b"ok")), (10250, Access(self.kubelet).answer)):
             certificate = b"own" if port == 10250 else b""
             self.kubelet.network.listen(port, daemon, answer, http=True, certificate=certificate)  # type: ignore[arg-type]  # all that listen needs of a process
-
-    def _kubelet_api(self, request: Request) -> Response:
-        """The kubelet's own port answers nobody who does not say who it is; the apiserver has its own way."""
-        return Response(401, b"Unauthorized", {"Content-Type": "text/plain; charset=utf-8"})
 
     def _end_kubelet(self) -> None:
         self.kubelet.stop()

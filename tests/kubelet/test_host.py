@@ -394,6 +394,22 @@ def test_names_in_etc_hosts(own: Cluster) -> None:
     assert ran(own, "curl -sk https://plane:6443/healthz", "worker1") == "ok"
 
 
+def test_who_may_ask_a_kubelet(own: Cluster) -> None:
+    """Who shows a certificate or a token that the apiserver lets through; others are told what they may not."""
+    pki, url = "/etc/kubernetes/pki", "https://localhost:10250"
+    known = f"--cert {pki}/apiserver-kubelet-client.crt --key {pki}/apiserver-kubelet-client.key"
+    assert ran(own, f"curl -sk {known} {url}/healthz") == "ok"
+    assert '"kind":"PodList"' in ran(own, f"curl -sk {known} {url}/pods")
+    who = "user=system:serviceaccount:default:default, verb=get, resource=nodes"
+    ask = f'curl -sk -H "Authorization: Bearer $(kubectl create token default)" {url}'
+    assert ran(own, f"{ask}/pods") == f"Forbidden ({who}, subresource(s)=[pods proxy])"
+    assert ran(own, f"{ask}/stats/summary") == f"Forbidden ({who}, subresource(s)=[stats])"
+    ran(own, "kubectl create clusterrole looks --verb=get --resource=nodes/pods")
+    ran(own, "kubectl create clusterrolebinding looks --clusterrole=looks --serviceaccount=default:default")
+    assert '"kind":"PodList"' in ran(own, f"{ask}/pods")
+    assert ran(own, f"curl -sk -H 'Authorization: Bearer no' {url}/pods") == "Unauthorized"
+
+
 def test_the_kubelets_ports(own: Cluster) -> None:
     """Its health on 10248; 10250 answers nobody unknown; both are gone with it."""
     assert ran(own, "curl -s http://localhost:10248/healthz") == "ok"

@@ -53,22 +53,26 @@ CONFIG_FLAGS = _words(
 CONFIG_FILES = ("certificate-authority", "client-certificate", "client-key")
 FLAGS = _words(
     """
-    all all-containers all-namespaces allow-missing-template-keys annotations api-group api-versions as as-group as-uid
-    audience bound-object-kind bound-object-name cascade chunk-size claim class cluster cluster-role clusterip
-    clusterrole cmd command concurrency container containers context cpu cpu-percent current-revision default-backend
-    delete-emptydir-data description disable-eviction docker-email docker-password docker-server docker-username
-    dry-run duration env expose external-ip external-name field-manager field-selector follow for force force-conflicts
-    from from-literal generator global-default grace-period group hard help history hostport ignore-daemonsets
-    ignore-errors ignore-not-found image image-pull-policy include-uninitialized insecure-skip-tls-verify-backend keep
-    label-columns labels leave-stdin-open limit-bytes limits list local log-flush max max-log-requests max-unavailable
-    memory min min-available minify name namespace namespaced no-description no-headers node-port non-resource-url now
-    output output-watch-events override-type overrides overwrite pod-running-timeout pod-selector port
-    preemption-policy prefix previous privileged protocol prune prune-allowlist quiet raw record recursive replicas
-    request-timeout requests resource resource-name resource-names resource-version restart revision rm role rule
-    save-config schedule scopes selector server-print server-side service-account session-affinity short show-kind
-    show-labels show-managed-fields since since-time skip-wait-for-delete-timeout sort-by stdin subresource sum tail
-    target-port tcp template timeout timestamps to to-revision tty type use-openapi use-openapi-print-columns
-    use-protocol-buffers user users validate value verb verbose verbs wait warnings-as-errors watch watch-only
+    aggregation-rule all all-containers all-namespaces all-pods allow-missing-template-keys annotation annotations
+    api-group api-version api-versions append-hash as as-group as-uid audience bound-object-kind bound-object-name
+    bound-object-uid cached cascade categories chunk-size claim class client cluster cluster-ip cluster-role
+    clusterip clusterrole cmd command concurrency container containers context cpu cpu-percent create-annotation
+    current current-replicas current-revision default-backend delete-emptydir-data description disable-eviction
+    docker-email docker-password docker-server docker-username dry-run duration env expose external-ip external-name
+    field-manager field-selector flatten follow for force force-conflicts from from-literal generator global-default
+    grace-period group hard help history hostport ignore-daemonsets ignore-errors ignore-not-found image
+    image-pull-policy include-uninitialized insecure-skip-tls-verify-backend keep keys label-columns labels
+    leave-stdin-open limit-bytes limits list load-balancer-ip local log-flush max max-log-requests max-unavailable
+    memory merge min min-available minify name namespace namespaced namespaces no-description no-headers node-port
+    non-resource-url now openapi-patch output output-watch-events override-type overrides overwrite patch
+    pod-running-timeout pod-selector port preemption-policy prefix previous privileged protocol prune
+    prune-allowlist quiet raw record recursive remove-extra-permissions remove-extra-subjects replicas
+    request-timeout requests resolve resource resource-name resource-names resource-version restart revision rm role
+    rule save-config schedule scopes selector server-print server-side service-account serviceaccount
+    session-affinity short show-capacity show-events show-kind show-labels show-managed-fields show-swap since
+    since-time skip-wait-for-delete-timeout sort-by stdin subresource sum tail target-port tcp template timeout
+    timestamps to to-revision tty type types use-openapi use-openapi-print-columns use-protocol-buffers user users
+    validate value verb verbose verbs wait warnings-as-errors watch watch-only windows-line-endings
     """
 )
 FILE_FLAGS = frozenset(["filename", "from-file", "from-env-file", "cert", "key", "patch-file"])
