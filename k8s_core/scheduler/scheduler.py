@@ -33,6 +33,7 @@ WATCHED = {  # what plugins look up, and the kind whose changes Pods may wait fo
     "storageclasses.storage.k8s.io": "StorageClass",
     "csinodes.storage.k8s.io": "",
 }
+EXPECTATION_SINCE = (1, 35)
 NOTE_LENGTH_LIMIT = 1024  # of an events.k8s.io note
 
 
@@ -58,6 +59,8 @@ class Scheduler:
         self.profiles: list[Object] = []
         self.configure(profiles or ({},))
         self.version, self.extra, self.random_ties = version, extra, random_ties
+        self.expects = tuple(map(int, version.split(".")[:2])) >= EXPECTATION_SINCE
+        """Whether a Pod that waits for its volumes on a node is nominated to it (NominatedNodeNameForExpectation)."""
         self.decisions = Decisions()
         self.frameworks: dict[str, Framework] = {}
         self.recorders: dict[str, Recorder] = {}
@@ -153,6 +156,10 @@ class Scheduler:
         waiting = self.frameworks[self._scheduler_of(pod)].pre_bind(pod, node)
         if waiting:
             self.queue.give_back(queued, waiting)
+            if self.expects:
+                self._nominate(pod, node)
+                if (pod.pod.get("status") or {}).get("nominatedNodeName") != node:
+                    self._update_status(pod, {"nominatedNodeName": node})
             return
         self.cache.add_pod(pod, node, assumed=True)
         self._nominate(pod, "")
@@ -192,8 +199,10 @@ class Scheduler:
             since = known.get("lastTransitionTime") if known.get("status") == "False" else None
             condition |= {"lastProbeTime": None, "lastTransitionTime": since or self.loop.timestamp()}
             change["conditions"] = [condition]
-        if not change:
-            return
+        if change:
+            self._update_status(pod, change)
+
+    def _update_status(self, pod: PodInfo, change: Object) -> None:
         patch = {"metadata": {"uid": pod.uid}, "status": change}
         try:
             self.client.patch("pods", pod.name, pod.namespace, patch, kind="strategic", subresource="status")

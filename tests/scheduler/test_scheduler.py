@@ -336,7 +336,7 @@ def test_a_claim_that_waits_for_its_consumer_is_told_the_node_first(desk: Desk) 
     desk.do(desk.client.create("persistentvolumeclaims", claim))
     annotations = desk.client.get("persistentvolumeclaims", "data", "default")["metadata"]["annotations"]
     assert annotations["volume.kubernetes.io/selected-node"] == "b"
-    assert desk.on("p") == ""
+    assert (desk.on("p"), desk.pod("p")["status"]["nominatedNodeName"]) == ("", "b")
     where = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}}
     details = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}
     desk.client.create("persistentvolumes", {**where, "spec": {**details, "storageClassName": "fast"}})
@@ -344,6 +344,7 @@ def test_a_claim_that_waits_for_its_consumer_is_told_the_node_first(desk: Desk) 
     bound = {"status": {"phase": "Bound"}}
     desk.do(desk.client.patch("persistentvolumeclaims", "data", "default", bound, subresource="status"))
     assert desk.on("p") == "b"
+    assert "nominatedNodeName" not in desk.pod("p")["status"]
 
 
 class LastLetter(Plugin):
