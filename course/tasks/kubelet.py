@@ -65,12 +65,18 @@ def static(see: Look, v: Values) -> Points:
     name = f"{v.hermit}-{v.home}"
     pod = see.get("pods", name)
     get = f"kubectl get pod {name} -o yaml"
+    others = [other for each in see.list("pods") if v.hermit in (other := str(each["metadata.name"]))]
     yield point(
         f"{name} runs on {v.home}",
-        [pod["spec.nodeName"], pod["status.phase"]] if pod else None,
+        [pod["spec.nodeName"], pod["status.phase"]]
+        if pod
+        else f"no such Pod, but {', '.join(others)}"
+        if others
+        else None,
         Rule(f"{v.home}, Running", lambda value: value == [v.home, "Running"]),
         f"kubectl get pod {name} -o wide",
-        why="The kubelet looks into /etc/kubernetes/manifests of its node. What it cannot read it passes over.",
+        why="The kubelet looks into /etc/kubernetes/manifests of its node, and puts the node's name behind the Pod's. "
+        "What it cannot read it passes over.",
     )
     yield point(
         "it comes from a file of the node",

@@ -1,5 +1,6 @@
 """Chapter 06: kube-scheduler. Foretell a decision, place Pods by wishes, bind Pods by a rule of one's own, mend one."""
 
+import json
 import random
 
 from course.checks import Look, Points, Rule, Seen, point
@@ -148,9 +149,11 @@ def predict(see: Look, v: Values) -> Points:
 def place(see: Look, v: Values) -> Points:
     pod = see.get("pods", v.pod)
     get = f"kubectl get pod {v.pod} -o wide"
+    wished = json.dumps([pod["spec.nodeSelector"], pod["spec.affinity.nodeAffinity"]])
+    chance = _bound(see, pod) == _SCHEDULER and f'"{v.disk}"' not in wished
     yield point(
-        f"the Pod {v.pod} runs on the node with the label disk={v.disk}",
-        _place(pod),
+        f"the Pod {v.pod} runs on the node with the label disk={v.disk}, because it asks for that",
+        _place(pod) + (", by chance: the Pod does not ask for the label" if chance else ""),
         v.fast,
         get,
         worth=2,
@@ -292,7 +295,11 @@ TASKS = {
         begin=_inventory,
         then=("label node {fast} disk={disk} --overwrite",),
     ),
-    "guard": Exercise(guard, owns=("pods/{guard}",)),
+    "guard": Exercise(
+        guard,
+        owns=("pods/{guard}",),
+        mended=(("cp", "kubectl taint node cp node-role.kubernetes.io/control-plane=:NoSchedule --overwrite"),),
+    ),
     "pilot": Exercise(
         pilot,
         owns=tuple(f"pods/{{team}}-{number}" for number in range(1, _COUNT + 1)),

@@ -82,6 +82,10 @@ SHORT = re.compile(r"-(?:[nolcLvp]=?.*|[itAwRhq]+)")
 """Short flags without files: with a value, or switches together."""
 
 
+NOWHERE = "http://127.0.0.1:1"
+"""A server that nobody can be: on this machine, at a port that is never bound."""
+
+
 class Refusal(Exception):
     """One sentence: why kubectl is not run."""
 
@@ -96,15 +100,19 @@ def kubectl(process: Process) -> Steps:
                 return (yield from _change_config(process, place))
             arguments, config, follows = _arguments(process, place, copies)
             server, real = _kubeconfig(process, config, place / "kubeconfig")
-            if server:
+            offline = not real and bool({"--dry-run=client", "--client"} & set(arguments))
+            if server and not offline:
                 yield from _reach(process, server)
             stdin = (yield from process.stdin.read_all()) if _reads_stdin(arguments) else b""
         except Refusal as refusal:
             process.err(f"{refusal}\n")
             return 1
         if server and not real:
-            process.err(_refused(server))
-            return 1
+            if not offline:
+                process.err(_refused(server))
+                return 1
+            real = NOWHERE  # what needs no server goes on, and the rest is refused there
+            (place / "kubeconfig").write_text(yaml.safe_dump(_config_of(real)))
         done = yield from _run(process, arguments, place, stdin, KUBECTL_WATCH_SECONDS if follows else KUBECTL_SECONDS)
         shown = {real: server, urlsplit(real).netloc: urlsplit(server).netloc, **copies}
         for stream, write in ((done.stdout, process.out), (done.stderr, process.err)):
@@ -263,6 +271,13 @@ def _kubeconfig(process: Process, path: str, target: Path) -> tuple[str, str]:
     target.touch(0o600)
     target.write_text(yaml.safe_dump(safe))
     return server, url
+
+
+def _config_of(server: str) -> dict[str, Any]:
+    """A kubeconfig that knows a server and nobody."""
+    cluster = {"name": "c", "cluster": {"server": server}}
+    context = {"name": "c", "context": {"cluster": "c"}}
+    return {"apiVersion": "v1", "kind": "Config", "clusters": [cluster], "contexts": [context], "current-context": "c"}
 
 
 def _data(process: Process, given: dict[str, Any], field: str) -> dict[str, str]:
