@@ -238,7 +238,7 @@ def test_kubectl_works_on_the_control_plane_only(cluster: Cluster) -> None:
         "kubectl exec -itf/etc/passwd -- ls",
         "kubectl apply -k /etc",
         "kubectl cluster-info dump --output-directory=/tmp/x",
-        "kubectl config set-credentials x",
+        "kubectl config set-credentials x --exec-command=ls",
     ],
 )
 def test_kubectl_is_kept_to_the_node(cluster: Cluster, command: str) -> None:
