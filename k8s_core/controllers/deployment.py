@@ -8,7 +8,7 @@ Leaves out: rollback through the annotation of extensions/v1beta1.
 """
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_already_exists, is_not_found
+from k8s_core.api.errors import StatusError, ignoring, is_already_exists, is_not_found
 from k8s_core.api.selectors import from_label_selector
 from k8s_core.client.informer import split_key
 from k8s_core.controllers import deployment_util as util
@@ -309,8 +309,5 @@ class DeploymentController(DeploymentStatus, Controller):
             busy = util.replicas(each) or status.get("replicas", 0)
             if busy or metadata.get("generation", 0) > status.get("observedGeneration", 0):
                 continue
-            try:
+            with ignoring(is_not_found):
                 self.client.delete(SETS, metadata["name"], metadata["namespace"])
-            except StatusError as error:
-                if not is_not_found(error):
-                    raise

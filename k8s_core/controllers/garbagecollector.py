@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import StatusError, ignoring, is_not_found
 from k8s_core.api.resources import Resource
 from k8s_core.client.informer import Informer
 from k8s_core.controllers.controller import Controller, is_deleting
@@ -217,11 +217,8 @@ class GarbageCollector(Controller):
         return self.client.resources.by_kind(group, version, reference["kind"])
 
     def delete(self, node: Node, policy: str) -> None:
-        try:
+        with ignoring(is_not_found):
             self.client.delete(node.resource, node.name, node.namespace, uid=node.uid, propagation=policy)
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
 
     def finish_foreground(self, node: Node, latest: Object) -> None:
         """Let the owner go when nothing blocks it any more; until then see to it that what blocks it goes."""
@@ -266,11 +263,8 @@ class GarbageCollector(Controller):
     def patch(self, node: Node, latest: Object, metadata: Object) -> None:
         """A merge patch, which custom resources take too, of just the revision that was looked at."""
         metadata["resourceVersion"] = latest["metadata"]["resourceVersion"]
-        try:
+        with ignoring(is_not_found):
             self.client.patch(node.resource, node.name, node.namespace, {"metadata": metadata})
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
 
     def report_impossible_owner(self, node: Node, reference: Object) -> None:
         message = (

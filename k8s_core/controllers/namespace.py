@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found, unavailable
+from k8s_core.api.errors import StatusError, ignoring, is_not_found, unavailable
 from k8s_core.api.resources import Resource
 from k8s_core.controllers.controller import Controller, condition, is_deleting, with_status
 from k8s_core.limits import NAMESPACE_DELETION_GRACE
@@ -93,11 +93,8 @@ class NamespaceController(Controller):
         objects = self.client.list(name, namespace)
         for obj in objects:
             if not is_deleting(obj):
-                try:
+                with ignoring(is_not_found):
                     self.client.delete(name, obj["metadata"]["name"], namespace, propagation="Background")
-                except StatusError as error:
-                    if not is_not_found(error):
-                        raise
         return self.client.list(name, namespace) if objects else []
 
     def unseen(self) -> str:

@@ -6,7 +6,7 @@ Stands for pkg/controller/podgc. Where upstream looks at all Pods every 20 secon
 """
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import StatusError, ignoring, is_not_found
 from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import Controller, is_deleting
 from k8s_core.limits import POD_GC_PERIOD, POD_GC_QUARANTINE, TERMINATED_POD_GC_THRESHOLD
@@ -61,7 +61,7 @@ class PodGCController(Controller):
     def delete(self, pod: Object, why: str) -> None:
         """By force; with a reason the Pod is failed first, so that its owner learns what became of it."""
         metadata = pod["metadata"]
-        try:
+        with ignoring(is_not_found):
             if why and not podutil.is_finished(pod):
                 target = {
                     "type": "DisruptionTarget",
@@ -81,6 +81,3 @@ class PodGCController(Controller):
                     subresource="status",
                 )
             self.client.delete("pods", metadata["name"], metadata["namespace"], uid=metadata["uid"], grace_seconds=0)
-        except StatusError as error:
-            if not is_not_found(error):
-                raise

@@ -5,7 +5,7 @@ Stands for pkg/controller/volume/pvcprotection and pvprotection. The finalizers 
 """
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import ignoring, is_not_found
 from k8s_core.controllers.controller import Controller, is_deleting
 
 
@@ -49,11 +49,8 @@ class ClaimProtectionController(Controller):
             self.write(obj, [*finalizers, self.finalizer])
 
     def write(self, obj: Object, finalizers: list[str]) -> None:
-        try:
+        with ignoring(is_not_found):
             self.client.update(self.resource, {**obj, "metadata": {**obj["metadata"], "finalizers": finalizers}})
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
 
 
 class VolumeProtectionController(ClaimProtectionController):

@@ -5,7 +5,7 @@ controller. It is no part of kube-controller-manager, and serves claims of Stora
 """
 
 from k8s_core.api import Object, volumes
-from k8s_core.api.errors import StatusError, is_already_exists, is_not_found
+from k8s_core.api.errors import ignoring, is_already_exists, is_not_found
 from k8s_core.controllers.controller import Controller
 from k8s_core.controllers.persistentvolumebinder import PROVISIONERS, SELECTED_NODE
 from k8s_core.limits import PROVISIONING_SECONDS
@@ -64,11 +64,8 @@ class Provisioner(Controller):
             spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": [term]}}
         metadata = {"name": name, "annotations": {PROVISIONED_BY: NAME}}
         made = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
-        try:
+        with ignoring(is_already_exists):
             self.client.create("persistentvolumes", made)
-        except StatusError as error:
-            if not is_already_exists(error):
-                raise
         self.recorder.event(claim, "Normal", "ProvisioningSucceeded", f"Successfully provisioned volume {name}")
 
     def released(self, volume: Object) -> None:
@@ -79,8 +76,5 @@ class Provisioner(Controller):
             self.loop.call_soon(self.remove, volume["metadata"]["name"])
 
     def remove(self, name: str) -> None:
-        try:
+        with ignoring(is_not_found):
             self.client.delete("persistentvolumes", name)
-        except StatusError as error:
-            if not is_not_found(error):
-                raise

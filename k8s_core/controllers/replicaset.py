@@ -9,7 +9,7 @@ replicationcontroller.py only says what differs.
 from typing import ClassVar
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import StatusError, ignoring, is_not_found
 from k8s_core.api.selectors import Selector, from_label_selector
 from k8s_core.client.informer import key_of, split_key
 from k8s_core.controllers import pods as podutil
@@ -129,11 +129,8 @@ class ReplicaSetController(Controller):
         pod = podutil.from_template(owner["spec"]["template"], owner)
 
         def create() -> None:
-            try:
+            with ignoring(podutil.namespace_terminating):
                 self.pod_control.create(pod, owner)
-            except StatusError as error:
-                if not podutil.namespace_terminating(error):
-                    raise
 
         self.expectations.expect_creations(key, count)
         done, failure = podutil.slow_start(count, create)

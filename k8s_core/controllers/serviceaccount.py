@@ -4,7 +4,7 @@ Stands for pkg/controller/serviceaccount.
 """
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_already_exists
+from k8s_core.api.errors import ignoring, is_already_exists
 from k8s_core.controllers import pods as podutil
 from k8s_core.controllers.controller import Controller, is_deleting
 
@@ -43,8 +43,5 @@ class ServiceAccountController(Controller):
         self.create(account)
 
     def create(self, obj: Object) -> None:
-        try:
+        with ignoring(is_already_exists, podutil.namespace_terminating):
             self.client.create(self.resource, obj)
-        except StatusError as error:
-            if not is_already_exists(error) and not podutil.namespace_terminating(error):
-                raise

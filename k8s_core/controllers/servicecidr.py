@@ -8,7 +8,7 @@ Stands for pkg/controller/servicecidrs. Does nothing in versions that have no Se
 import ipaddress
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import ignoring, is_not_found
 from k8s_core.api.times import parse, timestamp
 from k8s_core.controllers.controller import Controller, is_deleting, with_metadata
 from k8s_core.limits import SERVICE_CIDR_DELETION_GRACE
@@ -62,11 +62,8 @@ class ServiceCIDRController(Controller):
             if left > 0:
                 self.queue.add_after(key, left)
                 return
-            try:
+            with ignoring(is_not_found):
                 self.client.update(CIDRS, with_metadata(cidr, finalizers=[f for f in finalizers if f != FINALIZER]))
-            except StatusError as error:
-                if not is_not_found(error):
-                    raise
 
     def is_needed(self, cidr: Object) -> bool:
         """Whether an address in use is in this range and in no other that stays."""

@@ -6,7 +6,7 @@ Stands for pkg/controller/tainteviction.
 """
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import StatusError, ignoring, is_not_found
 from k8s_core.api.placement import tolerates, untolerated
 from k8s_core.client.informer import split_key
 from k8s_core.clock import Timer
@@ -87,7 +87,7 @@ class TaintEvictionController(Controller):
         namespace, name = split_key(key)
         message = f"Marking for deletion Pod {key}"
         self.recorder.event(reference(key), "Normal", "TaintManagerEviction", message)
-        try:
+        with ignoring(is_not_found):
             pod = self.client.get("pods", name, namespace)
             found = condition((pod.get("status") or {}).get("conditions"), "DisruptionTarget")
             if found is None or found.get("status") != "True":
@@ -95,9 +95,6 @@ class TaintEvictionController(Controller):
                 patch = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"conditions": [target]}}
                 self.client.patch("pods", name, namespace, patch, kind="strategic", subresource="status")
             self.client.delete("pods", name, namespace)
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
 
 
 def no_execute(node: Object) -> list[Object]:

@@ -4,7 +4,7 @@ Stands for pkg/controller/ttlafterfinished.
 """
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
+from k8s_core.api.errors import ignoring, is_not_found
 from k8s_core.client.informer import split_key
 from k8s_core.controllers.controller import Controller, is_deleting, seconds
 
@@ -32,14 +32,11 @@ class TTLAfterFinishedController(Controller):
             self.queue.add_after(key, due - self.loop.now)
             return
         namespace, name = split_key(key)
-        try:
+        with ignoring(is_not_found):
             fresh = self.client.get(JOBS, name, namespace)  # its TTL may have been prolonged just now
             still_due = expiry(fresh)
             if still_due is not None and still_due <= self.loop.now:
                 self.client.delete(JOBS, name, namespace, uid=fresh["metadata"]["uid"], propagation="Foreground")
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
 
 
 def expiry(job: Object) -> float | None:
