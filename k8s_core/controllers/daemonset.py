@@ -7,7 +7,6 @@ Stands for pkg/controller/daemon.
 """
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, is_not_found
 from k8s_core.api.placement import suits, untolerated
 from k8s_core.api.selectors import from_label_selector
 from k8s_core.client.informer import key_of, split_key
@@ -47,7 +46,7 @@ class DaemonSetController(Controller):
 
     def setup(self) -> None:
         self.expectations = Expectations(self.loop)
-        self.pod_control = podutil.PodControl(self.client, self.recorder)
+        self.pod_control = podutil.PodControl(self.client, self.recorder, self.expectations)
         self.failures: dict[tuple[str, str], tuple[float, float]] = {}
         """By DaemonSet and node: how long to wait with a replacement, and since when."""
         self.sets = self.informer(SETS, changed=self.enqueue)
@@ -70,11 +69,7 @@ class DaemonSetController(Controller):
             self.node_changed(new)
 
     def owner_of(self, pod: Object) -> Object | None:
-        reference = controller_of(pod)
-        if reference is None or reference["kind"] != "DaemonSet":
-            return None
-        owner = self.sets.get(reference["name"], pod["metadata"]["namespace"])
-        return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
+        return podutil.owner_in(self.sets, "DaemonSet", pod)
 
     def pod_added(self, pod: Object) -> None:
         if is_deleting(pod):
@@ -205,7 +200,6 @@ class DaemonSetController(Controller):
 
     def act(self, key: str, daemon: Object, missing: list[str], surplus: list[Object], digest: str) -> None:
         """Make and delete what was found missing and too much."""
-        failures: list[StatusError] = []
         if missing:
             self.expectations.expect_creations(key, len(missing))
         todo = iter(missing)
@@ -215,19 +209,11 @@ class DaemonSetController(Controller):
 
         done, failure = podutil.slow_start(len(missing), create)
         self.expectations.creation_observed(key, len(missing) - done)
-        if failure and not podutil.namespace_terminating(failure):
-            failures.append(failure)
-        if surplus:
-            self.expectations.expect_deletions(key, [pod["metadata"]["uid"] for pod in surplus])
-        for pod in surplus:
-            try:
-                self.pod_control.delete(pod, daemon)
-            except StatusError as error:
-                self.expectations.deletion_observed(key, pod["metadata"]["uid"])
-                if not is_not_found(error):
-                    failures.append(error)
-        if failures:
-            raise failures[0]
+        if failure and podutil.namespace_terminating(failure):
+            failure = None
+        unkilled = self.pod_control.delete_all(key, surplus, daemon)[1]
+        if failure := failure or unkilled:
+            raise failure
 
     # --- rolling update -------------------------------------------------------------------------------------
     def roll(self, key: str, daemon: Object, pods: dict[str, list[Object]], digest: str) -> None:

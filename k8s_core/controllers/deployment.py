@@ -41,11 +41,7 @@ class DeploymentController(DeploymentStatus, Controller):
 
     # --- what wakes it --------------------------------------------------------------------------------------
     def owner(self, replica_set: Object) -> Object | None:
-        reference = controller_of(replica_set)
-        if reference is None or reference["kind"] != "Deployment":
-            return None
-        found = self.deployments.get(reference["name"], replica_set["metadata"]["namespace"])
-        return found if found and found["metadata"]["uid"] == reference["uid"] else None
+        return podutil.owner_in(self.deployments, "Deployment", replica_set)
 
     def set_changed(self, replica_set: Object) -> None:
         if controller_of(replica_set):
@@ -63,12 +59,10 @@ class DeploymentController(DeploymentStatus, Controller):
 
     def pod_deleted(self, pod: Object) -> None:
         """Recreate waits for the last old Pod to be gone, which no ReplicaSet's status tells."""
-        reference = controller_of(pod)
-        if reference and reference["kind"] == "ReplicaSet":
-            replica_set = self.sets.get(reference["name"], pod["metadata"]["namespace"])
-            owner = replica_set and self.owner(replica_set)
-            if owner and not util.is_rolling(owner):
-                self.enqueue(owner)
+        replica_set = podutil.owner_in(self.sets, "ReplicaSet", pod)
+        owner = replica_set and self.owner(replica_set)
+        if owner and not util.is_rolling(owner):
+            self.enqueue(owner)
 
     # --- the loop -------------------------------------------------------------------------------------------
     def sync(self, key: str) -> None:

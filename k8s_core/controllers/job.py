@@ -9,7 +9,7 @@ Stands for pkg/controller/job; what is decided about Pods is in job_pods.py, abo
 from collections.abc import Iterable
 
 from k8s_core.api import Object
-from k8s_core.api.errors import StatusError, ignoring, is_conflict, is_not_found
+from k8s_core.api.errors import ignoring, is_conflict, is_not_found
 from k8s_core.api.selectors import from_label_selector
 from k8s_core.client.informer import key_of, split_key
 from k8s_core.controllers import job_pods, job_policies
@@ -37,7 +37,7 @@ class JobController(Controller):
 
     def setup(self) -> None:
         self.expectations = Expectations(self.loop)
-        self.pod_control = podutil.PodControl(self.client, self.recorder)
+        self.pod_control = podutil.PodControl(self.client, self.recorder, self.expectations)
         self.released: set[str] = set()
         """Uids of Pods whose finalizer was removed, which the cache does not show yet."""
         self.jobs = self.informer(JOBS, changed=self.enqueue)
@@ -45,11 +45,7 @@ class JobController(Controller):
 
     # --- what wakes it --------------------------------------------------------------------------------------
     def owner_of(self, pod: Object) -> Object | None:
-        reference = controller_of(pod)
-        if reference is None or reference["kind"] != "Job":
-            return None
-        owner = self.jobs.get(reference["name"], pod["metadata"]["namespace"])
-        return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
+        return podutil.owner_in(self.jobs, "Job", pod)
 
     def wake(self, job: Object) -> None:
         self.enqueue_batched(key_of(job), job["spec"].get("parallelism", 1))
@@ -257,19 +253,12 @@ class JobController(Controller):
 
     def delete_pods(self, key: str, job: Object, doomed: list[Object], *, count: bool) -> int:
         """Delete them; how many were. `count` says whether they are to count as failed when they have ended."""
-        deleted = 0
-        if doomed:
-            self.expectations.expect_deletions(key, [pod["metadata"]["uid"] for pod in doomed])
-        for pod in doomed:
-            if not count:
+        if not count:
+            for pod in doomed:
                 self.let_go(pod)
-            try:
-                self.pod_control.delete(pod, job)
-                deleted += 1
-            except StatusError as error:
-                self.expectations.deletion_observed(key, pod["metadata"]["uid"])
-                if not is_not_found(error):
-                    raise
+        deleted, failure = self.pod_control.delete_all(key, doomed, job)
+        if failure:
+            raise failure
         return deleted
 
     # --- counting what ended --------------------------------------------------------------------------------

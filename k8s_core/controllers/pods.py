@@ -23,6 +23,7 @@ from k8s_core.controllers.controller import (
     is_deleting,
     seconds,
 )
+from k8s_core.controllers.expectations import Expectations
 
 POD_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 NAMESPACE_TERMINATING = "NamespaceTerminating"
@@ -67,6 +68,15 @@ def watch(
     )
     index_by_controller(informer)
     return informer
+
+
+def owner_in(owners: Informer, kind: str, obj: Object) -> Object | None:
+    """What controls the object, if that is of this kind, there and still the same."""
+    reference = controller_of(obj)
+    if reference is None or reference["kind"] != kind:
+        return None
+    owner = owners.get(reference["name"], obj["metadata"]["namespace"])
+    return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
 
 
 def claimable(informer: Informer, owner: Object) -> list[Object]:
@@ -255,8 +265,8 @@ def from_template(template: Object, owner: Object) -> Object:
 class PodControl:
     """Creates and deletes Pods on a controller's behalf, with the events that tell of it."""
 
-    def __init__(self, client: Client, recorder: Recorder) -> None:
-        self.client, self.recorder = client, recorder
+    def __init__(self, client: Client, recorder: Recorder, expectations: Expectations) -> None:
+        self.client, self.recorder, self.expectations = client, recorder, expectations
 
     def create(self, pod: Object, owner: Object) -> Object:
         try:
@@ -278,6 +288,21 @@ class PodControl:
                 self.recorder.event(owner, "Warning", "FailedDelete", f"Error deleting: {error.message}")
             raise
         self.recorder.event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {metadata['name']}")
+
+    def delete_all(self, key: str, doomed: Sequence[Object], owner: Object) -> tuple[int, StatusError | None]:
+        """Delete them, expecting to see it; how many were deleted, and the first error."""
+        deleted, failure = 0, None
+        if doomed:
+            self.expectations.expect_deletions(key, [pod["metadata"]["uid"] for pod in doomed])
+        for pod in doomed:
+            try:
+                self.delete(pod, owner)
+                deleted += 1
+            except StatusError as error:
+                self.expectations.deletion_observed(key, pod["metadata"]["uid"])
+                if not is_not_found(error):
+                    failure = failure or error
+        return deleted, failure
 
 
 def namespace_terminating(error: StatusError) -> bool:

@@ -37,7 +37,7 @@ class ReplicaSetController(Controller):
 
     def setup(self) -> None:
         self.expectations = Expectations(self.loop)
-        self.pod_control = podutil.PodControl(self.client, self.recorder)
+        self.pod_control = podutil.PodControl(self.client, self.recorder, self.expectations)
         self.pods = podutil.watch(self, self.kind, self.pod_added, self.pod_updated, self.pod_deleted)
         self.sets = self.informer(self.resource, changed=self.enqueue)
         podutil.index_by_controller(self.sets)
@@ -48,11 +48,7 @@ class ReplicaSetController(Controller):
     # --- what wakes it --------------------------------------------------------------------------------------
     def owner_of(self, pod: Object) -> Object | None:
         """The set that controls the Pod, if it is one of ours and still the same."""
-        reference = controller_of(pod)
-        if reference is None or reference["kind"] != self.kind:
-            return None
-        owner = self.sets.get(reference["name"], pod["metadata"]["namespace"])
-        return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
+        return podutil.owner_in(self.sets, self.kind, pod)
 
     def wake(self, owner: Object) -> None:
         self.enqueue_batched(key_of(owner), owner["spec"].get("replicas", 1))
@@ -120,9 +116,8 @@ class ReplicaSetController(Controller):
             return self.create_pods(key, owner, min(-surplus, BURST_REPLICAS))
         if surplus > 0:
             count = min(surplus, BURST_REPLICAS)
-            return self.delete_pods(
-                key, owner, podutil.first_to_delete(active, self.related(owner), count, self.loop.now)
-            )
+            doomed = podutil.first_to_delete(active, self.related(owner), count, self.loop.now)
+            return self.pod_control.delete_all(key, doomed, owner)[1]
         return None
 
     def create_pods(self, key: str, owner: Object, count: int) -> StatusError | None:
@@ -135,18 +130,6 @@ class ReplicaSetController(Controller):
         self.expectations.expect_creations(key, count)
         done, failure = podutil.slow_start(count, create)
         self.expectations.creation_observed(key, count - done)
-        return failure
-
-    def delete_pods(self, key: str, owner: Object, doomed: list[Object]) -> StatusError | None:
-        failure = None
-        self.expectations.expect_deletions(key, [pod["metadata"]["uid"] for pod in doomed])
-        for pod in doomed:
-            try:
-                self.pod_control.delete(pod, owner)
-            except StatusError as error:
-                self.expectations.deletion_observed(key, pod["metadata"]["uid"])
-                if not is_not_found(error):
-                    failure = failure or error
         return failure
 
     def related(self, owner: Object) -> list[Object]:

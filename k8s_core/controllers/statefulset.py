@@ -43,11 +43,7 @@ class StatefulSetController(Controller):
 
     # --- what wakes it --------------------------------------------------------------------------------------
     def owner_of(self, pod: Object) -> Object | None:
-        reference = controller_of(pod)
-        if reference is None or reference["kind"] != "StatefulSet":
-            return None
-        owner = self.sets.get(reference["name"], pod["metadata"]["namespace"])
-        return owner if owner and owner["metadata"]["uid"] == reference["uid"] else None
+        return podutil.owner_in(self.sets, "StatefulSet", pod)
 
     def pod_changed(self, pod: Object) -> None:
         if owner := self.owner_of(pod):
