@@ -44,6 +44,15 @@ spec:
   jobTemplate:
     spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: ['true']}]}}}
 """
+TOLERANT = """
+apiVersion: v1
+kind: Pod
+metadata: {name: tolerant}
+spec:
+  nodeName: worker2
+  containers: [{name: c, image: nginx}]
+  tolerations: [{key: lost, operator: Exists, effect: NoExecute, tolerationSeconds: 300}]
+"""
 RESTARTS = "jsonpath='{.status.containerStatuses[0].restartCount}{\"\\n\"}'"
 READY_LATE = ", readinessProbe: {exec: {command: ['true']}, initialDelaySeconds: 240}"
 
@@ -63,6 +72,8 @@ CASES = [
     ("logs -f of a Pod of 5 minutes",
      POD.format(name="talks", script="for i in $(seq 60); do echo $i; sleep 5; done; sleep 1000000"),
      "kubectl wait --for=condition=Ready pod talks; exec 3< <(exec kubectl logs -f talks); grep -m1 60 <&3; kill $!"),
+    ("eviction of a Pod that bears a lost node for 5 minutes", TOLERANT,
+     "kubectl taint node worker2 lost=yes:NoExecute; kubectl wait --for=delete pod/tolerant --timeout=20m"),
 ]  # fmt: skip
 
 
