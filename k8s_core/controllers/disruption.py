@@ -124,7 +124,7 @@ class DisruptionController(Controller):
                 if owner:
                     sizes[owner["metadata"]["uid"]] = owner["spec"].get("replicas", 1)
         if unmanaged:
-            selector = from_label_selector(budget["spec"].get("selector"))
+            selector = as_go_prints(budget["spec"].get("selector") or {})
             self.recorder.event(budget, "Warning", "UnmanagedPods", UNMANAGED.format(selector))
         return sum(sizes.values())
 
@@ -172,3 +172,15 @@ class DisruptionController(Controller):
 def matches(budget: Object, labels: dict[str, str]) -> bool:
     selector = budget["spec"].get("selector")
     return selector is not None and from_label_selector(selector).matches(labels)
+
+
+def as_go_prints(selector: Object) -> str:
+    """A LabelSelector as its generated String method writes it."""
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    expressions = "".join(
+        f"LabelSelectorRequirement{{Key:{each['key']},Operator:{each['operator']},"
+        f"Values:[{' '.join(each.get('values') or ())}],}},"
+        for each in selector.get("matchExpressions") or ()
+    )
+    requirements = f"MatchExpressions:[]LabelSelectorRequirement{{{expressions}}}"
+    return f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},{requirements},}}"
