@@ -146,12 +146,12 @@ def past(see: Look, v: Values) -> Points:
     earlier = str(current["metadata.annotations[deployment.kubernetes.io/revision-history]"] or "")
     yield point(
         "it is the old version brought back, not a new one",
-        "an old version"
+        "that old version"
         if str(v.best) in earlier.split(",")
         else "another old version"
         if earlier
         else "a new version",
-        "an old version",
+        "that old version",
         f"kubectl get replicasets -l app={v.ledger}",
         why="The old ReplicaSet is still there, with no Pods. Coming back to it gives it a new number. "
         "A Deployment made anew has forgotten its history.",

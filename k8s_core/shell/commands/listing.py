@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from k8s_core.shell.commands.options import Options, Table
 from k8s_core.shell.fs import Device, Directory, File, FileError, Link, Node, normalize
+from k8s_core.shell.pipes import Pipe
 from k8s_core.shell.process import Process
 
 COMMANDS = Table()
@@ -90,7 +91,11 @@ def _listing(process: Process, entries: list[tuple[str, Node]], options: Options
     if not set(options) & set("lgo"):
         names = [name for name, _ in entries]
         width = max(map(len, names), default=0) + 2
-        several = max(1, COLUMNS // width) if process.tty and "1" not in options else 1
+        several = (
+            max(1, COLUMNS // width)
+            if process.tty and "1" not in options and not isinstance(process.stdout, Pipe)
+            else 1
+        )
         rows = [names[i : i + several] for i in range(0, len(names), several)]
         return "".join("".join(name.ljust(width) for name in row).rstrip() + "\n" for row in rows)
     count = sum(blocks(n) for _, n in entries)
