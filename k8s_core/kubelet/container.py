@@ -72,7 +72,6 @@ class ContainerConfig:
     """The Pod's."""
     ports: list[int] = field(default_factory=list)
     memory_limit: int = 0
-    memory_request: int = 0
     cpu_limit: int = 0
     cpu_request: int = 0
     """Bytes and thousandths of a processor; 0: none."""
@@ -91,9 +90,7 @@ class ContainerConfig:
         """Have these requests and limits from now on."""
         limit, request = resources.get("limits") or {}, resources.get("requests") or {}
         self.resources = resources
-        self.memory_limit, self.memory_request = (
-            quantity.value(each.get("memory") or "0") for each in (limit, request)
-        )
+        self.memory_limit = quantity.value(limit.get("memory") or "0")
         self.cpu_limit, self.cpu_request = (quantity.milli(each.get("cpu") or "0") for each in (limit, request))
 
     def linux_resources(self) -> dict[str, str]:

@@ -35,7 +35,6 @@ CASES = [
     for path in sorted((Path(__file__).parent / "apps").glob("*.yaml"))
     for case in yaml.safe_load(path.read_text())["cases"]
 ]
-CHANGES = ("patch", "merge", "json", "apply")
 
 
 @pytest.fixture(scope="module")
